@@ -1,0 +1,1 @@
+"""Candor: the application around the collector and the promises made about journeys."""

@@ -1,0 +1,1 @@
+"""What every package stands on: settings, stores, errors, time, secrets and the ports."""

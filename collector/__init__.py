@@ -1,0 +1,1 @@
+"""Telemetry in: doors, one intake pipeline, a durable spool and the loader behind it."""

@@ -1,0 +1,1 @@
+"""Promises about journeys: objectives, error budgets, burn rates and funnels."""

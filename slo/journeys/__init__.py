@@ -1,0 +1,1 @@
+"""What customers do between a first step and a last: funnels."""
