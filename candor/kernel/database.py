@@ -1,0 +1,107 @@
+"""The state store: SQLite beside the process, or PostgreSQL; the same code on both."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import DateTime, Engine, MetaData, create_engine, event
+from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
+
+from candor.kernel.errors import ConflictError, UnavailableError
+
+_SQLITE_BUSY_MILLISECONDS = 10_000
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The base of every state table; constraints get predictable names for migrations."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware UTC in Python, UTC in the store, whatever the store knows of zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the instant in UTC; a naive datetime is refused."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant needs its zone: pass an aware datetime")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the instant as aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def open_engine(dsn: str) -> Engine:
+    """Return an engine on the state store; nothing is read yet.
+
+    SQLite gets write-ahead logging, full durability, foreign keys and ten seconds of patience.
+    """
+    url = make_url(dsn)
+    if url.get_backend_name() != "sqlite":
+        return create_engine(
+            url, pool_pre_ping=True, hide_parameters=True, pool_size=10, max_overflow=20
+        )
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+@contextmanager
+def session_of(engine: Engine) -> Iterator[Session]:
+    """Give one transaction: committed at the end of the block, rolled back when it raises.
+
+    Raises:
+        ConflictError: what was written contradicts a constraint.
+        UnavailableError: the store cannot be reached.
+    """
+    try:
+        with Session(engine) as session, session.begin():
+            yield session
+    except DBAPIError as error:
+        raise _translated(error) from None
+
+
+def _translated(error: DBAPIError) -> ConflictError | UnavailableError:
+    """Return the error without the driver's text: that may quote a row."""
+    if type(error).__name__ == "IntegrityError":
+        return ConflictError("This contradicts what is stored already. Read it again and retry.")
+    return UnavailableError(
+        f"The state store answered with {type(error).__name__}. Try again; `candor check` says"
+        " whether it can be reached and is migrated."
+    )
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - driver's own type
+    del record
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={_SQLITE_BUSY_MILLISECONDS}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,198 @@
+"""HTTP below the framework: a dispatcher for the hot doors, and what ordinary routes depend on.
+
+Hot doors are found by (method, path) before FastAPI sees the request. Each reads its own body,
+under limits that are checked before the first byte and again while it is unpacked.
+"""
+
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from sqlalchemy.orm import Session
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from candor.kernel.database import session_of
+from candor.kernel.errors import (
+    MalformedError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnsupportedTypeError,
+)
+from candor.kernel.services import Services
+
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_UNPACK_STEP_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a hot door sends back."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] | None = None
+
+
+class DoorRequest:
+    """One request at a hot door: headers first, the body only when the door asks for it."""
+
+    __slots__ = ("_receive", "headers", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        self._receive = receive
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+
+    def header(self, name: bytes) -> str:
+        """Return a header's value, or the empty string; ``name`` in lower case."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in lower case."""
+        return self.header(b"content-type").partition(";")[0].strip().lower()
+
+    def bearer(self) -> str:
+        """Return the key of ``Authorization: Bearer``.
+
+        Raises:
+            UnauthenticatedError: there is none.
+        """
+        scheme, _, key = self.header(b"authorization").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise UnauthenticatedError("Send an API key as 'Authorization: Bearer KEY'.")
+        return key.strip()
+
+    async def body(self, limit: int) -> bytes:
+        """Return the whole body, unpacked.
+
+        Raises:
+            TooLargeError: it is over ``limit`` bytes, as sent or unpacked.
+            UnsupportedTypeError: its content encoding is neither gzip nor deflate nor identity.
+            MalformedError: it cannot be unpacked.
+        """
+        declared = self.header(b"content-length")
+        if declared.isdigit() and int(declared) > limit:
+            raise _over(limit)
+        raw = await self._read(limit)
+        encoding = self.header(b"content-encoding").strip().lower()
+        if encoding in {"", "identity"}:
+            return raw
+        if encoding not in {"gzip", "x-gzip", "deflate"}:
+            raise UnsupportedTypeError("Send the body as it is, or with Content-Encoding: gzip.")
+        return unpack(raw, limit)
+
+    async def _read(self, limit: int) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise MalformedError("The connection closed before the body was complete.")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise _over(limit)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+Door = Callable[[DoorRequest], Awaitable[Answer]]
+
+
+class Dispatcher:
+    """ASGI application: hot doors by (method, path), everything else to the framework."""
+
+    def __init__(self, doors: Mapping[tuple[str, str], Door], framework: ASGIApp) -> None:
+        self._doors = doors
+        self._framework = framework
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection scope."""
+        door = (
+            self._doors.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        )
+        if door is None:
+            await self._framework(scope, receive, send)
+            return
+        answer = await door(DoorRequest(scope, receive))
+        await _send(send, answer)
+
+
+def unpack(packed: bytes, limit: int) -> bytes:
+    """Return the bytes of a gzip or zlib body, several members allowed.
+
+    Never holds more than ``limit`` bytes of result.
+
+    Raises:
+        TooLargeError: the result would be over ``limit``.
+        MalformedError: the body is broken or cut.
+    """
+    result = bytearray()
+    rest = packed
+    try:
+        while rest:
+            unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
+            pending = rest
+            while not unpacker.eof:
+                room = limit - len(result) + 1
+                piece = unpacker.decompress(pending, min(room, _UNPACK_STEP_BYTES))
+                result += piece
+                if len(result) > limit:
+                    raise _over(limit)
+                pending = unpacker.unconsumed_tail
+                if not piece and not pending:
+                    break
+            if not unpacker.eof:
+                raise MalformedError("The compressed body ends too early.")
+            rest = unpacker.unused_data
+    except zlib.error:
+        raise MalformedError("The compressed body is broken.") from None
+    return bytes(result)
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the application that this request reached."""
+    services: Services = request.app.state.services
+    return services
+
+
+def transaction(services: Annotated[Services, Depends(services_of)]) -> Iterator[Session]:
+    """Give the one transaction of a request, committed before the answer leaves."""
+    with session_of(services.engine) as session:
+        yield session
+
+
+ServicesDep = Annotated[Services, Depends(services_of)]
+SessionDep = Annotated[Session, Depends(transaction, scope="function")]
+
+
+def requires(scope: str) -> Any:  # noqa: ANN401 - FastAPI types its own markers so
+    """Return a route dependency that lets only holders of ``scope`` pass."""
+
+    def check(request: Request, services: ServicesDep) -> None:
+        if services.settings.auth.mode == "open":
+            return
+        key = DoorRequest(request.scope, request.receive).bearer()
+        services.keys.holder(key, scope)
+
+    return Depends(check)
+
+
+def _over(limit: int) -> TooLargeError:
+    return TooLargeError(f"The body is over {limit} bytes. Send smaller batches.")
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    headers = [
+        (b"content-type", answer.content_type.encode("latin-1")),
+        (b"content-length", str(len(answer.body)).encode()),
+    ]
+    if answer.headers:
+        headers += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in answer.headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,85 @@
+"""What Candor counts about itself, for Prometheus; no label ever holds a personal value."""
+
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The instruments of one process, on a registry of their own."""
+
+    registry: CollectorRegistry
+    events_accepted: Counter
+    events_deduplicated: Counter
+    events_rejected: Counter
+    events_loaded: Counter
+    requests: Counter
+    commit_seconds: Histogram
+    spool_bytes: Gauge
+    spool_oldest_seconds: Gauge
+    segments_stuck: Gauge
+    load_failures: Counter
+
+    content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
+
+    def exposition(self) -> bytes:
+        """Return everything in the text format that a Prometheus scrapes."""
+        return generate_latest(self.registry)
+
+
+def new_metrics() -> Metrics:
+    """Return fresh instruments, all at zero."""
+    registry = CollectorRegistry()
+    return Metrics(
+        registry=registry,
+        events_accepted=Counter(
+            "candor_events_accepted", "Events acknowledged as durable.", ["door"], registry=registry
+        ),
+        events_deduplicated=Counter(
+            "candor_events_deduplicated", "Events known already.", ["door"], registry=registry
+        ),
+        events_rejected=Counter(
+            "candor_events_rejected",
+            "Events refused, by reason.",
+            ["door", "code"],
+            registry=registry,
+        ),
+        events_loaded=Counter(
+            "candor_events_loaded",
+            "Acknowledged events inserted into the telemetry store.",
+            ["signal"],
+            registry=registry,
+        ),
+        requests=Counter(
+            "candor_door_requests",
+            "Requests at the hot doors.",
+            ["door", "status"],
+            registry=registry,
+        ),
+        commit_seconds=Histogram(
+            "candor_spool_commit_seconds",
+            "Time of one group commit, write and sync.",
+            buckets=_SECONDS,
+            registry=registry,
+        ),
+        spool_bytes=Gauge(
+            "candor_spool_bytes", "Acknowledged bytes not yet inserted.", registry=registry
+        ),
+        spool_oldest_seconds=Gauge(
+            "candor_spool_oldest_seconds",
+            "Age of the oldest acknowledged byte not yet inserted.",
+            registry=registry,
+        ),
+        segments_stuck=Gauge(
+            "candor_spool_segments_stuck",
+            "Segments that the telemetry store cannot read; they wait on the disk.",
+            registry=registry,
+        ),
+        load_failures=Counter(
+            "candor_load_failures", "Inserts that failed and are tried again.", registry=registry
+        ),
+    )

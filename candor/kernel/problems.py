@@ -1,0 +1,87 @@
+"""How every error of the house looks from outside: RFC 9457 problem details.
+
+``type`` is stable and ends in the error's code. Nothing of the request is repeated but the path of
+the fault inside the body: no value, so no personal value.
+"""
+
+import json
+import math
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from candor.kernel.errors import CandorError, UnauthenticatedError, UnavailableError
+
+PROBLEM_TYPE = "application/problem+json"
+_TYPE_PREFIX = "urn:candor:problem:"
+
+
+def problem_body(error: CandorError) -> bytes:
+    """Return the problem document of an error."""
+    document: dict[str, object] = {
+        "type": _TYPE_PREFIX + error.code,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+    }
+    if error.path is not None:
+        document["path"] = error.path
+    findings = getattr(error, "findings", None)
+    if findings is not None:
+        document["findings"] = findings
+    return json.dumps(document).encode()
+
+
+def problem_headers(error: CandorError) -> dict[str, str]:
+    """Return the headers that belong to an error: when to retry, how to authenticate."""
+    if isinstance(error, UnavailableError):
+        return {"retry-after": str(max(1, math.ceil(error.retry_after.total_seconds())))}
+    if isinstance(error, UnauthenticatedError):
+        return {"www-authenticate": 'Bearer realm="candor"'}
+    return {}
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make the application answer every error as a problem document."""
+    app.add_exception_handler(CandorError, _answer_candor_error)
+    app.add_exception_handler(RequestValidationError, _answer_validation_error)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+
+
+def _answer_candor_error(request: Request, error: Exception) -> Response:
+    del request
+    if not isinstance(error, CandorError):
+        raise error
+    return Response(
+        problem_body(error), error.status, problem_headers(error), media_type=PROBLEM_TYPE
+    )
+
+
+def _answer_validation_error(request: Request, error: Exception) -> Response:
+    """Answer 422 with the place and rule of every fault, and never with what was sent."""
+    del request
+    if not isinstance(error, RequestValidationError):
+        raise error
+    faults = [
+        {"path": ".".join(str(part) for part in fault["loc"]), "rule": fault["type"]}
+        for fault in error.errors()
+    ]
+    return _document("invalid_input", "Invalid input", 422, {"errors": faults})
+
+
+def _answer_http_exception(request: Request, error: Exception) -> Response:
+    del request
+    if not isinstance(error, HTTPException):
+        raise error
+    title = HTTPStatus(error.status_code).phrase
+    code = title.lower().replace(" ", "_")
+    response = _document(code, title, error.status_code, {})
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _document(code: str, title: str, status: int, extra: dict[str, object]) -> Response:
+    document = {"type": _TYPE_PREFIX + code, "title": title, "status": status, **extra}
+    return Response(json.dumps(document), status, media_type=PROBLEM_TYPE)

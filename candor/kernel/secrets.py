@@ -1,0 +1,116 @@
+"""The master key and what is derived from it.
+
+One 32-byte master key in a file that only its owner may read. Every other key comes from it by
+HKDF-SHA-256 with a purpose of its own, so that none can be turned into another.
+"""
+
+import hmac
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from candor.kernel.errors import InvalidInputError, UnavailableError
+
+MASTER_KEY_BYTES = 32
+_OWNER_ONLY = 0o600
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_NOT_DIALLED = re.compile(r"[^\d+]")
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Keys of one installation; nothing of them is ever printed."""
+
+    pepper: bytes = field(repr=False)
+    key_pepper: bytes = field(repr=False)
+
+    def subject_key(self, subject_type: str, value: str) -> str:
+        """Return the pseudonym of a person: 64 hexadecimal digits, the same for the same person.
+
+        HMAC-SHA-256 over ``type:canonical value`` with the secret pepper. Without the pepper it
+        can neither be turned back nor be recomputed.
+
+        Source: RFC 2104; GDPR, article 4(5), for what makes it a pseudonym.
+        """
+        message = f"{subject_type}:{canonical_identifier(subject_type, value)}".encode()
+        return hmac.digest(self.pepper, message, "sha256").hex()
+
+    def key_hash(self, key: str) -> str:
+        """Return what is stored of an API key: 64 hexadecimal digits."""
+        return hmac.digest(self.key_pepper, key.encode(), "sha256").hex()
+
+
+def canonical_identifier(subject_type: str, value: str) -> str:
+    """Return the one spelling of an identifier.
+
+    White space around it never counts. E-mail addresses are compared without case; of telephone
+    numbers only digits and a leading plus count (``00`` is read as plus). Everything else is
+    opaque and keeps its case.
+    """
+    value = value.strip()
+    if subject_type == "email":
+        return value.casefold()
+    if subject_type == "phone":
+        dialled = _NOT_DIALLED.sub("", value)
+        return "+" + dialled[2:] if dialled.startswith("00") else dialled
+    return value
+
+
+def open_secrets(master_key_file: Path, *, may_create: bool) -> Secrets:
+    """Return the secrets that derive from the master key in ``master_key_file``.
+
+    An embedded installation makes the file (mode 0600) at its first start; a server refuses to
+    invent a key that its siblings would not know.
+
+    Raises:
+        UnavailableError: the file is missing and may not be made, or cannot be read.
+        InvalidInputError: it is not 32 bytes long, or others may read it.
+    """
+    try:
+        if may_create:
+            _create_once(master_key_file)
+        master_key = _read_key(master_key_file)
+    except OSError as error:
+        raise UnavailableError(
+            f"The master key file {master_key_file} cannot be used ({error.strerror}). Put the 32"
+            " bytes of this installation there, readable by this user alone (mode 0600)."
+        ) from None
+    return Secrets(
+        pepper=_derive(master_key, b"candor subject pepper v1"),
+        key_pepper=_derive(master_key, b"candor api key pepper v1"),
+    )
+
+
+def _create_once(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(MASTER_KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_key(path: Path) -> bytes:
+    if path.stat().st_mode & _OTHERS:
+        raise InvalidInputError(
+            f"The master key file {path} can be read by others. Run: chmod 600 {path}"
+        )
+    key = path.read_bytes()
+    if len(key) != MASTER_KEY_BYTES:
+        raise InvalidInputError(
+            f"The master key file {path} holds {len(key)} bytes; it must hold {MASTER_KEY_BYTES}."
+        )
+    return key
+
+
+def _derive(master_key: bytes, purpose: bytes) -> bytes:
+    """Return 32 bytes for one purpose. Source: RFC 5869 with SHA-256 and no salt."""
+    return HKDF(hashes.SHA256(), length=32, salt=None, info=purpose).derive(master_key)

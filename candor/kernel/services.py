@@ -1,0 +1,28 @@
+"""What one running Candor is made of."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from candor.kernel.clock import Clock
+from candor.kernel.metrics import Metrics
+from candor.kernel.ports import EntryGate, Redactor
+from candor.kernel.secrets import Secrets
+from candor.kernel.security import KeyRing
+from candor.kernel.settings import Settings
+from candor.kernel.telemetry_store import TelemetryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Open stores, keys and wired ports; built in ``candor.wiring``, passed to everything."""
+
+    settings: Settings
+    clock: Clock
+    engine: Engine
+    telemetry: TelemetryStore
+    secrets: Secrets
+    keys: KeyRing
+    metrics: Metrics
+    gate: EntryGate
+    redactor: Redactor

@@ -1,0 +1,192 @@
+"""Every setting of one running Candor, read once, frozen, and passed to whoever needs it."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from candor.kernel.errors import InvalidInputError
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+_MIB = 1024 * 1024
+_MASK = "********"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SpoolSettings(_Group):
+    """Where acknowledged bytes wait for the telemetry store, and how many may wait."""
+
+    segment_bytes: int = Field(default=8 * _MIB, ge=4096)
+    segment_age: timedelta = timedelta(seconds=1)
+    max_bytes: int = Field(default=2048 * _MIB, ge=4096)
+    min_free_disk_bytes: int = Field(default=256 * _MIB, ge=0)
+
+
+class DedupeSettings(_Group):
+    """How long the identity of an accepted event is remembered."""
+
+    window: timedelta = Field(default=timedelta(hours=24), gt=timedelta(0))
+
+
+class LimitSettings(_Group):
+    """What one request may weigh; a decompressed body counts in full."""
+
+    body_bytes: int = Field(default=20 * _MIB, ge=1024)
+    event_bytes: int = Field(default=256 * 1024, ge=1024)
+    events_per_request: int = Field(default=50_000, ge=1)
+    future_skew: timedelta = timedelta(hours=24)
+
+
+class TelemetryLimits(_Group):
+    """Bounds that every telemetry query carries."""
+
+    query_seconds: int = Field(default=60, ge=1)
+    query_memory_bytes: int = Field(default=4096 * _MIB, ge=64 * _MIB)
+    loader_threads: int = Field(default=1, ge=1)
+
+
+class AuthSettings(_Group):
+    """Who must show a key.
+
+    A verified key is trusted for ``key_cache`` before it is looked up again; `candor keys revoke`
+    returns only when that time has passed.
+    """
+
+    mode: Literal["required", "open"] = "required"
+    key_cache: timedelta = timedelta(seconds=1)
+
+
+class TracingSettings(_Group):
+    """Where Candor's own spans go; nowhere without an endpoint."""
+
+    endpoint: str | None = None
+
+
+class Settings(BaseSettings):
+    """The effective settings: environment over ``candor.toml`` over defaults.
+
+    Variables bear the prefix ``CANDOR_`` and nest with ``__``: ``CANDOR_SPOOL__MAX_BYTES``.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="CANDOR_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+    )
+
+    telemetry_dsn: str = "chdb:///.candor/telemetry"
+    state_dsn: str = "sqlite:///.candor/state.db"
+    spool_dir: Path = Path(".candor/spool")
+    master_key_file: Path = Path(".candor/master.key")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    auth: AuthSettings = AuthSettings()
+    spool: SpoolSettings = SpoolSettings()
+    dedupe: DedupeSettings = DedupeSettings()
+    limits: LimitSettings = LimitSettings()
+    telemetry: TelemetryLimits = TelemetryLimits()
+    tracing: TracingSettings = TracingSettings()
+
+    @field_validator("telemetry_dsn")
+    @classmethod
+    def _telemetry_scheme(cls, dsn: str) -> str:
+        if urlsplit(dsn).scheme not in {"chdb", "http", "https"}:
+            raise ValueError("use chdb:///path or http[s]://user:password@host:8123/database")
+        return dsn
+
+    @field_validator("state_dsn")
+    @classmethod
+    def _state_scheme(cls, dsn: str) -> str:
+        if not dsn.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError(
+                "use sqlite:///path or postgresql+psycopg://user:password@host/database"
+            )
+        return dsn
+
+    @model_validator(mode="after")
+    def _open_only_on_loopback(self) -> "Settings":
+        if self.auth.mode == "open" and self.host not in LOOPBACK_HOSTS:
+            raise ValueError("auth.mode=open is allowed on a loopback host only")
+        return self
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the telemetry store lives inside this process."""
+        return self.telemetry_dsn.startswith("chdb:")
+
+    def masked(self) -> dict[str, object]:
+        """Return the settings as JSON values, with the passwords of addresses masked."""
+        values: dict[str, object] = self.model_dump(mode="json")
+        for name in ("telemetry_dsn", "state_dsn"):
+            values[name] = mask_password(str(values[name]))
+        return values
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then the environment, then ``candor.toml`` of the working directory."""
+        del dotenv_settings, file_secret_settings
+        toml = TomlConfigSettingsSource(settings_cls, Path("candor.toml"))
+        return init_settings, env_settings, toml
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Return the effective settings.
+
+    Raises:
+        InvalidInputError: a setting is wrong; the message has one line for each, naming it.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # the overrides are validated here
+    except ValidationError as error:
+        raise InvalidInputError("\n".join(_complaints(error))) from None
+    except ValueError as error:  # candor.toml is no TOML
+        raise InvalidInputError(f"candor.toml cannot be read: {error}") from None
+
+
+def unknown_variables(settings: Settings, environment: dict[str, str] | None = None) -> list[str]:
+    """Return the names of ``CANDOR_`` variables that no setting reads, sorted; likely misspelt."""
+    names = environment if environment is not None else os.environ
+    known = {"CANDOR_" + name.upper() for name in type(settings).model_fields}
+    return sorted(
+        name
+        for name in names
+        if name.startswith("CANDOR_")
+        and name.split("__", 1)[0] not in known
+        and not name.startswith("CANDOR_TEST_")
+    )
+
+
+def mask_password(dsn: str) -> str:
+    """Return the address with its password, if it has one, replaced."""
+    password = urlsplit(dsn).password
+    return dsn.replace(f":{password}@", f":{_MASK}@") if password else dsn
+
+
+def _complaints(error: ValidationError) -> list[str]:
+    lines = []
+    for fault in error.errors(include_url=False, include_input=False):
+        place = "__".join(str(part) for part in fault["loc"]).upper()
+        reason = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"CANDOR_{place}: {reason}" if place else reason)
+    return lines

@@ -1,0 +1,1 @@
+"""How both stores came to their present shape."""
