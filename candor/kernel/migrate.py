@@ -69,10 +69,7 @@ def migrate(engine: Engine, telemetry: TelemetryStore, clock: Clock) -> list[Mig
         ConflictError: a telemetry migration changed after it was applied.
         UnavailableError: a store cannot be reached or refuses a step; earlier steps stay taken.
     """
-    steps = _pending_state(engine)
-    if steps:
-        with _state_errors(), engine.begin() as connection:
-            command.upgrade(_alembic(connection), "head")
+    steps = migrate_state(engine)
     telemetry.command(_LEDGER)
     for step in _pending_telemetry(telemetry):
         for statement in step.statements:
@@ -87,6 +84,15 @@ def migrate(engine: Engine, telemetry: TelemetryStore, clock: Clock) -> list[Mig
             },
         )
         steps.append(step)
+    return steps
+
+
+def migrate_state(engine: Engine) -> list[Migration]:
+    """Bring the state store alone up to date and return the steps taken."""
+    steps = _pending_state(engine)
+    if steps:
+        with _state_errors(), engine.begin() as connection:
+            command.upgrade(_alembic(connection), "head")
     return steps
 
 

@@ -6,10 +6,9 @@ from the first day and an owner only replaces a part of it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-Encoding = Literal["json_lines", "otlp_traces"]
-"""What bytes hold: stored events, one JSON array a line; or delimited OTLP trace requests."""
+import msgspec
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +51,28 @@ class EntryGate(Protocol):
         """Return a refusal for the index of each event that must not enter; most often none."""
 
 
-class Redactor(Protocol):
-    """Masks personal values in the very bytes that would be written to the disk."""
+class StorableEvent(Protocol):
+    """An event in the very form that would be written: what is masked here is never on a disk.
 
-    def redact(self, payload: bytes, encoding: Encoding) -> "Redaction":
-        """Return the bytes to write and the records that must not be written at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Redaction:
-    """What a redactor answers: clean payloads come back untouched, the same object.
-
-    ``refused`` counts records from 0 in the payload that went in; they are absent from
-    ``payload``.
+    ``attributes`` is the text of a JSON object; the person is a pseudonym already.
     """
 
-    payload: bytes
-    refused: Mapping[int, Refusal]
+    id: str
+    name: str
+    instance: str
+    step: str
+    error_code: str
+    attributes: msgspec.Raw
+
+
+class Redactor(Protocol):
+    """Masks personal values before anything is written."""
+
+    def redact_events(self, events: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
+        """Mask in place; return a refusal for the index of each event that must not be stored."""
+
+    def redact_traces(self, request: bytes) -> bytes:
+        """Return an OTLP trace request with personal values masked; the same bytes when clean."""
 
 
 class OpenGate:
@@ -81,9 +85,13 @@ class OpenGate:
 
 
 class NoRedaction:
-    """The redactor of an installation that has no policies: every payload passes untouched."""
+    """The redactor of an installation that has no policies: everything passes untouched."""
 
-    def redact(self, payload: bytes, encoding: Encoding) -> Redaction:
-        """Return the payload itself."""
-        del encoding
-        return Redaction(payload, {})
+    def redact_events(self, events: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
+        """Return no refusal and change nothing."""
+        del events
+        return {}
+
+    def redact_traces(self, request: bytes) -> bytes:
+        """Return the request itself."""
+        return request

@@ -105,6 +105,11 @@ class KeyRing:
         self._trust = trust
         self._known: dict[str, tuple[datetime, ApiKey]] = {}
 
+    def trusts(self, key: str, scope: str) -> bool:
+        """Whether the key was found good a moment ago, so that the store need not be asked."""
+        record = self._remembered(key, self._clock())
+        return record is not None and record.allows(scope)
+
     def holder(self, key: str, scope: str) -> ApiKey:
         """Return whose key this is.
 
@@ -122,10 +127,9 @@ class KeyRing:
 
     def _record(self, key: str) -> ApiKey:
         now = self._clock()
-        trusted = self._known.get(key)
-        if trusted is not None and now - trusted[0] < self._trust and trusted[1].is_valid(now):
-            return trusted[1]
-        self._known.pop(key, None)
+        remembered = self._remembered(key, now)
+        if remembered is not None:
+            return remembered
         with session_of(self._engine) as session:
             record = find_key(session, self._secrets, key)
         if record is None or not record.is_valid(now):
@@ -136,6 +140,12 @@ class KeyRing:
         if len(self._known) >= _MOST_CACHED:
             self._known.clear()
         self._known[key] = (now, record)
+        return record
+
+    def _remembered(self, key: str, now: datetime) -> ApiKey | None:
+        at, record = self._known.get(key, (None, None))
+        if at is None or record is None or now - at >= self._trust or not record.is_valid(now):
+            return None
         return record
 
 

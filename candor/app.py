@@ -1,0 +1,50 @@
+"""create_app(): the framework with its routers and problem handlers, behind the hot doors."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from candor import operations
+from candor.kernel.http import Dispatcher
+from candor.kernel.problems import install_problem_handlers
+from candor.wiring import Installation
+from collector import openapi as collector_openapi
+from collector import routes as collector_routes
+
+
+def create_app(installation: Installation) -> Dispatcher:
+    """Return the ASGI application of an open installation."""
+    framework = create_framework()
+    framework.state.services = installation.services
+    framework.state.collector = installation.collector
+    doors = collector_routes.doors(installation.services, installation.collector)
+    return Dispatcher(doors, framework)
+
+
+def create_framework() -> FastAPI:
+    """Return the part that FastAPI owns; it documents the hot doors too."""
+    framework = FastAPI(
+        title="Candor",
+        version="0.1.0",
+        summary="The control plane between customer journeys and the promises made about them.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    framework.include_router(operations.router)
+    install_problem_handlers(framework)
+
+    def document() -> dict[str, Any]:
+        if framework.openapi_schema is None:
+            schema = get_openapi(
+                title=framework.title,
+                version=framework.version,
+                summary=framework.summary,
+                routes=framework.routes,
+            )
+            schema["paths"] |= collector_openapi.PATHS
+            framework.openapi_schema = schema
+        return framework.openapi_schema
+
+    framework.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
+    return framework

@@ -1,0 +1,22 @@
+"""The ``candor`` command: names the subcommands and imports nothing heavy."""
+
+import typer
+
+from candor.commands import keys, run
+
+app = typer.Typer(
+    help="Measure customer journeys, and prove the promises made about them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run.serve)
+app.command()(run.migrate)
+app.command()(run.check)
+app.command()(run.openapi)
+app.add_typer(keys.app, name="keys")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

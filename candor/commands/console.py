@@ -1,0 +1,53 @@
+"""How every command talks: data on stdout, talk on stderr, 0 fine, 1 no or failed, 2 wrong use."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from candor.kernel.settings import Settings
+
+FAILED = 1
+WRONG_USE = 2
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def say(sentence: str) -> None:
+    """Talk to a person, on stderr."""
+    typer.echo(sentence, err=True)
+
+
+def print_json(document: object) -> None:
+    """Print a document for a machine, on stdout."""
+    json.dump(document, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def fail(sentence: str, code: int = FAILED) -> NoReturn:
+    """End the command with a sentence and an exit code."""
+    say(sentence)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def told_errors() -> Iterator[None]:
+    """Turn an error of the house into its sentence and exit code 1."""
+    from candor.kernel.errors import CandorError  # noqa: PLC0415 - keeps --help quick
+
+    try:
+        yield
+    except CandorError as error:
+        fail(error.detail)
+
+
+def settings() -> "Settings":
+    """Return the effective settings, or end with what is wrong with them."""
+    from candor.kernel.settings import load_settings  # noqa: PLC0415 - keeps --help quick
+
+    with told_errors():
+        return load_settings()

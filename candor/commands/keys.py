@@ -1,0 +1,142 @@
+"""``candor keys``: make, list and withdraw API keys, also beside a running server."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from candor.commands.console import WRONG_USE, AsJson, fail, print_json, say, settings, told_errors
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from candor.kernel.secrets import Secrets
+    from candor.kernel.security import ApiKey
+    from candor.kernel.settings import Settings
+
+app = typer.Typer(help="Make, list and withdraw API keys.", no_args_is_help=True)
+_LIFETIME = re.compile(r"(\d+)([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    scope: Annotated[list[str], typer.Option("--scope", help="What it opens; repeatable.")],
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="Lifetime such as 12h, 90d or 8w.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and show it, this once.
+
+    Example: candor keys create web-shop --scope ingest --expires 90d
+    """
+    from candor.kernel.clock import utc_now  # noqa: PLC0415 - keeps --help quick
+    from candor.kernel.security import create_key  # noqa: PLC0415 - as above
+
+    lifetime = _lifetime(expires) if expires is not None else None
+    with told_errors(), _state(settings()) as (session, secrets):
+        made = create_key(
+            session, secrets, name=name, scopes=scope, at=utc_now(), lifetime=lifetime
+        )
+    record = made.record
+    if as_json:
+        print_json(
+            {
+                "id": record.id,
+                "name": record.name,
+                "key": made.key,
+                "scopes": sorted(record.scopes),
+                "expires_at": record.expires_at.isoformat() if record.expires_at else None,
+            }
+        )
+        return
+    typer.echo(made.key)
+    say("Keep it now: it is not stored and cannot be shown again.")
+
+
+@app.command("list")
+def list_keys(*, as_json: AsJson = False) -> None:
+    """List every key, without the keys themselves.
+
+    Example: candor keys list --json
+    """
+    from candor.kernel.security import all_keys  # noqa: PLC0415 - keeps --help quick
+
+    with told_errors(), _state(settings()) as (session, _):
+        keys = all_keys(session)
+    if as_json:
+        print_json([_document(key) for key in keys])
+        return
+    if not keys:
+        say("There is no key yet. Make one: candor keys create NAME --scope ingest")
+    for key in keys:
+        document = _document(key)
+        state = f"revoked {document['revoked_at']}" if key.revoked_at else "valid"
+        until = f", expires {document['expires_at']}" if key.expires_at else ""
+        typer.echo(f"{key.id}  {key.name}  {' '.join(sorted(key.scopes))}  {state}{until}")
+
+
+@app.command("revoke")
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The id that `candor keys list` shows.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Withdraw a key; returns when no running server accepts it any more.
+
+    Example: candor keys revoke 3f9a0c1b2d4e5f60
+    """
+    from candor.kernel.clock import utc_now  # noqa: PLC0415 - keeps --help quick
+    from candor.kernel.security import revoke_key  # noqa: PLC0415 - as above
+
+    effective = settings()
+    with told_errors(), _state(effective) as (session, _):
+        record = revoke_key(session, key_id, utc_now())
+    time.sleep(effective.auth.key_cache.total_seconds())
+    if as_json:
+        print_json(_document(record))
+        return
+    typer.echo(f"{record.id} ({record.name}) opens nothing any more.")
+
+
+@contextmanager
+def _state(effective: "Settings") -> "Iterator[tuple[Session, Secrets]]":
+    """Give a transaction on the state store; embedded stores get their tables first."""
+    from candor.kernel.database import open_engine, session_of  # noqa: PLC0415 - keeps --help quick
+    from candor.kernel.migrate import migrate_state  # noqa: PLC0415 - as above
+    from candor.kernel.secrets import open_secrets  # noqa: PLC0415 - as above
+
+    secrets = open_secrets(effective.master_key_file, may_create=effective.is_embedded)
+    engine = open_engine(effective.state_dsn)
+    try:
+        if effective.is_embedded:
+            migrate_state(engine)
+        with session_of(engine) as session:
+            yield session, secrets
+    finally:
+        engine.dispose()
+
+
+def _lifetime(text: str) -> timedelta:
+    match = _LIFETIME.fullmatch(text)
+    if match is None:
+        fail(f"--expires {text!r} is no lifetime. Write it as 30m, 12h, 90d or 8w.", WRONG_USE)
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _document(key: "ApiKey") -> dict[str, object]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "created_at": key.created_at.isoformat(),
+        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+        "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+    }

@@ -1,0 +1,90 @@
+"""What operators and their tools ask a running Candor: alive, ready, measured, documented."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from sqlalchemy import text
+from starlette.staticfiles import StaticFiles
+from swagger_ui_bundle import swagger_ui_path
+
+from candor.kernel.database import session_of
+from candor.kernel.errors import CandorError
+from candor.kernel.http import ServicesDep
+from candor.kernel.services import Services
+from collector.assembly import Collector
+
+router = APIRouter()
+_READY_SECONDS = 2.0
+
+
+def collector_of(request: Request) -> Collector:
+    """Return the collector of the application that this request reached."""
+    collector: Collector = request.app.state.collector
+    return collector
+
+
+@router.get("/livez", tags=["operations"])
+def livez() -> dict[str, str]:
+    """Say that the process answers; touches no store."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", tags=["operations"])
+async def readyz(
+    services: ServicesDep, collector: Annotated[Collector, Depends(collector_of)]
+) -> JSONResponse:
+    """Ask both stores, the spool and its disk, each within two seconds; 503 names what failed."""
+    checks: dict[str, Callable[[], object]] = {
+        "state": lambda: _ask_state(services),
+        "telemetry": lambda: services.telemetry.query("SELECT 1 AS one"),
+        "spool": collector.spool.refuse_when_full,
+    }
+    results = await asyncio.gather(*(_outcome(check) for check in checks.values()))
+    components = dict(zip(checks, results, strict=True))
+    ready = all(result == "ok" for result in components.values())
+    return JSONResponse(
+        {"status": "ok" if ready else "unavailable", "components": components},
+        200 if ready else 503,
+    )
+
+
+@router.get("/metrics", tags=["operations"], response_class=Response)
+def metrics(services: ServicesDep) -> Response:
+    """Return Candor's own measurements in the text format of Prometheus."""
+    return Response(services.metrics.exposition(), media_type=services.metrics.content_type)
+
+
+@router.get("/docs", include_in_schema=False)
+def docs() -> HTMLResponse:
+    """Show the API with its own copy of the viewer; nothing is fetched from outside."""
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="Candor API",
+        swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+        swagger_css_url="/docs/assets/swagger-ui.css",
+        swagger_favicon_url="/docs/assets/favicon-32x32.png",
+    )
+
+
+router.mount("/docs/assets", StaticFiles(directory=os.fspath(swagger_ui_path)))
+
+
+def _ask_state(services: Services) -> None:
+    with session_of(services.engine) as session:
+        session.execute(text("SELECT 1"))
+
+
+async def _outcome(check: Callable[[], object]) -> str:
+    """Return "ok", or one sentence about what is wrong."""
+    try:
+        await asyncio.wait_for(asyncio.to_thread(check), _READY_SECONDS)
+    except CandorError as error:
+        return error.detail
+    except TimeoutError:
+        return f"No answer within {_READY_SECONDS:g} seconds."
+    return "ok"

@@ -1,0 +1,73 @@
+"""The process of ``candor serve``: opens the installation, listens, and closes in order."""
+
+import socket
+
+import uvicorn
+
+from candor.app import create_app
+from candor.kernel.errors import CandorError, ConflictError
+from candor.kernel.logging import configure_logging, log
+from candor.kernel.migrate import pending_migrations
+from candor.kernel.settings import Settings
+from candor.wiring import open_installation, open_services
+
+_BACKLOG = 2048
+_SHUTDOWN_SECONDS = 10
+
+
+def serve_until_stopped(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; acknowledged events that are not loaded yet stay on the disk.
+
+    Raises:
+        CandorError: a store cannot be opened, is not migrated, or the port is taken.
+    """
+    configure_logging(settings.log_level)
+    listener = _listen(settings)
+    with listener, open_installation(settings) as installation:
+        host, port = listener.getsockname()[:2]
+        log().info("candor is listening", host=host, port=port)
+        server = uvicorn.Server(uvicorn_config(create_app(installation), settings))
+        server.run(sockets=[listener])
+
+
+def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
+    """Return how the application is run: one process, no access log (addresses are personal)."""
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # an ASGI application; uvicorn's own type is narrower
+        log_config=None,
+        log_level=settings.log_level,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        backlog=_BACKLOG,
+    )
+
+
+def complaints_about(settings: Settings) -> list[str]:
+    """Return what keeps this installation from serving, one sentence each; none when all is well.
+
+    Opens the stores to see, and changes nothing in a server's.
+    """
+    try:
+        with open_services(settings) as services:
+            pending = pending_migrations(services.engine, services.telemetry)
+    except CandorError as error:
+        return [error.detail]
+    if pending and not settings.is_embedded:
+        return [f"{len(pending)} migrations are pending. Run: candor migrate"]
+    return []
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return socket.create_server(
+            (settings.host, settings.port),
+            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+            backlog=_BACKLOG,
+        )
+    except OSError as error:
+        raise ConflictError(
+            f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}). Choose another"
+            " port with CANDOR_PORT."
+        ) from None

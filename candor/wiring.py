@@ -1,0 +1,86 @@
+"""The composition root: opens the stores, wires the ports, and closes everything in reverse."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from candor.kernel.clock import Clock, utc_now
+from candor.kernel.database import open_engine
+from candor.kernel.errors import ConflictError
+from candor.kernel.metrics import new_metrics
+from candor.kernel.migrate import migrate, pending_migrations
+from candor.kernel.ports import NoRedaction, OpenGate
+from candor.kernel.secrets import open_secrets
+from candor.kernel.security import KeyRing
+from candor.kernel.services import Services
+from candor.kernel.settings import Settings
+from candor.kernel.telemetry_store import open_telemetry_store
+from collector.assembly import Collector, open_collector
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Everything that one process of Candor runs."""
+
+    services: Services
+    collector: Collector
+
+
+@contextmanager
+def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Services]:
+    """Give open stores and wired ports; everything is closed at the end of the block.
+
+    Nothing is migrated here.
+
+    Raises:
+        CandorError: a store or the master key cannot be opened; the sentence says what to do.
+    """
+    with ExitStack() as stack:
+        secrets = open_secrets(settings.master_key_file, may_create=settings.is_embedded)
+        engine = open_engine(settings.state_dsn)
+        stack.callback(engine.dispose)
+        telemetry = open_telemetry_store(settings.telemetry_dsn, settings.telemetry)
+        stack.callback(telemetry.close)
+        yield Services(
+            settings=settings,
+            clock=clock,
+            engine=engine,
+            telemetry=telemetry,
+            secrets=secrets,
+            keys=KeyRing(engine, secrets, clock, settings.auth.key_cache),
+            metrics=new_metrics(),
+            gate=OpenGate(),
+            redactor=NoRedaction(),
+        )
+
+
+@contextmanager
+def open_installation(settings: Settings, clock: Clock = utc_now) -> Iterator[Installation]:
+    """Give everything that ``candor serve`` runs, on migrated stores.
+
+    Embedded stores are migrated here; servers are not, because another process may be using them.
+
+    Raises:
+        ConflictError: a server's stores are not migrated.
+    """
+    with open_services(settings, clock) as services:
+        ensure_migrated(services)
+        with open_collector(services) as collector:
+            yield Installation(services, collector)
+
+
+def ensure_migrated(services: Services) -> None:
+    """Migrate embedded stores; refuse to run on a server's stores that are behind.
+
+    Raises:
+        ConflictError: a server's stores are not migrated.
+    """
+    if services.settings.is_embedded:
+        migrate(services.engine, services.telemetry, services.clock)
+        return
+    pending = pending_migrations(services.engine, services.telemetry)
+    if pending:
+        raise ConflictError(
+            f"{len(pending)} migrations are pending. Look at them with `candor migrate --dry-run`,"
+            " then run `candor migrate`."
+        )

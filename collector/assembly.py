@@ -1,0 +1,69 @@
+"""One running collector: spool, loader, dedupe window and intake, opened and closed in order."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from candor.kernel.errors import UnavailableError
+from candor.kernel.logging import log
+from candor.kernel.services import Services
+from collector.dedupe import IdentityWindow
+from collector.intake import Intake
+from collector.loader import Loader
+from collector.spool import Spool
+from collector.store import recent_identities
+
+_FLUSH_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """What the doors need: a pipeline to feed, and a way to wait for it."""
+
+    intake: Intake
+    spool: Spool
+    loader: Loader
+
+    def flush(self) -> None:
+        """Return when everything submitted before this call can be queried.
+
+        Raises:
+            UnavailableError: that took too long; it is on the disk and will be loaded later.
+        """
+        self.spool.seal()
+        waiting = [segment.token for segment in self.spool.sealed()]
+        if not self.spool.wait_until_loaded(waiting, _FLUSH_SECONDS):
+            raise UnavailableError(
+                "The events are safe on the disk, but the telemetry store has not taken them yet."
+            )
+
+
+@contextmanager
+def open_collector(services: Services) -> Iterator[Collector]:
+    """Give a collector that has caught up: what an earlier process left is loaded first.
+
+    Only then are the identities of the window read back from the telemetry store, so that none is
+    missing when the first door opens.
+    """
+    settings, clock = services.settings, services.clock
+    spool = Spool(settings.spool_dir, settings.spool, clock, services.metrics)
+    spool.open()
+    loader = Loader(spool, services.telemetry, services.metrics)
+    try:
+        loader.load_waiting()
+        window = IdentityWindow(settings.dedupe.window)
+        now = clock()
+        window.restore(recent_identities(services.telemetry, now - settings.dedupe.window), now)
+        log().info("collector ready", identities=len(window))
+        intake = Intake(
+            gate=services.gate,
+            redactor=services.redactor,
+            window=window,
+            spool=spool,
+            clock=clock,
+            metrics=services.metrics,
+        )
+        with loader.running():
+            yield Collector(intake, spool, loader)
+    finally:
+        spool.close()

@@ -1,0 +1,129 @@
+"""The one pipeline behind every door: gate, dedupe, redact, spool, receipt.
+
+Nothing here waits: a submission is answered when its bytes are on the disk, and whoever holds it
+may await that or block for it.
+"""
+
+import asyncio
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from candor.kernel.clock import Clock
+from candor.kernel.errors import CandorError
+from candor.kernel.metrics import Metrics
+from candor.kernel.ports import EntryGate, Redactor, Refusal
+from collector.dedupe import Claim, IdentityWindow
+from collector.event import Batch, Event, Receipt, Rejection
+from collector.segment import Signal
+from collector.spool import Spool
+from collector.store import encode_events
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request on its way to the disk."""
+
+    receipt: Receipt
+    fates: Sequence["Future[Any]"]
+
+    def __await__(self) -> Generator[Any, None, Receipt]:
+        """Return the receipt when everything it says is durable.
+
+        Raises:
+            UnavailableError: the disk refused it; nothing was accepted.
+        """
+        for fate in self.fates:
+            yield from asyncio.wrap_future(fate).__await__()
+        return self.receipt
+
+    def wait(self) -> Receipt:
+        """Block for what awaiting gives."""
+        for fate in self.fates:
+            fate.result()
+        return self.receipt
+
+
+class Intake:
+    """Takes batches from every door. Safe to share between threads."""
+
+    def __init__(  # noqa: PLR0913 - the stages of the pipeline, each passed in
+        self,
+        *,
+        gate: EntryGate,
+        redactor: Redactor,
+        window: IdentityWindow,
+        spool: Spool,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._gate = gate
+        self._redactor = redactor
+        self._window = window
+        self._spool = spool
+        self._clock = clock
+        self._metrics = metrics
+
+    def submit(self, batch: Batch) -> Submission:
+        """Send a batch through the stages; one refused event never holds up the others."""
+        rejections = list(batch.rejections)
+        events, indices = _without(
+            batch.events, batch.indices, self._gate.refusals(batch.events), rejections
+        )
+        claim = self._window.claim([event.identity for event in events])
+        fresh = [events[position] for position in claim.fresh]
+        try:
+            refusals = self._redactor.redact_events(fresh)
+            self._window.abandon(claim, refusals)
+            places = [indices[position] for position in claim.fresh]
+            stored, _ = _without(fresh, places, refusals, rejections)
+            payload = encode_events(stored)
+        except CandorError as error:
+            self._window.release(claim, error)
+            raise
+        receipt = Receipt(len(stored), claim.duplicates, 0, tuple(rejections))
+        return self._spooled("events", batch.door, claim, payload, receipt)
+
+    def _spooled(
+        self, signal: Signal, door: str, claim: Claim, payload: bytes, receipt: Receipt
+    ) -> Submission:
+        """Put what is new on its way to the disk; once there, its identities are remembered."""
+
+        def settle(write: "Future[str]") -> None:
+            error = write.exception()
+            if error is not None:
+                self._window.release(claim, error)
+                return
+            self._window.remember(claim, self._clock())
+            self._count(door, receipt)
+
+        if receipt.accepted:
+            self._spool.submit(signal, payload, receipt.accepted).add_done_callback(settle)
+        else:
+            self._window.remember(claim, self._clock())
+            self._count(door, receipt)
+        return Submission(receipt, (claim.fate, *claim.earlier))
+
+    def _count(self, door: str, receipt: Receipt) -> None:
+        self._metrics.events_accepted.labels(door).inc(receipt.accepted)
+        self._metrics.events_deduplicated.labels(door).inc(receipt.deduplicated)
+        for rejection in receipt.rejections:
+            self._metrics.events_rejected.labels(door, rejection.refusal.code).inc()
+
+
+def _without(
+    events: Sequence[Event],
+    indices: Sequence[int],
+    refusals: Mapping[int, Refusal],
+    rejections: list[Rejection],
+) -> tuple[Sequence[Event], Sequence[int]]:
+    """Return the events that are not refused, with their places; the others join ``rejections``."""
+    if not refusals:
+        return events, indices
+    kept = [position for position in range(len(events)) if position not in refusals]
+    rejections += (
+        Rejection(indices[position], events[position].id, refusal)
+        for position, refusal in refusals.items()
+    )
+    return [events[position] for position in kept], [indices[position] for position in kept]

@@ -1,0 +1,106 @@
+"""Takes sealed segments to the telemetry store, each exactly once.
+
+A segment is inserted under its own token, so repeating an insert whose answer was lost stores
+nothing twice; it is removed from the disk only after an insert succeeded.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from candor.kernel.errors import UnavailableError
+from candor.kernel.logging import log
+from candor.kernel.metrics import Metrics
+from candor.kernel.telemetry_store import TelemetryStore, UnreadablePayloadError
+from collector import store
+from collector.segment import Record, Segment, Signal, read_records
+from collector.spool import Spool
+
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 30.0
+_POLL_SECONDS = 1.0
+
+Insert = Callable[[TelemetryStore, bytes, str], None]
+INSERTS: dict[Signal, Insert] = {"events": store.insert_events}
+
+
+class Loader:
+    """Moves sealed segments into the telemetry store, oldest first, on a thread of its own."""
+
+    def __init__(self, spool: Spool, telemetry: TelemetryStore, metrics: Metrics) -> None:
+        self._spool = spool
+        self._telemetry = telemetry
+        self._metrics = metrics
+        self._stopping = threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Load in the background; at the end stop after the segment at hand.
+
+        What still waits then stays on the disk for the next start.
+        """
+        thread = threading.Thread(target=self._load_until_stopped, name="loader")
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            thread.join()
+
+    def load_waiting(self) -> None:
+        """Load everything that waits now, in the caller's thread.
+
+        Raises:
+            UnavailableError: the telemetry store cannot take it; it stays on the disk.
+        """
+        for segment in self._spool.sealed():
+            if self._stopping.is_set():
+                return
+            self._load(segment)
+
+    def _load_until_stopped(self) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._stopping.is_set():
+            self._spool.wait_for_segments(_POLL_SECONDS)
+            try:
+                self.load_waiting()
+            except UnavailableError as error:
+                self._metrics.load_failures.inc()
+                log().warning("insert failed, will try again", reason=error.detail, pause=pause)
+                self._stopping.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            else:
+                pause = _FIRST_PAUSE_SECONDS
+
+    def _load(self, segment: Segment) -> None:
+        records = list(read_records(segment.path))
+        try:
+            self._insert(segment, records, segment.token)
+        except UnreadablePayloadError:
+            if self._load_one_by_one(segment, records):
+                self._spool.set_aside(segment)
+                return
+        self._spool.remove(segment)
+
+    def _load_one_by_one(self, segment: Segment, records: list[Record]) -> int:
+        """Load each record alone, and return how many cannot be read even so."""
+        unreadable = 0
+        for number, record in enumerate(records):
+            try:
+                self._insert(segment, [record], f"{segment.token}:{number}")
+            except UnreadablePayloadError:
+                unreadable += record.count
+        if unreadable:
+            log().error(
+                "segment set aside: the telemetry store cannot read it",
+                segment=segment.token,
+                events=unreadable,
+            )
+        return unreadable
+
+    def _insert(self, segment: Segment, records: list[Record], token: str) -> None:
+        payload = b"".join(record.payload for record in records)
+        INSERTS[segment.signal](self._telemetry, payload, token)
+        self._metrics.events_loaded.labels(segment.signal).inc(
+            sum(record.count for record in records)
+        )

@@ -1,0 +1,209 @@
+"""The native door: Candor's own events as a JSON object, an array, or one a line."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw
+
+from candor.kernel.errors import MalformedError, TooLargeError, UnsupportedTypeError
+from candor.kernel.ports import Refusal
+from candor.kernel.secrets import Secrets
+from candor.kernel.settings import LimitSettings
+from collector.event import NO_ATTRIBUTES, Batch, Event, Outcome, Receipt, Rejection
+from collector.receivers.decoding import malformed
+
+DOOR = "native"
+JSON_TYPES = frozenset({"application/json"})
+LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+
+_SUBJECT_TYPE = re.compile(r"[a-z][a-z0-9_]*")
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_AMOUNT = 1e13
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Text = Annotated[str, Meta(max_length=400)]
+Word = Annotated[str, Meta(max_length=100)]
+
+
+class Subject(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Whom the event is about; the value is keyed before it goes any further."""
+
+    type: Annotated[str, Meta(min_length=1, max_length=40)]
+    value: Name
+
+
+class Experiment(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Which variant of which experiment the person saw."""
+
+    key: Name
+    variant: Word = ""
+
+
+class Value(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """What the event is worth."""
+
+    amount: Annotated[float, Meta(gt=-_MOST_AMOUNT, lt=_MOST_AMOUNT)]
+    currency: Annotated[str, Meta(max_length=12)] = ""
+
+
+class NativeEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One event as it is sent."""
+
+    id: Name
+    name: Name
+    time: Annotated[datetime, Meta(tz=True)]
+    schema: Text | None = None
+    journey: Word | None = None
+    instance: Text | None = None
+    step: Text | None = None
+    outcome: Outcome | None = None
+    channel: Word | None = None
+    service: Word | None = None
+    duration_ms: Annotated[float, Meta(ge=0)] | None = None
+    subject: Subject | None = None
+    error_code: Word | None = None
+    experiment: Experiment | None = None
+    value: Value | None = None
+    attributes: Raw = NO_ATTRIBUTES
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """The circumstances under which a request is decoded."""
+
+    received_at: datetime
+    limits: LimitSettings
+    secrets: Secrets
+
+
+_ITEMS = msgspec.json.Decoder(list[Raw])
+_EVENT = msgspec.json.Decoder(NativeEvent)
+_ID_ALONE = msgspec.json.Decoder(dict[str, Raw])
+_ANY_ID = msgspec.json.Decoder(str)
+
+
+def decode_native(body: bytes, media_type: str, reception: Reception) -> Batch:
+    """Return the events of a request; each that cannot be read is named and holds up no other.
+
+    Raises:
+        UnsupportedTypeError: the content type is none of this door.
+        MalformedError: the body as a whole is no JSON.
+        TooLargeError: it holds more events than a request may.
+    """
+    if media_type in LINES_TYPES:
+        items: Sequence[bytes | Raw] = [line for line in body.splitlines() if line.strip()]
+    elif media_type in JSON_TYPES:
+        items = _split(body)
+    else:
+        raise UnsupportedTypeError("Send events as application/json or application/x-ndjson.")
+    most = reception.limits.events_per_request
+    if len(items) > most:
+        raise TooLargeError(f"A request may hold {most} events. Send smaller batches.")
+    return _decode_items(items, reception)
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """Return the native answer."""
+    return msgspec.json.encode(
+        {
+            "accepted": receipt.accepted,
+            "deduplicated": receipt.deduplicated,
+            "quarantined": receipt.quarantined,
+            "rejected": [
+                {
+                    "index": rejection.index,
+                    "id": rejection.id,
+                    "code": rejection.refusal.code,
+                    "path": rejection.refusal.path,
+                    "message": rejection.refusal.message,
+                }
+                for rejection in receipt.rejections
+            ],
+        }
+    )
+
+
+def _split(body: bytes) -> Sequence[Raw | bytes]:
+    try:
+        return (
+            _ITEMS.decode(body)
+            if body.lstrip()[:1] == b"["
+            else [msgspec.json.decode(body, type=Raw)]
+        )
+    except (msgspec.MsgspecError, RecursionError):
+        raise MalformedError("The body is not JSON. Send an object, an array, or lines.") from None
+
+
+def _decode_items(items: Sequence[bytes | Raw], reception: Reception) -> Batch:
+    batch = Batch(DOOR, [], [])
+    indices: list[int] = []
+    most_bytes = reception.limits.event_bytes
+    latest = reception.received_at + reception.limits.future_skew
+    for index, item in enumerate(items):
+        refusal: Refusal | None
+        if len(item) > most_bytes:
+            refusal = Refusal("too_large", f"An event may weigh {most_bytes} bytes.")
+        else:
+            try:
+                event = _EVENT.decode(item)
+                refusal = _fault(event, latest)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                refusal = malformed(error)
+        if refusal is None:
+            batch.events.append(_stored(event, reception))
+            indices.append(index)
+        else:
+            batch.rejections.append(Rejection(index, _id_of(item), refusal))
+    batch.indices = indices
+    return batch
+
+
+def _fault(event: NativeEvent, latest: datetime) -> Refusal | None:
+    if not _EARLIEST <= event.time <= latest:
+        return Refusal("clock_skew", "The time is before 1970 or too far in the future.", "time")
+    subject = event.subject
+    if subject is not None and not _SUBJECT_TYPE.fullmatch(subject.type):
+        return Refusal("malformed", "A subject type is one lower-case word.", "subject.type")
+    if bytes(event.attributes[:1]) not in (b"{", b"n"):
+        return Refusal("malformed", "Attributes are an object.", "attributes")
+    return None
+
+
+def _stored(event: NativeEvent, reception: Reception) -> Event:
+    subject, experiment, value = event.subject, event.experiment, event.value
+    attributes = event.attributes
+    return Event(
+        event.id,
+        DOOR,
+        event.name,
+        event.schema or "",
+        event.time,
+        reception.received_at,
+        event.journey or "",
+        event.instance or "",
+        event.step or "",
+        event.outcome or "",
+        event.channel or "",
+        event.service or "",
+        event.duration_ms,
+        reception.secrets.subject_key(subject.type, subject.value) if subject else "",
+        subject.type if subject else "",
+        event.error_code or "",
+        experiment.key if experiment else "",
+        experiment.variant if experiment else "",
+        value.amount if value else None,
+        value.currency if value else "",
+        NO_ATTRIBUTES if attributes == b"null" else attributes,
+    )
+
+
+def _id_of(item: bytes | Raw) -> str | None:
+    """Return the id of an event that could not be read as a whole, if it has one."""
+    try:
+        return _ANY_ID.decode(_ID_ALONE.decode(item)["id"])
+    except (msgspec.MsgspecError, RecursionError, KeyError):
+        return None
