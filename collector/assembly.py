@@ -14,6 +14,7 @@ from collector.spool import Spool
 from collector.store import recent_identities
 
 _FLUSH_SECONDS = 60.0
+_DRAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,7 @@ class Collector:
             UnavailableError: that took too long; it is on the disk and will be loaded later.
         """
         self.spool.seal()
-        waiting = [segment.token for segment in self.spool.sealed()]
-        if not self.spool.wait_until_loaded(waiting, _FLUSH_SECONDS):
+        if not self.spool.wait_until_loaded(_tokens(self.spool), _FLUSH_SECONDS):
             raise UnavailableError(
                 "The events are safe on the disk, but the telemetry store has not taken them yet."
             )
@@ -43,13 +43,13 @@ def open_collector(services: Services) -> Iterator[Collector]:
     """Give a collector that has caught up: what an earlier process left is loaded first.
 
     Only then are the identities of the window read back from the telemetry store, so that none is
-    missing when the first door opens.
+    missing when the first door opens. At the end it loads what still waits, for at most ten
+    seconds; what is left then stays on the disk for the next start.
     """
     settings, clock = services.settings, services.clock
     spool = Spool(settings.spool_dir, settings.spool, clock, services.metrics)
-    spool.open()
     loader = Loader(spool, services.telemetry, services.metrics)
-    try:
+    with spool.running():
         loader.load_waiting()
         window = IdentityWindow(settings.dedupe.window)
         now = clock()
@@ -64,6 +64,12 @@ def open_collector(services: Services) -> Iterator[Collector]:
             metrics=services.metrics,
         )
         with loader.running():
-            yield Collector(intake, spool, loader)
-    finally:
-        spool.close()
+            try:
+                yield Collector(intake, spool, loader)
+            finally:
+                spool.close()
+                spool.wait_until_loaded(_tokens(spool), _DRAIN_SECONDS)
+
+
+def _tokens(spool: Spool) -> list[str]:
+    return [segment.token for segment in spool.sealed()]

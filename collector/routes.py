@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from candor.kernel.errors import CandorError
+from candor.kernel.errors import CandorError, TooLargeError
 from candor.kernel.http import Answer, Door, DoorRequest
 from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
 from candor.kernel.services import Services
 from collector.assembly import Collector
-from collector.receivers.native import Reception, decode_native, encode_receipt
+from collector.event import Batch, Receipt
+from collector.receivers import segment
+from collector.receivers.decoding import Reception
+from collector.receivers.native import decode_native, encode_receipt
 
 SCOPE = "ingest"
 _SYNC_HEADER = b"x-candor-sync"
@@ -17,7 +20,11 @@ _SYNC_HEADER = b"x-candor-sync"
 def doors(services: Services, collector: Collector) -> Mapping[tuple[str, str], Door]:
     """Return the hot doors by (method, path)."""
     entrance = Entrance(services, collector)
-    return {("POST", "/api/v1/events"): entrance.guarded(entrance.native, "native")}
+    calls = {
+        ("POST", f"/v1/{path_type}"): entrance.segment(path_type)
+        for path_type in (*segment.CALL_TYPES, *segment.BATCHES)
+    }
+    return {("POST", "/api/v1/events"): entrance.native(), **calls}
 
 
 class Entrance:
@@ -27,32 +34,64 @@ class Entrance:
         self._services = services
         self._collector = collector
 
-    def guarded(self, door: Callable[[DoorRequest], Awaitable[Answer]], name: str) -> Door:
-        """Return a door that answers every error of the house in the shape of this door."""
+    def native(self) -> Door:
+        """Return the door for native events."""
+
+        async def take(request: DoorRequest) -> Answer:
+            await self._authenticate(request.bearer)
+            self._collector.spool.refuse_when_full()
+            body = await request.body(self._services.settings.limits.body_bytes)
+            batch = decode_native(body, request.media_type, self._reception())
+            receipt = await self._submit(batch, request)
+            return Answer(200, encode_receipt(receipt))
+
+        return self._guarded(take, "native", _problem)
+
+    def segment(self, path_type: str) -> Door:
+        """Return the door for one of Segment's calls; the key may travel in three places."""
+
+        async def take(request: DoorRequest) -> Answer:
+            authorization = request.header(b"authorization")
+            if authorization:
+                basic = segment.basic_user(authorization)
+                await self._authenticate(lambda: basic or request.bearer())
+            self._collector.spool.refuse_when_full()
+            try:
+                body = segment.split_segment(await request.body(segment.BODY_BYTES), path_type)
+            except TooLargeError as error:
+                raise segment.SegmentLimitError(error.detail) from None
+            if not authorization:
+                await self._authenticate(lambda: body.write_key or request.bearer())
+            batch = segment.decode_segment(body, path_type, self._reception())
+            receipt = await self._submit(batch, request)
+            return Answer(200, segment.encode_segment_receipt(receipt))
+
+        return self._guarded(take, segment.DOOR, _segment_error)
+
+    def _guarded(
+        self,
+        take: Callable[[DoorRequest], Awaitable[Answer]],
+        name: str,
+        answer_error: Callable[[CandorError], Answer],
+    ) -> Door:
+        """Return a door that answers every error of the house in its own shape."""
         requests = self._services.metrics.requests
 
-        async def answer(request: DoorRequest) -> Answer:
+        async def door(request: DoorRequest) -> Answer:
             try:
-                result = await door(request)
+                answer = await take(request)
             except CandorError as error:
-                result = Answer(
-                    error.status, problem_body(error), PROBLEM_TYPE, problem_headers(error)
-                )
-            requests.labels(name, str(result.status)).inc()
-            return result
+                answer = answer_error(error)
+            requests.labels(name, str(answer.status)).inc()
+            return answer
 
-        return answer
+        return door
 
-    async def native(self, request: DoorRequest) -> Answer:
-        """Take native events."""
-        await self._authenticate(request.bearer)
-        self._collector.spool.refuse_when_full()
-        body = await request.body(self._services.settings.limits.body_bytes)
-        batch = decode_native(body, request.media_type, self._reception())
+    async def _submit(self, batch: Batch, request: DoorRequest) -> Receipt:
         receipt = await self._collector.intake.submit(batch)
         if request.header(_SYNC_HEADER) == "1":
             await asyncio.to_thread(self._collector.flush)
-        return Answer(200, encode_receipt(receipt))
+        return receipt
 
     async def _authenticate(self, key_of: Callable[[], str]) -> None:
         if self._services.settings.auth.mode == "open":
@@ -65,3 +104,12 @@ class Entrance:
     def _reception(self) -> Reception:
         services = self._services
         return Reception(services.clock(), services.settings.limits, services.secrets)
+
+
+def _problem(error: CandorError) -> Answer:
+    return Answer(error.status, problem_body(error), PROBLEM_TYPE, problem_headers(error))
+
+
+def _segment_error(error: CandorError) -> Answer:
+    body = segment.encode_segment_error(error)
+    return Answer(error.status, body, headers=problem_headers(error))

@@ -8,8 +8,9 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -169,10 +170,20 @@ class Spool:
         self._metrics.segments_stuck.inc()
         self._forget(segment)
 
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Take writes inside the block; at its end write what is queued, and seal it."""
+        self.open()
+        try:
+            yield
+        finally:
+            self.close()
+
     def close(self) -> None:
-        """Write what is queued, seal it, and stop."""
-        self._queue.put(_Stop())
-        self._thread.join()
+        """Write what is queued, seal it, and stop; a second time changes nothing."""
+        if self._thread.is_alive():
+            self._queue.put(_Stop())
+            self._thread.join()
 
     def _recover(self, path: Path) -> None:
         size = whole_bytes(path)

@@ -1,15 +1,43 @@
 """What decoding doors share: naming a fault without repeating the value that is at fault."""
 
 import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import msgspec
 
 from candor.kernel.ports import Refusal
+from candor.kernel.secrets import Secrets
+from candor.kernel.settings import LimitSettings
 
 _PLACE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]+)`")
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str)
 _QUOTED = re.compile(r"'[^']*'")
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """The circumstances under which a request is decoded."""
+
+    received_at: datetime
+    limits: LimitSettings
+    secrets: Secrets
+
+    @property
+    def latest(self) -> datetime:
+        """The last instant that an event of this request may bear."""
+        return self.received_at + self.limits.future_skew
+
+
+def time_fault(at: datetime, reception: Reception, path: str) -> Refusal | None:
+    """Return the refusal of an instant that no honest clock can show; none for all others."""
+    if _EARLIEST <= at <= reception.latest:
+        return None
+    return Refusal("clock_skew", "The time is before 1970 or too far in the future.", path)
 
 
 def malformed(error: msgspec.MsgspecError | RecursionError) -> Refusal:
@@ -29,6 +57,14 @@ def malformed(error: msgspec.MsgspecError | RecursionError) -> Refusal:
             _join(path, unknown["field"]),
         )
     return Refusal("malformed", _QUOTED.sub("value", rule) + ".", path or None)
+
+
+def text_field(item: bytes | msgspec.Raw, name: str) -> str | None:
+    """Return one text of an object that could not be read as a whole, if it has it."""
+    try:
+        return _TEXT.decode(_FIELDS.decode(item)[name])
+    except (msgspec.MsgspecError, RecursionError, KeyError):
+        return None
 
 
 def _join(path: str, field: str) -> str:

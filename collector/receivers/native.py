@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -11,18 +10,17 @@ from msgspec import Meta, Raw
 
 from candor.kernel.errors import MalformedError, TooLargeError, UnsupportedTypeError
 from candor.kernel.ports import Refusal
-from candor.kernel.secrets import Secrets
-from candor.kernel.settings import LimitSettings
 from collector.event import NO_ATTRIBUTES, Batch, Event, Outcome, Receipt, Rejection
-from collector.receivers.decoding import malformed
+from collector.receivers.decoding import Reception, malformed, text_field, time_fault
 
 DOOR = "native"
 JSON_TYPES = frozenset({"application/json"})
 LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 
 _SUBJECT_TYPE = re.compile(r"[a-z][a-z0-9_]*")
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_AMOUNT = 1e13
+_NULL = ord("n")
+_OBJECT_OR_NULL = frozenset({ord("{"), _NULL})
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=400)]
@@ -71,19 +69,8 @@ class NativeEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     attributes: Raw = NO_ATTRIBUTES
 
 
-@dataclass(frozen=True, slots=True)
-class Reception:
-    """The circumstances under which a request is decoded."""
-
-    received_at: datetime
-    limits: LimitSettings
-    secrets: Secrets
-
-
 _ITEMS = msgspec.json.Decoder(list[Raw])
 _EVENT = msgspec.json.Decoder(NativeEvent)
-_ID_ALONE = msgspec.json.Decoder(dict[str, Raw])
-_ANY_ID = msgspec.json.Decoder(str)
 
 
 def decode_native(body: bytes, media_type: str, reception: Reception) -> Batch:
@@ -142,7 +129,6 @@ def _decode_items(items: Sequence[bytes | Raw], reception: Reception) -> Batch:
     batch = Batch(DOOR, [], [])
     indices: list[int] = []
     most_bytes = reception.limits.event_bytes
-    latest = reception.received_at + reception.limits.future_skew
     for index, item in enumerate(items):
         refusal: Refusal | None
         if len(item) > most_bytes:
@@ -150,25 +136,25 @@ def _decode_items(items: Sequence[bytes | Raw], reception: Reception) -> Batch:
         else:
             try:
                 event = _EVENT.decode(item)
-                refusal = _fault(event, latest)
+                refusal = _fault(event, reception)
             except (msgspec.MsgspecError, RecursionError) as error:
                 refusal = malformed(error)
         if refusal is None:
             batch.events.append(_stored(event, reception))
             indices.append(index)
         else:
-            batch.rejections.append(Rejection(index, _id_of(item), refusal))
+            batch.rejections.append(Rejection(index, text_field(item, "id"), refusal))
     batch.indices = indices
     return batch
 
 
-def _fault(event: NativeEvent, latest: datetime) -> Refusal | None:
-    if not _EARLIEST <= event.time <= latest:
-        return Refusal("clock_skew", "The time is before 1970 or too far in the future.", "time")
+def _fault(event: NativeEvent, reception: Reception) -> Refusal | None:
+    if skewed := time_fault(event.time, reception, "time"):
+        return skewed
     subject = event.subject
     if subject is not None and not _SUBJECT_TYPE.fullmatch(subject.type):
         return Refusal("malformed", "A subject type is one lower-case word.", "subject.type")
-    if bytes(event.attributes[:1]) not in (b"{", b"n"):
+    if memoryview(event.attributes)[0] not in _OBJECT_OR_NULL:
         return Refusal("malformed", "Attributes are an object.", "attributes")
     return None
 
@@ -197,13 +183,5 @@ def _stored(event: NativeEvent, reception: Reception) -> Event:
         experiment.variant if experiment else "",
         value.amount if value else None,
         value.currency if value else "",
-        NO_ATTRIBUTES if attributes == b"null" else attributes,
+        NO_ATTRIBUTES if memoryview(attributes)[0] == _NULL else attributes,
     )
-
-
-def _id_of(item: bytes | Raw) -> str | None:
-    """Return the id of an event that could not be read as a whole, if it has one."""
-    try:
-        return _ANY_ID.decode(_ID_ALONE.decode(item)["id"])
-    except (msgspec.MsgspecError, RecursionError, KeyError):
-        return None
