@@ -1,6 +1,9 @@
 """The process of ``candor serve``: opens the installation, listens, and closes in order."""
 
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -27,7 +30,8 @@ def serve_until_stopped(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         log().info("candor is listening", host=host, port=port)
         server = uvicorn.Server(uvicorn_config(create_app(installation), settings))
-        server.run(sockets=[listener])
+        with _signals_answered():
+            server.run(sockets=[listener])
 
 
 def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
@@ -57,6 +61,22 @@ def complaints_about(settings: Settings) -> list[str]:
     if pending and not settings.is_embedded:
         return [f"{len(pending)} migrations are pending. Run: candor migrate"]
     return []
+
+
+@contextmanager
+def _signals_answered() -> Iterator[None]:
+    """Keep the process alive until its stores are closed.
+
+    When it has stopped, uvicorn raises the signals that stopped it once more; without handlers of
+    our own these would end the process before the spool is sealed.
+    """
+    stops = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(stop, lambda *_: None) for stop in stops]
+    try:
+        yield
+    finally:
+        for stop, handler in zip(stops, before, strict=True):
+            signal.signal(stop, handler)
 
 
 def _listen(settings: Settings) -> socket.socket:
