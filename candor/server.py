@@ -25,7 +25,7 @@ def serve_until_stopped(settings: Settings) -> None:
         CandorError: a store cannot be opened, is not migrated, or the port is taken.
     """
     configure_logging(settings.log_level)
-    listener = _listen(settings)
+    listener = listen(settings)
     with listener, open_installation(settings) as installation:
         host, port = listener.getsockname()[:2]
         log().info("candor is listening", host=host, port=port)
@@ -79,7 +79,12 @@ def _signals_answered() -> Iterator[None]:
             signal.signal(stop, handler)
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """Return a socket that listens on the settings' host and port.
+
+    Raises:
+        ConflictError: the port is taken or not allowed.
+    """
     try:
         return socket.create_server(
             (settings.host, settings.port),

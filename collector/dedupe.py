@@ -54,6 +54,9 @@ class IdentityWindow:
         """
         with self._guard:
             known = self._known(identities)
+            distinct = set(identities)
+            if not known and len(distinct) == len(identities) and self._unclaimed(distinct):
+                return self._claim_all(identities)
             claim = Claim([], [], 0, [])
             for position, identity in enumerate(identities):
                 if identity in known:
@@ -99,6 +102,15 @@ class IdentityWindow:
         for _, bucket in self._buckets:
             known.update(bucket.intersection(identities))
         return known
+
+    def _unclaimed(self, identities: set[str]) -> bool:
+        return self._claimed.keys().isdisjoint(identities)
+
+    def _claim_all(self, identities: Sequence[str]) -> Claim:
+        """Claim a request that is new throughout, which is what nearly all are."""
+        claim = Claim(list(range(len(identities))), list(identities), 0, [])
+        self._claimed.update(dict.fromkeys(identities, claim.fate))
+        return claim
 
     def _drop(self, identities: Iterable[str]) -> None:
         for identity in identities:

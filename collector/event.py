@@ -14,11 +14,10 @@ import msgspec
 from candor.kernel.ports import Refusal
 
 Outcome = Literal["ok", "error", "rejected", "abandoned", "duplicate", "held", "resumed"]
-NO_ATTRIBUTES = msgspec.Raw(b"{}")
 
 
 class Event(msgspec.Struct, array_like=True, gc=False):
-    """One stored event. ``subject_key`` is a pseudonym; ``attributes`` the text of an object."""
+    """One stored event. ``subject_key`` is a pseudonym; ``attributes`` are values as JSON text."""
 
     id: str
     door: str
@@ -40,7 +39,7 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     variant: str = ""
     amount: float | None = None
     currency: str = ""
-    attributes: msgspec.Raw = NO_ATTRIBUTES
+    attributes: dict[str, msgspec.Raw] = {}
 
     @property
     def identity(self) -> str:

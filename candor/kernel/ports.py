@@ -54,7 +54,7 @@ class EntryGate(Protocol):
 class StorableEvent(Protocol):
     """An event in the very form that would be written: what is masked here is never on a disk.
 
-    ``attributes`` is the text of a JSON object; the person is a pseudonym already.
+    ``attributes`` are values as JSON text; the person is a pseudonym already.
     """
 
     id: str
@@ -62,7 +62,7 @@ class StorableEvent(Protocol):
     instance: str
     step: str
     error_code: str
-    attributes: msgspec.Raw
+    attributes: dict[str, msgspec.Raw]
 
 
 class Redactor(Protocol):

@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from candor.kernel.errors import InvalidInputError, UnavailableError
 
 MASTER_KEY_BYTES = 32
+_SHA256_BLOCK_BYTES = 64
 _OWNER_ONLY = 0o600
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _NOT_DIALLED = re.compile(r"[^\d+]")
@@ -28,6 +30,10 @@ class Secrets:
 
     pepper: bytes = field(repr=False)
     key_pepper: bytes = field(repr=False)
+    _subject_mac: "Mac" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_subject_mac", Mac(self.pepper))
 
     def subject_key(self, subject_type: str, value: str) -> str:
         """Return the pseudonym of a person: 64 hexadecimal digits, the same for the same person.
@@ -37,12 +43,34 @@ class Secrets:
 
         Source: RFC 2104; GDPR, article 4(5), for what makes it a pseudonym.
         """
-        message = f"{subject_type}:{canonical_identifier(subject_type, value)}".encode()
-        return hmac.digest(self.pepper, message, "sha256").hex()
+        canonical = canonical_identifier(subject_type, value)
+        return self._subject_mac.hexdigest(f"{subject_type}:{canonical}".encode())
 
     def key_hash(self, key: str) -> str:
         """Return what is stored of an API key: 64 hexadecimal digits."""
         return hmac.digest(self.key_pepper, key.encode(), "sha256").hex()
+
+
+class Mac:
+    """HMAC-SHA-256 under one key, with the key's part computed once.
+
+    The ingest path keys every event; starting from a copy costs a third of ``hmac.digest``.
+
+    Source: RFC 2104, section 4, for keeping the two inner states.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(_SHA256_BLOCK_BYTES, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def hexdigest(self, message: bytes) -> str:
+        """Return the authentication code as 64 hexadecimal digits."""
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
 
 def canonical_identifier(subject_type: str, value: str) -> str:

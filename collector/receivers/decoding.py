@@ -1,8 +1,9 @@
 """What decoding doors share: naming a fault without repeating the value that is at fault."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
 
@@ -13,6 +14,10 @@ from candor.kernel.settings import LimitSettings
 _PLACE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]+)`")
+MOST_AMOUNT = 1e13
+Attributes = Annotated[
+    dict[Annotated[str, msgspec.Meta(max_length=100)], msgspec.Raw], msgspec.Meta(max_length=250)
+]
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _QUOTED = re.compile(r"'[^']*'")
@@ -21,16 +26,18 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """The circumstances under which a request is decoded."""
+    """The circumstances under which a request is decoded.
+
+    ``latest`` is the last instant that an event of this request may bear.
+    """
 
     received_at: datetime
     limits: LimitSettings
     secrets: Secrets
+    latest: datetime = field(init=False)
 
-    @property
-    def latest(self) -> datetime:
-        """The last instant that an event of this request may bear."""
-        return self.received_at + self.limits.future_skew
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "latest", self.received_at + self.limits.future_skew)
 
 
 def time_fault(at: datetime, reception: Reception, path: str) -> Refusal | None:

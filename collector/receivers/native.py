@@ -10,17 +10,21 @@ from msgspec import Meta, Raw
 
 from candor.kernel.errors import MalformedError, TooLargeError, UnsupportedTypeError
 from candor.kernel.ports import Refusal
-from collector.event import NO_ATTRIBUTES, Batch, Event, Outcome, Receipt, Rejection
-from collector.receivers.decoding import Reception, malformed, text_field, time_fault
+from collector.event import Batch, Event, Outcome, Receipt, Rejection
+from collector.receivers.decoding import (
+    MOST_AMOUNT,
+    Attributes,
+    Reception,
+    malformed,
+    text_field,
+    time_fault,
+)
 
 DOOR = "native"
 JSON_TYPES = frozenset({"application/json"})
 LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 
 _SUBJECT_TYPE = re.compile(r"[a-z][a-z0-9_]*")
-_MOST_AMOUNT = 1e13
-_NULL = ord("n")
-_OBJECT_OR_NULL = frozenset({ord("{"), _NULL})
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=400)]
@@ -44,7 +48,7 @@ class Experiment(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 class Value(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """What the event is worth."""
 
-    amount: Annotated[float, Meta(gt=-_MOST_AMOUNT, lt=_MOST_AMOUNT)]
+    amount: Annotated[float, Meta(gt=-MOST_AMOUNT, lt=MOST_AMOUNT)]
     currency: Annotated[str, Meta(max_length=12)] = ""
 
 
@@ -66,7 +70,7 @@ class NativeEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     error_code: Word | None = None
     experiment: Experiment | None = None
     value: Value | None = None
-    attributes: Raw = NO_ATTRIBUTES
+    attributes: Attributes | None = None
 
 
 _ITEMS = msgspec.json.Decoder(list[Raw])
@@ -81,6 +85,18 @@ def decode_native(body: bytes, media_type: str, reception: Reception) -> Batch:
         MalformedError: the body as a whole is no JSON.
         TooLargeError: it holds more events than a request may.
     """
+    sent, rejections = read_native(body, media_type, reception)
+    events = [_stored(event, reception) for event in sent.values()]
+    return Batch(DOOR, events, list(sent), rejections)
+
+
+def read_native(
+    body: bytes, media_type: str, reception: Reception
+) -> tuple[dict[int, NativeEvent], list[Rejection]]:
+    """Return the valid events of a request by their position, and the others with their faults.
+
+    Raises as ``decode_native``.
+    """
     if media_type in LINES_TYPES:
         items: Sequence[bytes | Raw] = [line for line in body.splitlines() if line.strip()]
     elif media_type in JSON_TYPES:
@@ -90,7 +106,15 @@ def decode_native(body: bytes, media_type: str, reception: Reception) -> Batch:
     most = reception.limits.events_per_request
     if len(items) > most:
         raise TooLargeError(f"A request may hold {most} events. Send smaller batches.")
-    return _decode_items(items, reception)
+    events: dict[int, NativeEvent] = {}
+    rejections: list[Rejection] = []
+    for index, item in enumerate(items):
+        read = _read(item, reception)
+        if isinstance(read, Refusal):
+            rejections.append(Rejection(index, text_field(item, "id"), read))
+        else:
+            events[index] = read
+    return events, rejections
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -125,27 +149,15 @@ def _split(body: bytes) -> Sequence[Raw | bytes]:
         raise MalformedError("The body is not JSON. Send an object, an array, or lines.") from None
 
 
-def _decode_items(items: Sequence[bytes | Raw], reception: Reception) -> Batch:
-    batch = Batch(DOOR, [], [])
-    indices: list[int] = []
-    most_bytes = reception.limits.event_bytes
-    for index, item in enumerate(items):
-        refusal: Refusal | None
-        if len(item) > most_bytes:
-            refusal = Refusal("too_large", f"An event may weigh {most_bytes} bytes.")
-        else:
-            try:
-                event = _EVENT.decode(item)
-                refusal = _fault(event, reception)
-            except (msgspec.MsgspecError, RecursionError) as error:
-                refusal = malformed(error)
-        if refusal is None:
-            batch.events.append(_stored(event, reception))
-            indices.append(index)
-        else:
-            batch.rejections.append(Rejection(index, text_field(item, "id"), refusal))
-    batch.indices = indices
-    return batch
+def _read(item: bytes | Raw, reception: Reception) -> NativeEvent | Refusal:
+    if len(item) > reception.limits.event_bytes:
+        most = reception.limits.event_bytes
+        return Refusal("too_large", f"An event may weigh {most} bytes.")
+    try:
+        event = _EVENT.decode(item)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return malformed(error)
+    return _fault(event, reception) or event
 
 
 def _fault(event: NativeEvent, reception: Reception) -> Refusal | None:
@@ -154,14 +166,11 @@ def _fault(event: NativeEvent, reception: Reception) -> Refusal | None:
     subject = event.subject
     if subject is not None and not _SUBJECT_TYPE.fullmatch(subject.type):
         return Refusal("malformed", "A subject type is one lower-case word.", "subject.type")
-    if memoryview(event.attributes)[0] not in _OBJECT_OR_NULL:
-        return Refusal("malformed", "Attributes are an object.", "attributes")
     return None
 
 
 def _stored(event: NativeEvent, reception: Reception) -> Event:
     subject, experiment, value = event.subject, event.experiment, event.value
-    attributes = event.attributes
     return Event(
         event.id,
         DOOR,
@@ -183,5 +192,5 @@ def _stored(event: NativeEvent, reception: Reception) -> Event:
         experiment.variant if experiment else "",
         value.amount if value else None,
         value.currency if value else "",
-        NO_ATTRIBUTES if memoryview(attributes)[0] == _NULL else attributes,
+        event.attributes or {},
     )

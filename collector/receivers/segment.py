@@ -12,7 +12,7 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Raw
@@ -20,8 +20,15 @@ from msgspec import Meta, Raw
 from candor.kernel.errors import CandorError, InvalidInputError, MalformedError, TooLargeError
 from candor.kernel.ids import new_id
 from candor.kernel.ports import Refusal
-from collector.event import NO_ATTRIBUTES, Batch, Event, Outcome, Receipt, Rejection
-from collector.receivers.decoding import Reception, malformed, text_field, time_fault
+from collector.event import Batch, Event, Outcome, Receipt, Rejection
+from collector.receivers.decoding import (
+    MOST_AMOUNT,
+    Attributes,
+    Reception,
+    malformed,
+    text_field,
+    time_fault,
+)
 
 DOOR = "segment"
 BODY_BYTES = 500 * 1024
@@ -37,7 +44,7 @@ _CHANNELS = {"browser": "web", "mobile": "app", "server": "api"}
 _TEXTS = {
     "journey": 100, "instance": 400, "step": 400, "channel": 100, "service": 100, "error_code": 100,
 }  # fmt: skip
-_MOST_AMOUNT = 1e13
+_MOST_CURRENCY = 12
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -62,7 +69,7 @@ class Call(msgspec.Struct, rename="camel", gc=False):
     previous_id: str | int | None = None
     timestamp: datetime | None = None
     original_timestamp: datetime | None = None
-    properties: dict[str, Any] | None = None
+    properties: Attributes | None = None
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -220,27 +227,39 @@ def _fault(call: Call, kind: str) -> Refusal | None:
     return None
 
 
-def _with_properties(event: Event, properties: dict[str, Any]) -> Event:
+def _with_properties(event: Event, properties: dict[str, Raw]) -> Event:
     """Promote properties that bear a field's name and fit it; keep all others as attributes."""
     for field, most in _TEXTS.items():
-        value = properties.get(field)
+        value = _value(properties, field)
         if isinstance(value, str) and len(value) <= most:
-            setattr(event, field, properties.pop(field))
-    if properties.get("outcome") in _OUTCOMES:
-        event.outcome = properties.pop("outcome")
-    if (duration := _number(properties.get("duration_ms"))) is not None and duration >= 0:
+            setattr(event, field, value)
+            del properties[field]
+    outcome = _value(properties, "outcome")
+    if outcome in _OUTCOMES:
+        event.outcome = str(outcome)
+        del properties["outcome"]
+    duration = _number(properties, "duration_ms")
+    if duration is not None and duration >= 0:
         event.duration_ms = duration
         del properties["duration_ms"]
-    if (revenue := _number(properties.get("revenue"))) is not None and abs(revenue) < _MOST_AMOUNT:
-        event.amount = revenue
+    amount = _number(properties, "revenue")
+    if amount is not None and abs(amount) < MOST_AMOUNT:
+        event.amount = amount
         del properties["revenue"]
-        if isinstance(currency := properties.get("currency"), str):
-            event.currency = currency[:12]
-    event.attributes = Raw(msgspec.json.encode(properties)) if properties else NO_ATTRIBUTES
+        currency = _value(properties, "currency")
+        if isinstance(currency, str) and len(currency) <= _MOST_CURRENCY:
+            event.currency = currency
+            del properties["currency"]
+    event.attributes = properties
     return event
 
 
-def _number(value: object) -> float | None:
+def _value(properties: dict[str, Raw], name: str) -> object:
+    return msgspec.json.decode(properties[name]) if name in properties else None
+
+
+def _number(properties: dict[str, Raw], name: str) -> float | None:
+    value = _value(properties, name)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     return None

@@ -29,6 +29,34 @@ ORDER BY (journey, name, time)
 TTL toDateTime(received_at) + INTERVAL 400 DAY
 SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
+CREATE TABLE events_landing (
+  id String,
+  door String,
+  name String,
+  schema String,
+  time DateTime64(3, 'UTC'),
+  received_at DateTime64(3, 'UTC'),
+  journey String,
+  instance String,
+  step String,
+  outcome String,
+  channel String,
+  service String,
+  duration_ms Nullable(Float64),
+  subject_key String,
+  subject_type String,
+  error_code String,
+  experiment String,
+  variant String,
+  amount Nullable(Decimal(18, 4)),
+  currency String,
+  attributes Map(String, String)
+)
+ENGINE = Null;
+
+CREATE MATERIALIZED VIEW events_landing_to_events TO events AS
+SELECT * FROM events_landing;
+
 CREATE TABLE events_by_subject (
   subject_key String CODEC(ZSTD(1)),
   time DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
