@@ -1,7 +1,7 @@
 """What durability and storage cost at the native door, against decoding and validating alone.
 
 Both servers run in processes of their own, on the same dispatcher, and get the same requests from
-the same client: batches of 100 events of about 870 bytes over 16 connections. ``floor`` answers
+the same client: batches of 100 events of about 870 bytes over 64 connections. ``floor`` answers
 when a batch is decoded and validated. ``full`` is ``candor serve``: gate, pseudonym, dedupe,
 fdatasync, answer, and the insert into the embedded engine with its views. CPU is user + system
 time of the whole server process, engine threads included, until every event can be queried;
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from candor.kernel.http import Answer, DoorRequest
 
 ROUNDS = 5
-CONNECTIONS = 16
+CONNECTIONS = 64
 BATCHES = 1000
 EVENTS = 100
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -5,7 +5,7 @@ nothing twice; it is removed from the disk only after an insert succeeded.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from candor.kernel.errors import UnavailableError
@@ -20,7 +20,7 @@ _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 30.0
 _POLL_SECONDS = 1.0
 
-Insert = Callable[[TelemetryStore, bytes, str], None]
+Insert = Callable[[TelemetryStore, Sequence[bytes], str], None]
 INSERTS: dict[Signal, Insert] = {"events": store.insert_events}
 
 
@@ -99,8 +99,7 @@ class Loader:
         return unreadable
 
     def _insert(self, segment: Segment, records: list[Record], token: str) -> None:
-        payload = b"".join(record.payload for record in records)
-        INSERTS[segment.signal](self._telemetry, payload, token)
+        INSERTS[segment.signal](self._telemetry, [record.payload for record in records], token)
         self._metrics.events_loaded.labels(segment.signal).inc(
             sum(record.count for record in records)
         )

@@ -17,13 +17,13 @@ def encode_events(events: Sequence[Event]) -> bytes:
     return _ENCODER.encode_lines(events)
 
 
-def insert_events(telemetry: TelemetryStore, payload: bytes, token: str) -> None:
+def insert_events(telemetry: TelemetryStore, payloads: Sequence[bytes], token: str) -> None:
     """Store what ``encode_events`` made, once for each token.
 
     The rows go through ``events_landing``, which keeps nothing and has plain strings where
     ``events`` has dictionaries: converting whole columns afterwards halves the engine's work.
     """
-    telemetry.insert("events_landing", COLUMNS, payload, "JSONCompactEachRow", token)
+    telemetry.insert("events_landing", COLUMNS, payloads, "JSONCompactEachRow", token)
 
 
 def recent_identities(telemetry: TelemetryStore, since: datetime) -> Sequence[str]:

@@ -101,12 +101,13 @@ class TelemetryStore:
             self._client("writer").command(statement, parameters=dict(parameters or {}))
 
     def insert(
-        self, table: str, columns: Sequence[str], payload: bytes, fmt: str, token: str
+        self, table: str, columns: Sequence[str], payloads: Sequence[bytes], fmt: str, token: str
     ) -> None:
         """Store rows that the engine itself parses, once for each ``token``.
 
-        Sending the same payload under the same token again stores nothing, in the table and in
-        every view that it feeds, as long as the table's deduplication window still knows it.
+        The payloads are one insert. Sending the same under the same token again stores nothing, in
+        the table and in every view that it feeds, as long as the table's deduplication window
+        still knows it.
 
         Raises:
             UnreadablePayloadError: the engine cannot read the payload.
@@ -116,7 +117,7 @@ class TelemetryStore:
             self._client("writer").raw_insert(
                 table,
                 column_names=list(columns),
-                insert_block=payload,
+                insert_block=(payload for payload in payloads),
                 fmt=fmt,
                 settings={"insert_deduplication_token": token},
             )
