@@ -11,6 +11,8 @@ from candor.kernel.problems import install_problem_handlers
 from candor.wiring import Installation
 from collector import openapi as collector_openapi
 from collector import routes as collector_routes
+from slo import routes as slo_routes
+from slo.journeys import routes as funnel_routes
 
 
 def create_app(installation: Installation) -> Dispatcher:
@@ -32,6 +34,8 @@ def create_framework() -> FastAPI:
         redoc_url=None,
     )
     framework.include_router(operations.router)
+    framework.include_router(slo_routes.router)
+    framework.include_router(funnel_routes.router)
     install_problem_handlers(framework)
 
     def document() -> dict[str, Any]:

@@ -41,7 +41,7 @@ def create(
     from candor.kernel.security import create_key  # noqa: PLC0415 - as above
 
     lifetime = _lifetime(expires) if expires is not None else None
-    with told_errors(), _state(settings()) as (session, secrets):
+    with told_errors(), open_state(settings()) as (session, secrets):
         made = create_key(
             session, secrets, name=name, scopes=scope, at=utc_now(), lifetime=lifetime
         )
@@ -69,7 +69,7 @@ def list_keys(*, as_json: AsJson = False) -> None:
     """
     from candor.kernel.security import all_keys  # noqa: PLC0415 - keeps --help quick
 
-    with told_errors(), _state(settings()) as (session, _):
+    with told_errors(), open_state(settings()) as (session, _):
         keys = all_keys(session)
     if as_json:
         print_json([_document(key) for key in keys])
@@ -97,7 +97,7 @@ def revoke(
     from candor.kernel.security import revoke_key  # noqa: PLC0415 - as above
 
     effective = settings()
-    with told_errors(), _state(effective) as (session, _):
+    with told_errors(), open_state(effective) as (session, _):
         record = revoke_key(session, key_id, utc_now())
     time.sleep(effective.auth.key_cache.total_seconds())
     if as_json:
@@ -107,7 +107,7 @@ def revoke(
 
 
 @contextmanager
-def _state(effective: "Settings") -> "Iterator[tuple[Session, Secrets]]":
+def open_state(effective: "Settings") -> "Iterator[tuple[Session, Secrets]]":
     """Give a transaction on the state store; embedded stores get their tables first."""
     from candor.kernel.database import open_engine, session_of  # noqa: PLC0415 - keeps --help quick
     from candor.kernel.migrate import migrate_state  # noqa: PLC0415 - as above

@@ -1,4 +1,4 @@
-CREATE TABLE events (
+CREATE TABLE IF NOT EXISTS events (
   id String CODEC(ZSTD(1)),
   door LowCardinality(String),
   name LowCardinality(String),
@@ -29,7 +29,7 @@ ORDER BY (journey, name, time)
 TTL toDateTime(received_at) + INTERVAL 400 DAY
 SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
-CREATE TABLE events_landing (
+CREATE TABLE IF NOT EXISTS events_landing (
   id String,
   door String,
   name String,
@@ -54,10 +54,10 @@ CREATE TABLE events_landing (
 )
 ENGINE = Null;
 
-CREATE MATERIALIZED VIEW events_landing_to_events TO events AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS events_landing_to_events TO events AS
 SELECT * FROM events_landing;
 
-CREATE TABLE events_by_subject (
+CREATE TABLE IF NOT EXISTS events_by_subject (
   subject_key String CODEC(ZSTD(1)),
   time DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
   journey LowCardinality(String),
@@ -70,7 +70,7 @@ ORDER BY (subject_key, time)
 TTL toDateTime(received_at) + INTERVAL 400 DAY
 SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
-CREATE MATERIALIZED VIEW events_to_events_by_subject TO events_by_subject AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS events_to_events_by_subject TO events_by_subject AS
 SELECT subject_key, time, journey, name, received_at
 FROM events
 WHERE subject_key != '';

@@ -1,0 +1,77 @@
+"""Questions to an installation: to a running server by its address, or to the stores directly."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from candor.commands.console import WRONG_USE, fail, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from candor.kernel.services import Services
+
+Url = Annotated[str | None, typer.Option("--url", help="Ask the server at this address.")]
+Key = Annotated[str | None, typer.Option("--key", envvar="CANDOR_KEY", help="API key for --url.")]
+
+
+def ask(
+    url: str | None,
+    key: str | None,
+    remote: "Callable[[Client], Any]",
+    local: "Callable[[Services], Any]",
+) -> Any:  # noqa: ANN401 - a JSON document
+    """Return the answer of the server at ``url``, or of the stores when no address is given."""
+    if url is not None:
+        return remote(Client(url, key))
+    with _open_stores() as services:
+        return local(services)
+
+
+class Client:
+    """Talks to a running server; every refusal ends the command with the server's sentence."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - a JSON document
+        """Return what ``GET`` answers."""
+        return self._request("GET", path, None, None)
+
+    def post(self, path: str, body: bytes, content_type: str) -> Any:  # noqa: ANN401 - as above
+        """Return what ``POST`` answers."""
+        return self._request("POST", path, body, content_type)
+
+    def _request(self, method: str, path: str, body: bytes | None, content_type: str | None) -> Any:  # noqa: ANN401 - a JSON document
+        import httpx  # noqa: PLC0415 - keeps --help quick
+
+        headers = self._headers | ({"content-type": content_type} if content_type else {})
+        try:
+            answer = httpx.request(
+                method, self._url + path, content=body, headers=headers, timeout=120
+            )
+        except httpx.TransportError as error:
+            fail(f"{self._url} does not answer ({type(error).__name__}). Is the server running?")
+        if answer.is_error:
+            fail(_sentence(answer.json() if "json" in answer.headers["content-type"] else {}))
+        return answer.json()
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    return str(problem.get("detail") or problem.get("title") or "The server refused it.")
+
+
+@contextmanager
+def _open_stores() -> "Iterator[Services]":
+    from candor.kernel.errors import ConflictError  # noqa: PLC0415 - keeps --help quick
+    from candor.wiring import ensure_migrated, open_services  # noqa: PLC0415 - as above
+
+    try:
+        with open_services(settings()) as services:
+            ensure_migrated(services)
+            yield services
+    except ConflictError as error:
+        fail(error.detail, WRONG_USE)

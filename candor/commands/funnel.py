@@ -1,0 +1,71 @@
+"""``candor funnel``: count a funnel that a file describes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from candor.commands.asking import Client, Key, Url, ask
+from candor.commands.console import WRONG_USE, AsJson, fail, print_json, told_errors
+
+if TYPE_CHECKING:
+    from candor.kernel.services import Services
+
+
+def funnel(
+    file: Annotated[Path, typer.Argument(help="The query, as YAML or JSON.")],
+    url: Url = None,
+    key: Key = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Count how far each person or journey instance got through ordered steps.
+
+    Example: candor funnel examples/permit-receipt-funnel.yaml --json
+    """
+    import json  # noqa: PLC0415 - keeps --help quick
+
+    query = _read(file)
+
+    def remote(client: Client) -> Any:  # noqa: ANN401 - a JSON document
+        body = json.dumps(query, default=str).encode()
+        return client.post("/api/v1/funnels/query", body, "application/json")
+
+    with told_errors():
+        document = ask(url, key, remote, lambda services: _count_here(services, query))
+    if as_json:
+        print_json(document)
+        return
+    from candor.commands.tables import print_funnel  # noqa: PLC0415 - keeps --help quick
+
+    print_funnel(document, file.stem)
+
+
+def _read(file: Path) -> object:
+    import yaml  # noqa: PLC0415 - keeps --help quick
+
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        fail(
+            f"{file} cannot be read ({type(error).__name__}). Give a YAML or JSON file.", WRONG_USE
+        )
+
+
+def _count_here(services: "Services", query: object) -> dict[str, Any]:
+    from pydantic import ValidationError  # noqa: PLC0415 - keeps --help quick
+
+    from slo.journeys.funnel import tally  # noqa: PLC0415 - as above
+    from slo.journeys.schemas import FunnelBody, funnel_document  # noqa: PLC0415 - as above
+    from slo.journeys.store import read_units  # noqa: PLC0415 - as above
+
+    try:
+        body = FunnelBody.model_validate(query)
+    except ValidationError as error:
+        places = [
+            ".".join(map(str, fault["loc"])) + ": " + fault["msg"] for fault in error.errors()
+        ]
+        fail("The query cannot be meant:\n" + "\n".join(places), WRONG_USE)
+    meant = body.query(services.clock())
+    total, groups = tally(read_units(services.telemetry, meant), len(meant.steps), meant.window)
+    return funnel_document(body, total, groups)

@@ -1,0 +1,94 @@
+"""Conditions as ClickHouse text: pieces from a closed table, every value a bound parameter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from slo.indicator import ATTRIBUTE_PREFIX, NUMBER_FIELDS, TEXT_FIELDS, Condition, Filter, Indicator
+
+_COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+@dataclass(slots=True)
+class Parameters:
+    """The values of one statement, each under a name of its own."""
+
+    values: dict[str, object] = field(default_factory=dict)
+
+    def bind(self, value: object, type_name: str) -> str:
+        """Return the placeholder of a value."""
+        name = f"p{len(self.values)}"
+        self.values[name] = value
+        return f"{{{name}:{type_name}}}"
+
+
+def filter_text(conditions: Filter, parameters: Parameters) -> str:
+    """Return the conjunction of conditions; of none, the text that always holds."""
+    return " AND ".join(_condition(one, parameters) for one in conditions) or "1"
+
+
+def valid_text(indicator: Indicator, parameters: Parameters) -> str:
+    """Return what makes an event valid."""
+    text = filter_text(indicator.valid, parameters)
+    if indicator.threshold is not None:
+        text += f" AND isNotNull({_number(indicator.threshold.value, parameters)})"
+    return text
+
+
+def good_text(indicator: Indicator, parameters: Parameters) -> str:
+    """Return what makes a valid event good."""
+    threshold = indicator.threshold
+    if threshold is not None:
+        value = _number(threshold.value, parameters)
+        limit = parameters.bind(threshold.limit, "Float64")
+        return f"ifNull({value} {_COMPARISONS[threshold.operator]} {limit}, 0)"
+    text = filter_text(indicator.good, parameters)
+    return f"NOT ({text})" if indicator.inverted else f"({text})"
+
+
+def text_column(name: str, parameters: Parameters) -> str:
+    """Return the text of a field; of an attribute that is absent, the empty string.
+
+    Raises:
+        KeyError: events have no such field; callers have checked the name before.
+    """
+    if name.startswith(ATTRIBUTE_PREFIX):
+        key = parameters.bind(name.removeprefix(ATTRIBUTE_PREFIX), "String")
+        return f"attributes[{key}]"
+    return {known: known for known in TEXT_FIELDS}[name]
+
+
+def _condition(condition: Condition, parameters: Parameters) -> str:
+    name, operator, values = condition.field, condition.operator, condition.values
+    if operator == "exists":
+        return _existence(name, parameters) if values[0] else f"NOT {_existence(name, parameters)}"
+    if operator in _COMPARISONS:
+        limit = parameters.bind(values[0], "Float64")
+        return f"ifNull({_number(name, parameters)} {_COMPARISONS[operator]} {limit}, 0)"
+    if name in NUMBER_FIELDS:
+        numbers = parameters.bind([float(value) for value in values], "Array(Float64)")
+        found = f"ifNull(has({numbers}, {_number(name, parameters)}), 0)"
+        return f"NOT {found}" if operator == "ne" else found
+    column = text_column(name, parameters)
+    if operator == "prefix":
+        return f"startsWith({column}, {parameters.bind(values[0], 'String')})"
+    texts = parameters.bind(_texts(values), "Array(String)")
+    return f"{column} {'NOT IN' if operator == 'ne' else 'IN'} {texts}"
+
+
+def _existence(name: str, parameters: Parameters) -> str:
+    if name in NUMBER_FIELDS:
+        return f"isNotNull({_number(name, parameters)})"
+    if name.startswith(ATTRIBUTE_PREFIX):
+        key = parameters.bind(name.removeprefix(ATTRIBUTE_PREFIX), "String")
+        return f"mapContains(attributes, {key})"
+    return f"notEmpty({text_column(name, parameters)})"
+
+
+def _number(name: str, parameters: Parameters) -> str:
+    if name in NUMBER_FIELDS:
+        return {"duration_ms": "duration_ms", "amount": "toFloat64(amount)"}[name]
+    return f"toFloat64OrNull({text_column(name, parameters)})"
+
+
+def _texts(values: Sequence[object]) -> list[str]:
+    return [str(value) for value in values]

@@ -1,0 +1,197 @@
+"""YAML documents whose every value knows its file line and its path."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Literal, cast
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from candor.kernel.errors import InvalidInputError
+
+Severity = Literal["error", "warning"]
+_INTEGER, _FLOAT, _BOOLEAN, _NULL = (
+    f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")
+)
+_BOOLEANS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault or doubt about a document, with its place."""
+
+    line: int
+    document: int
+    kind: str | None
+    name: str | None
+    path: str
+    rule: str
+    severity: Severity
+    message: str
+
+
+@dataclass(slots=True)
+class Report:
+    """The findings about one document, in the order in which they were made."""
+
+    document: int
+    kind: str | None = None
+    name: str | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, line: int, path: str, rule: str, message: str, severity: Severity) -> None:
+        """Note a finding."""
+        self.findings.append(
+            Finding(line, self.document, self.kind, self.name, path, rule, severity, message)
+        )
+
+
+class Value:
+    """One value of a document: asks for a shape, and reports where it is not of that shape."""
+
+    __slots__ = ("_node", "_report", "path")
+
+    def __init__(self, node: Node, path: str, report: Report) -> None:
+        self._node = node
+        self._report = report
+        self.path = path
+
+    @property
+    def line(self) -> int:
+        """The line in the file, from 1."""
+        return int(self._node.start_mark.line) + 1
+
+    def fault(self, rule: str, message: str, severity: Severity = "error") -> None:
+        """Report a finding at this place."""
+        self._report.add(self.line, self.path, rule, message, severity)
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether it holds named fields."""
+        return isinstance(self._node, MappingNode)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds a list."""
+        return isinstance(self._node, SequenceNode)
+
+    def fields(self, known: Iterable[str] | None = None) -> "dict[str, Value]":
+        """Return the fields of a mapping; unknown and repeated ones are faults.
+
+        A field that is null counts as absent. Something else than a mapping is a fault, and gives
+        no field.
+        """
+        if not isinstance(self._node, MappingNode):
+            self.fault("type", "This must be a mapping of fields.")
+            return {}
+        allowed = None if known is None else set(known)
+        fields: dict[str, Value] = {}
+        for key, node in self._node.value:
+            name = key.value if isinstance(key, ScalarNode) else "?"
+            value = Value(node, f"{self.path}.{name}".lstrip("."), self._report)
+            if allowed is not None and name not in allowed:
+                value.fault("unknown-field", f"There is no such field here: {_listed(allowed)}.")
+            elif name in fields:
+                value.fault("duplicate", "This field stands here twice.")
+            elif node.tag != _NULL:
+                fields[name] = value
+        return fields
+
+    def items(self) -> "list[Value]":
+        """Return the entries of a list; something else is a fault, and gives none."""
+        if not isinstance(self._node, SequenceNode):
+            self.fault("type", "This must be a list.")
+            return []
+        return [
+            Value(node, f"{self.path}[{number}]", self._report)
+            for number, node in enumerate(self._node.value)
+        ]
+
+    def text(self) -> str | None:
+        """Return a scalar as it is written; dates and numbers are not interpreted."""
+        if isinstance(self._node, ScalarNode):
+            return str(self._node.value)
+        self.fault("type", "This must be a text.")
+        return None
+
+    def number(self) -> Decimal | None:
+        """Return a number exactly as it is written."""
+        if isinstance(self._node, ScalarNode) and self._node.tag in {_INTEGER, _FLOAT}:
+            try:
+                number = Decimal(self._node.value)
+            except InvalidOperation:
+                number = Decimal("NaN")
+            if number.is_finite():
+                return number
+        self.fault("type", "This must be a number.")
+        return None
+
+    def boolean(self) -> bool | None:
+        """Return true or false."""
+        value = self.scalar()
+        if isinstance(value, bool):
+            return value
+        self.fault("type", "This must be true or false.")
+        return None
+
+    def scalar(self) -> str | int | float | bool | None:
+        """Return a text, number or boolean; quoted values and dates are texts."""
+        if not isinstance(self._node, ScalarNode):
+            self.fault("type", "This must be a single value.")
+            return None
+        text = str(self._node.value)
+        if self._node.tag == _BOOLEAN and text.lower() in _BOOLEANS:
+            return _BOOLEANS[text.lower()]
+        if self._node.tag in {_INTEGER, _FLOAT}:
+            number = self.number()
+            if number is None:
+                return None
+            return int(number) if number == number.to_integral_value() else float(number)
+        return text
+
+
+def read_documents(text: str) -> tuple[list[Value], list[Finding]]:
+    """Return the documents of a YAML text (JSON is YAML), and what keeps it from being read."""
+    documents: list[Value] = []
+    try:
+        for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
+            if not (isinstance(node, ScalarNode) and node.tag == _NULL):
+                documents.append(Value(node, "", Report(len(documents))))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else 1
+        problem = error.problem or "This is not YAML"
+        return documents, [_unreadable(line, len(documents), f"{problem}.")]
+    except (yaml.YAMLError, RecursionError):
+        return documents, [_unreadable(1, len(documents), "This is not YAML that can be read.")]
+    if not documents:
+        return [], [_unreadable(1, 0, "There is no document in it.")]
+    return documents, []
+
+
+def value_of(plain: object, path: str) -> Value:
+    """Return plain JSON values as a document that stands at ``path``.
+
+    Raises:
+        InvalidInputError: a text holds characters that no name or value needs.
+    """
+    try:
+        node = yaml.compose(json.dumps(plain, ensure_ascii=False), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        raise InvalidInputError("This holds characters that cannot be read.", path=path) from None
+    return Value(cast("Node", node), path, Report(0))
+
+
+def report_of(value: Value) -> Report:
+    """Return the report that a document's values write to."""
+    return value._report  # noqa: SLF001 - of this module's own class
+
+
+def _unreadable(line: int, document: int, message: str) -> Finding:
+    return Finding(line, document, None, None, "", "yaml", "error", message)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "known are " + ", ".join(sorted(names))

@@ -1,0 +1,122 @@
+"""The ``spec`` of a Candor metric source: signal, filter, good, value."""
+
+from collections.abc import Mapping
+
+from candor.kernel.errors import InvalidInputError
+from slo.document import Value, report_of, value_of
+from slo.indicator import (
+    NUMBER_FIELDS,
+    Condition,
+    Filter,
+    Operator,
+    Scalar,
+    is_known_field,
+)
+
+_OPERATORS: dict[str, Operator] = {
+    "gt": "gt",
+    "gte": "gte",
+    "lt": "lt",
+    "lte": "lte",
+    "ne": "ne",
+    "prefix": "prefix",
+    "exists": "exists",
+}
+_SIGNALS = ("events", "spans", "logs", "metrics", "vitals", "checks")
+_BUILT_SIGNALS = ("events",)
+
+
+def read_filter(value: Value) -> Filter:
+    """Return the conditions of a filter, reporting each that cannot be meant."""
+    conditions: list[Condition] = []
+    for name, field in value.fields().items():
+        if not is_known_field(name):
+            field.fault(
+                "unknown-field",
+                "Events have no such field. Values of your own are attributes.KEY.",
+            )
+        elif field.is_mapping:
+            conditions += _comparisons(name, field)
+        elif field.is_list:
+            values = [entry.scalar() for entry in field.items()]
+            if not values:
+                field.fault("required", "An empty list matches nothing. Name at least one value.")
+            conditions += _condition(name, "any", field, values)
+        else:
+            conditions += _condition(name, "any", field, [field.scalar()])
+    return tuple(conditions)
+
+
+def filter_from(conditions: Mapping[str, object], path: str) -> Filter:
+    """Return the conditions of a filter that came as plain values.
+
+    Raises:
+        InvalidInputError: one cannot be meant; its path is named.
+    """
+    value = value_of(conditions, path)
+    result = read_filter(value)
+    for finding in report_of(value).findings:
+        raise InvalidInputError(finding.message, path=finding.path)
+    return result
+
+
+def check_signal(spec: dict[str, Value], place: Value) -> None:
+    """Report a signal that is missing, unknown, or not built yet."""
+    signal = spec.get("signal")
+    if signal is None:
+        place.fault("required", "Name the signal: events.")
+        return
+    text = signal.text()
+    if text not in _SIGNALS:
+        signal.fault("one-of", f"A signal is one of {', '.join(_SIGNALS)}.")
+    elif text not in _BUILT_SIGNALS:
+        signal.fault("unsupported", f"Objectives over {text} are not supported yet.")
+
+
+def _comparisons(name: str, field: Value) -> list[Condition]:
+    conditions: list[Condition] = []
+    for word, operand in field.fields().items():
+        operator = _OPERATORS.get(word)
+        if operator is None:
+            operand.fault("one-of", f"A comparison is one of {', '.join(_OPERATORS)}.")
+        elif operator == "exists":
+            wanted = operand.boolean()
+            if wanted is not None:
+                conditions.append(Condition(name, "exists", (wanted,)))
+        elif operator in {"gt", "gte", "lt", "lte"}:
+            number = operand.number()
+            if number is not None and _is_number_field(name, operand):
+                conditions.append(Condition(name, operator, (float(number),)))
+        else:
+            conditions += _condition(name, operator, operand, [operand.scalar()])
+    return conditions
+
+
+def _is_number_field(name: str, operand: Value) -> bool:
+    if name in NUMBER_FIELDS or name.startswith("attributes."):
+        return True
+    operand.fault("type", "This field is a text and has no order.")
+    return False
+
+
+def _condition(
+    name: str, operator: Operator, place: Value, values: list[Scalar | None]
+) -> list[Condition]:
+    if None in values or not values:
+        return []
+    present = tuple(value for value in values if value is not None)
+    if name in NUMBER_FIELDS:
+        if operator == "prefix" or not all(
+            isinstance(value, int | float) and not isinstance(value, bool) for value in present
+        ):
+            place.fault("type", "This field is a number.")
+            return []
+    else:
+        present = tuple(_as_text(value) for value in present)
+    return [Condition(name, operator, present)]
+
+
+def _as_text(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

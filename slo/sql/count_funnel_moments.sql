@@ -1,0 +1,3 @@
+SELECT count() AS moments
+FROM events
+WHERE $within AND $unit != '' AND ($any)

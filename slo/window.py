@@ -1,0 +1,83 @@
+"""Spans of time: durations as OpenSLO writes them, and half-open windows."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from candor.kernel.errors import InvalidInputError
+
+_DURATION = re.compile(r"([1-9]\d{0,5})([mhdwMQY])")
+_SECONDS_WORD = re.compile(r"([1-9]\d{0,8})s")
+_NOMINAL = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+    "M": timedelta(days=30),
+    "Q": timedelta(days=90),
+    "Y": timedelta(days=365),
+}
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open span ``[since, until)``."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def length(self) -> timedelta:
+        """How long it is."""
+        return self.until - self.since
+
+    @property
+    def minutes(self) -> int:
+        """How many whole minutes fit into it."""
+        return self.length // MINUTE
+
+
+def rolling(length: timedelta, until: datetime) -> Window:
+    """Return the window of that length that ends at ``until``."""
+    return Window(until - length, until)
+
+
+def whole_minute(at: datetime) -> datetime:
+    """Return the last whole minute at or before ``at``."""
+    return at.replace(second=0, microsecond=0)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return a duration such as ``28d``: a positive number and one of m h d w M Q Y.
+
+    Months, quarters and years have their nominal 30, 90 and 365 days.
+
+    Raises:
+        InvalidInputError: the text is no duration.
+
+    Source: OpenSLO v1, duration-shorthand; its Go SDK for the nominal lengths.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise InvalidInputError("A duration is a number and one of m h d w M Q Y, such as 28d.")
+    return int(match[1]) * _NOMINAL[match[2]]
+
+
+def parse_span(text: str) -> timedelta:
+    """Return a duration in which seconds are allowed too, such as ``900s``.
+
+    Raises:
+        InvalidInputError: the text is no positive duration.
+    """
+    if match := _SECONDS_WORD.fullmatch(text):
+        return timedelta(seconds=int(match[1]))
+    return parse_duration(text)
+
+
+def format_duration(length: timedelta) -> str:
+    """Return the usual spelling: ``30d``, ``24h``, ``5m``; a single day reads as hours."""
+    for unit in "dhm":
+        if length % _NOMINAL[unit] == timedelta(0) and length != _NOMINAL["d"] * (unit == "d"):
+            return f"{length // _NOMINAL[unit]}{unit}"
+    return f"{length.total_seconds():g}s"
