@@ -2,7 +2,7 @@
 
 import typer
 
-from candor.commands import funnel, keys, run, slo
+from candor.commands import demo, funnel, ingest, keys, run, slo
 
 app = typer.Typer(
     help="Measure customer journeys, and prove the promises made about them.",
@@ -14,6 +14,8 @@ app.command()(run.serve)
 app.command()(run.migrate)
 app.command()(run.check)
 app.command()(run.openapi)
+app.command()(demo.demo)
+app.command()(ingest.ingest)
 app.command()(funnel.funnel)
 app.add_typer(keys.app, name="keys")
 app.add_typer(slo.app, name="slo")

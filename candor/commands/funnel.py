@@ -36,7 +36,7 @@ def funnel(
     if as_json:
         print_json(document)
         return
-    from candor.commands.tables import print_funnel  # noqa: PLC0415 - keeps --help quick
+    from candor.terminal import print_funnel  # noqa: PLC0415 - keeps --help quick
 
     print_funnel(document, file.stem)
 

@@ -100,7 +100,7 @@ def status(
     if not rows:
         say("There is no objective yet. Apply one: candor slo apply FILE")
         return
-    from candor.commands.tables import print_objectives  # noqa: PLC0415 - keeps --help quick
+    from candor.terminal import print_objectives  # noqa: PLC0415 - keeps --help quick
 
     print_objectives(rows)
 

@@ -1,0 +1,1 @@
+"""Files become events: one module for each format; an importer reads and nothing else."""
