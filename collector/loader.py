@@ -45,6 +45,7 @@ class Loader:
             yield
         finally:
             self._stopping.set()
+            self._spool.wake()
             thread.join()
 
     def load_waiting(self) -> None:

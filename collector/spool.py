@@ -149,9 +149,15 @@ class Spool:
             return sorted(self._sealed.values(), key=lambda segment: segment.token)
 
     def wait_for_segments(self, timeout_seconds: float) -> None:
-        """Return when a segment waits, or after the time."""
+        """Return when a segment waits, when woken, or after the time."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._sealed), timeout_seconds)
+            if not self._sealed:
+                self._changed.wait(timeout_seconds)
+
+    def wake(self) -> None:
+        """End every wait for segments now."""
+        with self._changed:
+            self._changed.notify_all()
 
     def wait_until_loaded(self, tokens: Iterable[str], timeout_seconds: float) -> bool:
         """Return whether, within the time, none of these segments waited any more."""

@@ -105,22 +105,26 @@ Door = Callable[[DoorRequest], Awaitable[Answer]]
 
 
 class Dispatcher:
-    """ASGI application: hot doors by (method, path), everything else to the framework."""
+    """ASGI application: hot doors by (method, path), everything else to the framework.
+
+    A hot path has one method; any other is answered with 405.
+    """
 
     def __init__(self, doors: Mapping[tuple[str, str], Door], framework: ASGIApp) -> None:
         self._doors = doors
         self._framework = framework
+        self._allowed = {path: method for method, path in doors}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
-        door = (
-            self._doors.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        )
-        if door is None:
+        if scope["type"] != "http" or scope["path"] not in self._allowed:
             await self._framework(scope, receive, send)
             return
-        answer = await door(DoorRequest(scope, receive))
-        await _send(send, answer)
+        door = self._doors.get((scope["method"], scope["path"]))
+        if door is None:
+            await _send(send, _not_allowed(self._allowed[scope["path"]]))
+            return
+        await _send(send, await door(DoorRequest(scope, receive)))
 
 
 def unpack(packed: bytes, limit: int) -> bytes:
@@ -181,6 +185,12 @@ def requires(scope: str) -> Any:  # noqa: ANN401 - FastAPI types its own markers
         services.keys.holder(key, scope)
 
     return Depends(check)
+
+
+def _not_allowed(method: str) -> Answer:
+    body = b'{"type": "urn:candor:problem:method_not_allowed", "title": "Method Not Allowed",'
+    body += b' "status": 405}'
+    return Answer(405, body, "application/problem+json", {"allow": method})
 
 
 def _over(limit: int) -> TooLargeError:

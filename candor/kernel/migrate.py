@@ -69,8 +69,13 @@ def migrate(engine: Engine, telemetry: TelemetryStore, clock: Clock) -> list[Mig
         ConflictError: a telemetry migration changed after it was applied.
         UnavailableError: a store cannot be reached or refuses a step; earlier steps stay taken.
     """
-    steps = migrate_state(engine)
+    return migrate_state(engine) + migrate_telemetry(telemetry, clock)
+
+
+def migrate_telemetry(telemetry: TelemetryStore, clock: Clock) -> list[Migration]:
+    """Bring the telemetry store alone up to date and return the steps taken."""
     telemetry.command(_LEDGER)
+    steps = []
     for step in _pending_telemetry(telemetry):
         for statement in step.statements:
             telemetry.command(statement)

@@ -1,5 +1,6 @@
 """What decoding doors share: naming a fault without repeating the value that is at fault."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ MOST_AMOUNT = 1e13
 Attributes = Annotated[
     dict[Annotated[str, msgspec.Meta(max_length=100)], msgspec.Raw], msgspec.Meta(max_length=250)
 ]
+_ONE_VALUE = json.JSONDecoder()
+_SPACE = " \t\r\n"
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _QUOTED = re.compile(r"'[^']*'")
@@ -47,6 +50,28 @@ def time_fault(at: datetime, reception: Reception, path: str) -> Refusal | None:
     return Refusal("clock_skew", "The time is before 1970 or too far in the future.", path)
 
 
+def split_array(body: bytes) -> list[bytes]:
+    """Return the items of a JSON array of which msgspec refuses one, such as a lone surrogate.
+
+    Slow, and only used when the quick way failed: one such item must not fail the others.
+
+    Raises:
+        ValueError: it is not a JSON array even so.
+    """
+    text = body.decode()
+    items: list[bytes] = []
+    mark, position = ",", text.index("[")
+    while mark == ",":
+        start = _after_space(text, position + 1)
+        _, end = _ONE_VALUE.raw_decode(text, start)
+        items.append(text[start:end].encode())
+        position = _after_space(text, end)
+        mark = text[position : position + 1]
+    if mark != "]" or text[position + 1 :].strip():
+        raise ValueError("this is not one array")
+    return items
+
+
 def malformed(error: msgspec.MsgspecError | RecursionError) -> Refusal:
     """Return the refusal that a decoding error stands for: place and rule, never the value."""
     if isinstance(error, RecursionError):
@@ -72,6 +97,12 @@ def text_field(item: bytes | msgspec.Raw, name: str) -> str | None:
         return _TEXT.decode(_FIELDS.decode(item)[name])
     except (msgspec.MsgspecError, RecursionError, KeyError):
         return None
+
+
+def _after_space(text: str, position: int) -> int:
+    while text[position : position + 1] and text[position] in _SPACE:
+        position += 1
+    return position
 
 
 def _join(path: str, field: str) -> str:

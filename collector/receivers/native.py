@@ -1,5 +1,6 @@
 """The native door: Candor's own events as a JSON object, an array, or one a line."""
 
+import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,6 +17,7 @@ from collector.receivers.decoding import (
     Attributes,
     Reception,
     malformed,
+    split_array,
     text_field,
     time_fault,
 )
@@ -139,13 +141,14 @@ def encode_receipt(receipt: Receipt) -> bytes:
 
 
 def _split(body: bytes) -> Sequence[Raw | bytes]:
+    is_array = body.lstrip()[:1] == b"["
     try:
-        return (
-            _ITEMS.decode(body)
-            if body.lstrip()[:1] == b"["
-            else [msgspec.json.decode(body, type=Raw)]
-        )
+        return _ITEMS.decode(body) if is_array else [msgspec.json.decode(body, type=Raw)]
     except (msgspec.MsgspecError, RecursionError):
+        pass
+    try:
+        return split_array(body) if is_array else [json.dumps(json.loads(body)).encode()]
+    except (ValueError, RecursionError):
         raise MalformedError("The body is not JSON. Send an object, an array, or lines.") from None
 
 

@@ -1,0 +1,102 @@
+"""Fixtures: real stores, opened once and given to each test as a database of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from candor.kernel.services import Services
+from candor.kernel.settings import TelemetryLimits
+from candor.kernel.telemetry_store import TelemetryStore, open_telemetry_store
+from tests.support.asgi import Application, application_on
+from tests.support.clickhouse_http import serve_clickhouse
+from tests.support.stores import (
+    FixedClock,
+    fresh_database,
+    open_over_http,
+    postgresql_engine,
+    postgresql_server,
+    services_on,
+    sqlite_engine,
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TelemetryStore]:
+    path = tmp_path_factory.mktemp("engine") / "telemetry"
+    store = open_telemetry_store(f"chdb:///{path}", TelemetryLimits())
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def over_http(embedded: TelemetryStore) -> Iterator[TelemetryStore]:
+    assert embedded.path is not None
+    with serve_clickhouse(embedded.path) as url:
+        store = open_over_http(url)
+        yield store
+        store.close()
+
+
+@pytest.fixture(params=["embedded", "over_http"])
+def telemetry(request: pytest.FixtureRequest) -> Iterator[TelemetryStore]:
+    """A migrated telemetry database, embedded and through the real HTTP client."""
+    with fresh_database(request.getfixturevalue(request.param)) as store:
+        yield store
+
+
+@pytest.fixture
+def embedded_telemetry(embedded: TelemetryStore) -> Iterator[TelemetryStore]:
+    with fresh_database(embedded) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def postgresql_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgresql_server(tmp_path_factory.mktemp("postgresql")) as dsn:
+        yield dsn
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """A migrated state store, on SQLite and on a real PostgreSQL."""
+    if request.param == "sqlite":
+        with sqlite_engine(tmp_path) as engine:
+            yield engine
+        return
+    with postgresql_engine(request.getfixturevalue("postgresql_dsn")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Engine]:
+    with sqlite_engine(tmp_path) as engine:
+        yield engine
+
+
+@pytest.fixture
+def services(
+    tmp_path: Path, sqlite: Engine, telemetry: TelemetryStore, clock: FixedClock
+) -> Services:
+    return services_on(tmp_path, sqlite, telemetry, clock)
+
+
+@pytest.fixture
+def application(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> Iterator[Application]:
+    """The whole application on embedded stores, in this process."""
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock)
+    with application_on(services) as running:
+        yield running

