@@ -14,7 +14,7 @@ from uuid import UUID
 
 DAYS = 30
 OUTAGE_BEGAN = timedelta(days=6, hours=3)
-OUTAGE_LASTED = timedelta(minutes=50)
+OUTAGE_LASTED = timedelta(hours=2)
 SLOWNESS_BEGAN = timedelta(days=2, hours=5)
 SLOWNESS_LASTED = timedelta(hours=4)
 

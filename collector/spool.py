@@ -269,15 +269,11 @@ class Spool:
         """
         with self._changed:
             self._pending_bytes -= sum(len(append.payload) for append in group)
-        try:
-            writing = self._writing.get(signal)
-            if writing is not None:
+        writing = self._writing.get(signal)
+        if writing is not None:
+            with self._breaking(signal):
                 os.ftruncate(writing.descriptor, writing.durable_bytes)
                 self._seal(signal)
-        except OSError:
-            self._broken = SpoolBrokenError(
-                "The disk of the spool does not take writes. Repair it, then start Candor again."
-            )
         reason = UnavailableError(
             f"The spool could not be written ({os.strerror(error.errno or 0)}). Nothing was"
             " accepted; send the same request again."
@@ -291,7 +287,22 @@ class Spool:
         for signal, writing in list(self._writing.items()):
             is_large = writing.durable_bytes >= self._settings.segment_bytes
             if everything or is_large or now - writing.opened_at >= age:
-                self._seal(signal)
+                with self._breaking(signal):
+                    self._seal(signal)
+
+    @contextmanager
+    def _breaking(self, signal: Signal) -> Iterator[None]:
+        """Take nothing more once a segment can neither be cut nor sealed.
+
+        Its whole records are found again at the next start.
+        """
+        try:
+            yield
+        except OSError:
+            self._writing.pop(signal, None)
+            self._broken = SpoolBrokenError(
+                "The disk of the spool does not take writes. Repair it, then start Candor again."
+            )
 
     def _seal(self, signal: Signal) -> None:
         writing = self._writing.pop(signal)

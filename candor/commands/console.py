@@ -46,8 +46,13 @@ def told_errors() -> Iterator[None]:
 
 
 def settings() -> "Settings":
-    """Return the effective settings, or end with what is wrong with them."""
-    from candor.kernel.settings import load_settings  # noqa: PLC0415 - keeps --help quick
+    """Return the effective settings, or end with what is wrong with them.
 
+    From here on only warnings are logged: a command talks for itself.
+    """
+    from candor.kernel.logging import configure_logging  # noqa: PLC0415 - keeps --help quick
+    from candor.kernel.settings import load_settings  # noqa: PLC0415 - as above
+
+    configure_logging("warning")
     with told_errors():
         return load_settings()

@@ -38,10 +38,28 @@ def funnel(
         return
     from candor.terminal import print_funnel  # noqa: PLC0415 - keeps --help quick
 
-    print_funnel(document, file.stem)
+    labelled = {
+        "steps": _labelled(document["steps"], query),
+        "breakdown": {
+            value: _labelled(steps, query) for value, steps in document.get("breakdown", {}).items()
+        },
+    }
+    print_funnel(labelled, file.stem)
 
 
-def _read(file: Path) -> object:
+def _labelled(steps: list[dict[str, Any]], query: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - a JSON document
+    """Return the steps with what a person would call them: the event, and what it must match."""
+    labels = [
+        ", ".join(
+            [step["event"]] * (step["event"] != "*")
+            + [str(value) for value in step.get("where", {}).values()]
+        )
+        for step in query["steps"]
+    ]
+    return [step | {"label": label} for step, label in zip(steps, labels, strict=True)]
+
+
+def _read(file: Path) -> Any:  # noqa: ANN401 - a JSON document
     import yaml  # noqa: PLC0415 - keeps --help quick
 
     try:

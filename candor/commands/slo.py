@@ -1,5 +1,6 @@
 """``candor slo``: validate and apply objectives, and see how they stand."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -72,6 +73,9 @@ def status(
     url: Url = None,
     key: Key = None,
     *,
+    at: Annotated[
+        str | None, typer.Option("--at", help="An instant such as 2026-11-22T09:00:00Z; now.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show budgets and burn rates.
@@ -81,17 +85,18 @@ def status(
 
     def remote(client: Client) -> list[dict[str, Any]]:
         documents = client.get("/api/v1/objectives")
+        asked = f"?at={quote(at)}" if at is not None else ""
         names = [one["name"] for one in documents if name in {None, one["name"]}]
         return [
             {
-                "budget": client.get(f"/api/v1/objectives/{quote(one)}/budget"),
-                "burn": client.get(f"/api/v1/objectives/{quote(one)}/burn"),
+                "budget": client.get(f"/api/v1/objectives/{quote(one)}/budget{asked}"),
+                "burn": client.get(f"/api/v1/objectives/{quote(one)}/burn{asked}"),
             }
             for one in names
         ]
 
     with told_errors():
-        rows = ask(url, key, remote, lambda services: _status_here(services, name))
+        rows = ask(url, key, remote, lambda services: _status_here(services, name, at))
     if name is not None and not rows:
         fail("No objective bears that name. `candor slo status` shows all.")
     if as_json:
@@ -178,7 +183,7 @@ def _apply_here(texts: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _status_here(services: "Services", name: str | None) -> list[dict[str, Any]]:
+def _status_here(services: "Services", name: str | None, at: str | None) -> list[dict[str, Any]]:
     from candor.kernel.database import session_of  # noqa: PLC0415 - keeps --help quick
     from slo.evaluation import read_budget, read_burn  # noqa: PLC0415 - as above
     from slo.register import all_objectives  # noqa: PLC0415 - as above
@@ -189,13 +194,23 @@ def _status_here(services: "Services", name: str | None) -> list[dict[str, Any]]
         objectives = [
             one.objective for one in all_objectives(session) if name in {None, one.objective.name}
         ]
-    at = whole_minute(services.clock()) + MINUTE
+    until = _instant(at) if at is not None else whole_minute(services.clock()) + MINUTE
     telemetry = services.telemetry
-    burns = read_burn(telemetry, objectives, at)
+    burns = read_burn(telemetry, objectives, until)
     return [
         {
-            "budget": budget_document(one, read_budget(telemetry, one, rolling(one.window, at))),
+            "budget": budget_document(one, read_budget(telemetry, one, rolling(one.window, until))),
             "burn": burn_document(one, burn),
         }
         for one, burn in zip(objectives, burns, strict=True)
     ]
+
+
+def _instant(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"--at {text!r} is no instant. Write it as 2026-11-22T09:00:00Z.", WRONG_USE)
+    if at.tzinfo is None:
+        fail("--at needs a zone: 2026-11-22T09:00:00Z.", WRONG_USE)
+    return at.astimezone(UTC)

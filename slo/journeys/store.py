@@ -28,16 +28,18 @@ class FunnelQuery:
     breakdown: str | None
 
 
-def read_units(telemetry: TelemetryStore, query: FunnelQuery) -> Iterator[list[Moment]]:
+def read_units(
+    telemetry: TelemetryStore, query: FunnelQuery, moments_per_part: int = MOMENTS_PER_PART
+) -> Iterator[list[Moment]]:
     """Yield the events of each unit that match any step, in order of time.
 
-    Only matching events leave the engine, and at most about ``MOMENTS_PER_PART`` at a time.
+    Only matching events leave the engine, and at most about ``moments_per_part`` at a time.
     """
     parameters = Parameters()
     filled = _pieces(query, parameters)
     count = Template(statement("slo", "count_funnel_moments")).safe_substitute(filled)
     moments = int(telemetry.query(count, parameters.values)[0]["moments"])
-    parts = moments // MOMENTS_PER_PART + 1
+    parts = moments // moments_per_part + 1
     text = Template(statement("slo", "list_funnel_moments")).substitute(filled)
     for part in range(parts):
         columns = telemetry.columns(text, {**parameters.values, "parts": parts, "part": part})

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine
+
+import slo.tables  # noqa: F401 - registers its tables
+from candor.kernel.database import Base
+from candor.kernel.errors import ConflictError
+from candor.kernel.migrate import (
+    migrate,
+    migrate_telemetry,
+    pending_migrations,
+    split_statements,
+    telemetry_migrations,
+)
+from candor.kernel.telemetry_store import TelemetryStore
+from tests.support.stores import NOON, FixedClock
+
+GOLDEN = Path(__file__).parent / "golden_columns.txt"
+COLUMNS = """
+SELECT concat(table, '.', name, ' ', type) AS line FROM system.columns
+WHERE database = currentDatabase() AND table NOT LIKE '.inner%' ORDER BY table, position
+"""
+
+
+def test_the_migrations_and_the_models_agree(state: Engine) -> None:
+    with state.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_telemetry_tables_are_what_the_golden_says(telemetry: TelemetryStore) -> None:
+    lines = [row["line"] for row in telemetry.query(COLUMNS)]
+    assert lines == GOLDEN.read_text(encoding="utf-8").splitlines()
+
+
+def test_migrating_again_does_nothing(state: Engine, embedded_telemetry: TelemetryStore) -> None:
+    assert pending_migrations(state, embedded_telemetry) == []
+    assert migrate(state, embedded_telemetry, FixedClock()) == []
+
+
+def test_what_is_pending_is_told_with_its_statements(
+    tmp_path: Path, embedded: TelemetryStore
+) -> None:
+    from candor.kernel.database import open_engine  # noqa: PLC0415 - an engine without tables
+
+    engine = open_engine(f"sqlite:///{tmp_path}/empty.db")
+    fresh = embedded.using("test_pending")
+    try:
+        steps = pending_migrations(engine, fresh)
+        assert {step.store for step in steps} == {"state", "telemetry"}
+        assert any("CREATE TABLE api_keys" in text for step in steps for text in step.statements)
+    finally:
+        fresh.command("DROP DATABASE test_pending")
+        fresh.close()
+        engine.dispose()
+
+
+def test_a_migration_that_changed_after_it_ran_is_noticed(
+    embedded_telemetry: TelemetryStore,
+) -> None:
+    embedded_telemetry.command(
+        "ALTER TABLE schema_migrations UPDATE checksum = {sum:String} WHERE version = 1",
+        {"sum": "0" * 64},
+    )
+    with pytest.raises(ConflictError, match="0001_events changed"):
+        migrate_telemetry(embedded_telemetry, lambda: NOON)
+
+
+def test_no_table_with_people_has_a_projection() -> None:
+    texts = [text for step in telemetry_migrations() for text in step.statements]
+    assert not [text for text in texts if "PROJECTION" in text.upper()]
+
+
+def test_statements_end_with_a_semicolon_at_the_end_of_a_line() -> None:
+    assert split_statements("a;\nb ';' c\n;\n\n") == ("a", "b ';' c")

@@ -1,0 +1,99 @@
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from candor.kernel.database import session_of
+from candor.kernel.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    UnauthenticatedError,
+)
+from candor.kernel.security import KeyRing, NewKey, all_keys, create_key, find_key, revoke_key
+from tests.support.stores import NOON, SECRETS, FixedClock
+
+TRUST = timedelta(seconds=1)
+
+
+def made(engine: Engine, scope: str = "ingest", lifetime: timedelta | None = None) -> NewKey:
+    with session_of(engine) as session:
+        return create_key(session, SECRETS, name="shop", scopes=[scope], at=NOON, lifetime=lifetime)
+
+
+def test_a_key_opens_what_its_scope_says_and_nothing_else(state: Engine, clock: FixedClock) -> None:
+    ring = KeyRing(state, SECRETS, clock, TRUST)
+    key = made(state).key
+    assert ring.holder(key, "ingest").name == "shop"
+    with pytest.raises(ForbiddenError, match="slo:read"):
+        ring.holder(key, "slo:read")
+    assert ring.holder(made(state, "admin").key, "slo:read").name == "shop"
+
+
+def test_a_key_ends_at_the_very_instant_of_its_expiry_even_if_trusted(
+    state: Engine, clock: FixedClock
+) -> None:
+    ring = KeyRing(state, SECRETS, clock, timedelta(hours=1))
+    key = made(state, lifetime=timedelta(minutes=1)).key
+    assert ring.holder(key, "ingest").name == "shop"
+    clock.pass_by(timedelta(minutes=1))
+    assert not ring.trusts(key, "ingest")
+    with pytest.raises(UnauthenticatedError):
+        ring.holder(key, "ingest")
+
+
+def test_a_revoked_key_is_trusted_for_no_longer_than_said(state: Engine, clock: FixedClock) -> None:
+    ring = KeyRing(state, SECRETS, clock, TRUST)
+    new = made(state)
+    ring.holder(new.key, "ingest")
+    with session_of(state) as session:
+        revoke_key(session, new.record.id, NOON)
+    assert ring.trusts(new.key, "ingest") is False or clock() == NOON
+    clock.pass_by(TRUST)
+    with pytest.raises(UnauthenticatedError):
+        ring.holder(new.key, "ingest")
+
+
+@pytest.mark.parametrize("key", ["", "x", "candor_", "candor_1_", "other_1_2", "candor_1_2"])
+def test_what_is_no_key_is_refused(state: Engine, clock: FixedClock, key: str) -> None:
+    with pytest.raises(UnauthenticatedError):
+        KeyRing(state, SECRETS, clock, TRUST).holder(key, "ingest")
+
+
+def test_the_right_id_with_another_secret_is_no_key(state: Engine) -> None:
+    new = made(state)
+    with session_of(state) as session:
+        assert find_key(session, SECRETS, new.key + "x") is None
+
+
+def test_only_a_digest_of_the_key_is_stored(state: Engine) -> None:
+    new = made(state)
+    with session_of(state) as session:
+        listed = all_keys(session)
+        assert [one.id for one in listed] == [new.record.id]
+        assert new.key.rsplit("_", 1)[-1] not in repr(listed)
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes", "lifetime"),
+    [
+        ("x", [], None),
+        ("x", ["fly"], None),
+        (" ", ["ingest"], None),
+        ("x", ["ingest"], timedelta(0)),
+    ],
+)
+def test_a_key_that_cannot_be_meant_is_not_made(
+    state: Engine, name: str, scopes: list[str], lifetime: timedelta | None
+) -> None:
+    with session_of(state) as session, pytest.raises(InvalidInputError):
+        create_key(session, SECRETS, name=name, scopes=scopes, at=NOON, lifetime=lifetime)
+
+
+def test_revoking_twice_changes_nothing_and_an_unknown_id_is_said(state: Engine) -> None:
+    new = made(state)
+    with session_of(state) as session:
+        first = revoke_key(session, new.record.id, NOON)
+        assert revoke_key(session, new.record.id, NOON + TRUST) == first
+        with pytest.raises(NotFoundError):
+            revoke_key(session, "nobody", NOON)

@@ -1,0 +1,65 @@
+import hmac
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from candor.kernel.errors import InvalidInputError, UnavailableError
+from candor.kernel.secrets import Mac, canonical_identifier, open_secrets
+
+
+def test_the_key_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "master.key"
+    first = open_secrets(path, may_create=True)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert open_secrets(path, may_create=True) == first
+
+
+def test_a_server_refuses_to_invent_a_key(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="master key"):
+        open_secrets(tmp_path / "none", may_create=False)
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(bytes(32))
+    path.chmod(0o640)
+    with pytest.raises(InvalidInputError, match="chmod 600"):
+        open_secrets(path, may_create=True)
+
+
+def test_a_key_of_another_size_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(bytes(31))
+    path.chmod(0o600)
+    with pytest.raises(InvalidInputError, match="31 bytes"):
+        open_secrets(path, may_create=True)
+
+
+@pytest.mark.parametrize(
+    ("subject_type", "value", "canonical"),
+    [
+        ("email", " Anna@Example.ORG ", "anna@example.org"),
+        ("phone", "+49 (0)30 / 1234-5", "+490301234" + "5"),
+        ("phone", "0049 30 12345", "+493012345"),
+        ("user_id", " Ab ", "Ab"),
+    ],
+)
+def test_an_identifier_has_one_spelling(subject_type: str, value: str, canonical: str) -> None:
+    assert canonical_identifier(subject_type, value) == canonical
+
+
+def test_the_same_person_has_the_same_pseudonym_and_no_other(tmp_path: Path) -> None:
+    secrets = open_secrets(tmp_path / "a", may_create=True)
+    others = open_secrets(tmp_path / "b", may_create=True)
+    key = secrets.subject_key("email", "anna@example.org")
+    assert key == secrets.subject_key("email", "ANNA@example.org")
+    assert key != secrets.subject_key("user_id", "anna@example.org")
+    assert key != others.subject_key("email", "anna@example.org")
+    assert "anna" not in repr(secrets) + key
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=300))
+def test_the_quick_mac_is_hmac_sha_256(key: bytes, message: bytes) -> None:
+    assert Mac(key).hexdigest(message) == hmac.digest(key, message, "sha256").hex()
