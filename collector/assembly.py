@@ -53,7 +53,9 @@ def open_collector(services: Services) -> Iterator[Collector]:
         loader.load_waiting()
         window = IdentityWindow(settings.dedupe.window)
         now = clock()
-        window.restore(recent_identities(services.telemetry, now - settings.dedupe.window), now)
+        since = now - settings.dedupe.window
+        for identities in recent_identities(services.telemetry, since):
+            window.restore(identities, now)
         log().info("collector ready", identities=len(window))
         intake = Intake(
             gate=services.gate,

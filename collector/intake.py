@@ -5,10 +5,10 @@ may await that or block for it.
 """
 
 import asyncio
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from candor.kernel.clock import Clock
 from candor.kernel.errors import CandorError
@@ -19,6 +19,17 @@ from collector.event import Batch, Event, Receipt, Rejection
 from collector.segment import Signal
 from collector.spool import Spool
 from collector.store import encode_events
+
+
+class TraceRequest(Protocol):
+    """What the pipeline asks of a trace request that a door has read."""
+
+    identities: list[str]
+    indices: list[int]
+    rejections: list[Rejection]
+
+    def payload(self, kept: Collection[int]) -> bytes:
+        """Return the request with only the spans at these positions, as the spool keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,18 @@ class Intake:
             raise
         receipt = Receipt(len(stored), claim.duplicates, 0, tuple(rejections))
         return self._spooled("events", batch.door, claim, payload, receipt)
+
+    def submit_traces(self, request: TraceRequest) -> Submission:
+        """Send the spans of a request through the stages."""
+        claim = self._window.claim(request.identities)
+        kept = [request.indices[position] for position in claim.fresh]
+        try:
+            payload = self._redactor.redact_traces(request.payload(kept)) if kept else b""
+        except CandorError as error:
+            self._window.release(claim, error)
+            raise
+        receipt = Receipt(len(kept), claim.duplicates, 0, tuple(request.rejections))
+        return self._spooled("traces", "otlp", claim, payload, receipt)
 
     def _spooled(
         self, signal: Signal, door: str, claim: Claim, payload: bytes, receipt: Receipt

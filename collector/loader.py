@@ -21,7 +21,10 @@ _LONGEST_PAUSE_SECONDS = 30.0
 _POLL_SECONDS = 1.0
 
 Insert = Callable[[TelemetryStore, Sequence[bytes], str], None]
-INSERTS: dict[Signal, Insert] = {"events": store.insert_events}
+INSERTS: dict[Signal, Insert] = {
+    "events": store.insert_events,
+    "traces": store.insert_traces,
+}
 
 
 class Loader:

@@ -56,6 +56,12 @@ def _door(summary: str, types: list[str], answer: dict[str, Any]) -> dict[str, A
 
 
 PATHS: dict[str, Any] = {
+    "/v1/traces": _door(
+        "Take OTLP traces, in protobuf or JSON",
+        ["application/x-protobuf", "application/json"],
+        {"type": "object", "properties": {"partialSuccess": {"type": "object"}}},
+    ),
+    "/v1/batch": _door("Take Segment calls", ["application/json"], _ANSWER),
     "/api/v1/events": _door(
         "Take native events: an object, an array, or one a line",
         ["application/json", "application/x-ndjson"],

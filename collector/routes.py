@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from candor.kernel.errors import CandorError, TooLargeError
+from candor.kernel.errors import CandorError, OverloadedError, TooLargeError, UnavailableError
 from candor.kernel.http import Answer, Door, DoorRequest
 from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
 from candor.kernel.services import Services
 from collector.assembly import Collector
 from collector.event import Batch, Receipt
-from collector.receivers import segment
+from collector.intake import Submission
+from collector.receivers import otlp, segment
 from collector.receivers.decoding import Reception
 from collector.receivers.native import decode_native, encode_receipt
 
@@ -24,7 +25,11 @@ def doors(services: Services, collector: Collector) -> Mapping[tuple[str, str], 
         ("POST", f"/v1/{path_type}"): entrance.segment(path_type)
         for path_type in (*segment.CALL_TYPES, *segment.BATCHES)
     }
-    return {("POST", "/api/v1/events"): entrance.native(), **calls}
+    return {
+        ("POST", "/api/v1/events"): entrance.native(),
+        ("POST", "/v1/traces"): entrance.traces(),
+        **calls,
+    }
 
 
 class Entrance:
@@ -68,6 +73,32 @@ class Entrance:
 
         return self._guarded(take, segment.DOOR, _segment_error)
 
+    def traces(self) -> Door:
+        """Return the door for OTLP traces; its errors are in the encoding of the request."""
+
+        async def take(request: DoorRequest) -> Answer:
+            await self._authenticate(request.bearer)
+            try:
+                self._collector.spool.refuse_when_full()
+            except OverloadedError as error:
+                raise UnavailableError(error.detail, retry_after=error.retry_after) from None
+            body = await request.body(self._services.settings.limits.body_bytes)
+            read = otlp.read_traces(body, request.media_type, self._reception())
+            receipt = await self._durable(self._collector.intake.submit_traces(read), request)
+            media_type = request.media_type
+            return Answer(200, otlp.encode_response(receipt, media_type), media_type)
+
+        async def door(request: DoorRequest) -> Answer:
+            kind = otlp.JSON if request.media_type == otlp.JSON else otlp.PROTOBUF
+
+            def answer_error(error: CandorError) -> Answer:
+                body = otlp.encode_error(error, kind)
+                return Answer(error.status, body, kind, problem_headers(error))
+
+            return await self._guarded(take, otlp.DOOR, answer_error)(request)
+
+        return door
+
     def _guarded(
         self,
         take: Callable[[DoorRequest], Awaitable[Answer]],
@@ -88,7 +119,10 @@ class Entrance:
         return door
 
     async def _submit(self, batch: Batch, request: DoorRequest) -> Receipt:
-        receipt = await self._collector.intake.submit(batch)
+        return await self._durable(self._collector.intake.submit(batch), request)
+
+    async def _durable(self, submission: Submission, request: DoorRequest) -> Receipt:
+        receipt = await submission
         if request.header(_SYNC_HEADER) == "1":
             await asyncio.to_thread(self._collector.flush)
         return receipt

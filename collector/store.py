@@ -1,7 +1,9 @@
 """The collector's only way to the telemetry store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cache
+from importlib.resources import files
 
 import msgspec
 
@@ -26,9 +28,29 @@ def insert_events(telemetry: TelemetryStore, payloads: Sequence[bytes], token: s
     telemetry.insert("events_landing", COLUMNS, payloads, "JSONCompactEachRow", token)
 
 
-def recent_identities(telemetry: TelemetryStore, since: datetime) -> Sequence[str]:
-    """Return the identities of every event received at or after ``since``; no order."""
-    columns = telemetry.columns(
-        statement("collector", "select_recent_identities"), {"since": since}
+def insert_traces(telemetry: TelemetryStore, payloads: Sequence[bytes], token: str) -> None:
+    """Store OTLP trace requests, each behind its size, once for each token."""
+    telemetry.insert(
+        "otel_traces_landing",
+        ("resource_spans",),
+        payloads,
+        "Protobuf",
+        token,
+        settings={
+            "format_schema_source": "string",
+            "format_schema": _traces_schema(),
+            "format_schema_message_name": "Request",
+        },
     )
-    return columns[0] if columns else ()
+
+
+def recent_identities(telemetry: TelemetryStore, since: datetime) -> Iterator[Sequence[str]]:
+    """Yield the identities of every event, then of every span, received at or after ``since``."""
+    for name in ("select_recent_identities", "select_recent_span_identities"):
+        columns = telemetry.columns(statement("collector", name), {"since": since})
+        yield columns[0] if columns else ()
+
+
+@cache
+def _traces_schema() -> str:
+    return files("collector").joinpath("sql", "traces.proto").read_text(encoding="utf-8")

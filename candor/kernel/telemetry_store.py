@@ -100,14 +100,21 @@ class TelemetryStore:
         with _translated():
             self._client("writer").command(statement, parameters=dict(parameters or {}))
 
-    def insert(
-        self, table: str, columns: Sequence[str], payloads: Sequence[bytes], fmt: str, token: str
+    def insert(  # noqa: PLR0913 - each is a part of one INSERT
+        self,
+        table: str,
+        columns: Sequence[str],
+        payloads: Sequence[bytes],
+        fmt: str,
+        token: str,
+        *,
+        settings: Mapping[str, str | int] | None = None,
     ) -> None:
         """Store rows that the engine itself parses, once for each ``token``.
 
         The payloads are one insert. Sending the same under the same token again stores nothing, in
         the table and in every view that it feeds, as long as the table's deduplication window
-        still knows it.
+        still knows it. ``settings`` say how the engine reads the format.
 
         Raises:
             UnreadablePayloadError: the engine cannot read the payload.
@@ -119,7 +126,7 @@ class TelemetryStore:
                 column_names=list(columns),
                 insert_block=(payload for payload in payloads),
                 fmt=fmt,
-                settings={"insert_deduplication_token": token},
+                settings={**(settings or {}), "insert_deduplication_token": token},
             )
 
     def using(self, database: str) -> "TelemetryStore":
