@@ -1,0 +1,121 @@
+"""The real ``candor serve`` in a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+_TRIES = 600
+
+
+class Server:
+    """One running server, and the folder in which its stores lie."""
+
+    def __init__(self, process: "subprocess.Popen[str]", folder: Path, port: int, key: str) -> None:
+        self.process = process
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{port}"
+        self.key = key
+        self.headers = {"authorization": f"Bearer {key}"}
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def log(self) -> str:
+        return (self.folder / "serve.log").read_text(encoding="utf-8")
+
+
+def run_candor(folder: Path, *arguments: str) -> str:
+    """Return what a command prints; it runs in ``folder``."""
+    done = subprocess.run(
+        [sys.executable, "-m", "candor", *arguments],
+        cwd=folder,
+        env=_environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout
+
+
+def query_stores(folder: Path, statement: str) -> list[dict[str, Any]]:
+    """Return the rows of a SELECT on the stores of a folder, read by a process of its own.
+
+    A process can open one embedded engine, and the tests' own has another.
+    """
+    program = """
+import json, sys
+from candor.kernel.settings import load_settings
+from candor.kernel.telemetry_store import open_telemetry_store
+settings = load_settings()
+store = open_telemetry_store(settings.telemetry_dsn, settings.telemetry)
+print(json.dumps(store.query(sys.argv[1])))
+store.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, statement],
+        cwd=folder,
+        env=_environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
+
+
+@contextmanager
+def serve(folder: Path, **settings: str) -> Iterator[Server]:
+    """Give a ready server with a key for everything; it is terminated at the end."""
+    key_file = folder / "key"
+    if not key_file.exists():
+        made = run_candor(folder, "keys", "create", "test", "--scope", "admin", "--json")
+        key_file.write_text(json.loads(made)["key"], encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    environment = _environment() | {"CANDOR_PORT": str(port)} | settings
+    with (
+        (folder / "serve.log").open("a", encoding="utf-8") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "candor", "serve"],
+            cwd=folder,
+            env=environment,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        server = Server(process, folder, port, key_file.read_text(encoding="utf-8"))
+        try:
+            _wait_until_ready(server)
+            yield server
+        finally:
+            if process.poll() is None:
+                process.terminate()
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+def _wait_until_ready(server: Server) -> None:
+    pause = threading.Event()
+    for _ in range(_TRIES):
+        if server.process.poll() is not None:
+            raise AssertionError(server.log())
+        try:
+            if httpx.get(f"{server.url}/readyz").is_success:
+                return
+        except httpx.TransportError:
+            pause.wait(0.05)
+    raise AssertionError("the server did not become ready")
