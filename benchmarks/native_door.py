@@ -177,6 +177,7 @@ def server(kind: str, folder: str) -> Iterator[Server]:
 def serve_floor() -> None:
     """Serve the same door, answering as soon as a batch is decoded and validated."""
     import uvicorn  # noqa: PLC0415 - only in the process of the floor
+    from opentelemetry.trace import NoOpTracer  # noqa: PLC0415 - as above
 
     from candor.kernel.clock import utc_now  # noqa: PLC0415 - as above
     from candor.kernel.http import Answer, Dispatcher  # noqa: PLC0415 - as above
@@ -204,7 +205,7 @@ def serve_floor() -> None:
         raise NotImplementedError
 
     doors = {("POST", "/api/v1/events"): door, ("GET", "/readyz"): alive}
-    server = uvicorn.Server(uvicorn_config(Dispatcher(doors, nothing), settings))
+    server = uvicorn.Server(uvicorn_config(Dispatcher(doors, nothing, NoOpTracer()), settings))
     server.run(sockets=[listen(settings)])
 
 

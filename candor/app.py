@@ -21,7 +21,7 @@ def create_app(installation: Installation) -> Dispatcher:
     framework.state.services = installation.services
     framework.state.collector = installation.collector
     doors = collector_routes.doors(installation.services, installation.collector)
-    return Dispatcher(doors, framework)
+    return Dispatcher(doors, framework, installation.services.tracer)
 
 
 def create_framework() -> FastAPI:

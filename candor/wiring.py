@@ -15,6 +15,7 @@ from candor.kernel.security import KeyRing
 from candor.kernel.services import Services
 from candor.kernel.settings import Settings
 from candor.kernel.telemetry_store import open_telemetry_store
+from candor.kernel.tracing import close_tracing, new_tracer_provider, tracer_of
 from collector.assembly import Collector, open_collector
 
 
@@ -41,6 +42,8 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
         stack.callback(engine.dispose)
         telemetry = open_telemetry_store(settings.telemetry_dsn, settings.telemetry)
         stack.callback(telemetry.close)
+        tracing = new_tracer_provider(settings.tracing)
+        stack.callback(close_tracing, tracing)
         yield Services(
             settings=settings,
             clock=clock,
@@ -49,6 +52,7 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
             secrets=secrets,
             keys=KeyRing(engine, secrets, clock, settings.auth.key_cache),
             metrics=new_metrics(),
+            tracer=tracer_of(tracing),
             gate=OpenGate(),
             redactor=NoRedaction(),
         )

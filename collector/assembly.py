@@ -48,7 +48,7 @@ def open_collector(services: Services) -> Iterator[Collector]:
     """
     settings, clock = services.settings, services.clock
     spool = Spool(settings.spool_dir, settings.spool, clock, services.metrics)
-    loader = Loader(spool, services.telemetry, services.metrics)
+    loader = Loader(spool, services.telemetry, services.metrics, services.tracer)
     with spool.running():
         loader.load_waiting()
         window = IdentityWindow(settings.dedupe.window)

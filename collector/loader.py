@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from opentelemetry.trace import Tracer
+
 from candor.kernel.errors import UnavailableError
 from candor.kernel.logging import log
 from candor.kernel.metrics import Metrics
@@ -30,10 +32,13 @@ INSERTS: dict[Signal, Insert] = {
 class Loader:
     """Moves sealed segments into the telemetry store, oldest first, on a thread of its own."""
 
-    def __init__(self, spool: Spool, telemetry: TelemetryStore, metrics: Metrics) -> None:
+    def __init__(
+        self, spool: Spool, telemetry: TelemetryStore, metrics: Metrics, tracer: Tracer
+    ) -> None:
         self._spool = spool
         self._telemetry = telemetry
         self._metrics = metrics
+        self._tracer = tracer
         self._stopping = threading.Event()
 
     @contextmanager
@@ -103,7 +108,9 @@ class Loader:
         return unreadable
 
     def _insert(self, segment: Segment, records: list[Record], token: str) -> None:
-        INSERTS[segment.signal](self._telemetry, [record.payload for record in records], token)
-        self._metrics.events_loaded.labels(segment.signal).inc(
-            sum(record.count for record in records)
-        )
+        events = sum(record.count for record in records)
+        with self._tracer.start_as_current_span("load segment") as span:
+            span.set_attributes({"candor.signal": segment.signal, "candor.events": events})
+            payloads = [record.payload for record in records]
+            INSERTS[segment.signal](self._telemetry, payloads, token)
+        self._metrics.events_loaded.labels(segment.signal).inc(events)

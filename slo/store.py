@@ -43,7 +43,8 @@ def count(telemetry: TelemetryStore, questions: Sequence[Question]) -> list[Even
     for exact in (True, False):
         group = [n for n, question in enumerate(questions) if rollup_is_exact(question) is exact]
         if group:
-            text, parameters = _count_statement([questions[n] for n in group], rollup=exact)
+            build = rollup_statement if exact else raw_statement
+            text, parameters = build([questions[n] for n in group])
             row = telemetry.query(text, parameters.values)[0]
             for column, number in enumerate(group):
                 answers[number] = EventCounts(int(row[f"g{column}"]), int(row[f"v{column}"]))
@@ -87,12 +88,8 @@ def rollup_is_exact(question: Question) -> bool:
     )
 
 
-def _count_statement(questions: Sequence[Question], *, rollup: bool) -> tuple[str, Parameters]:
-    """Return one statement with a column of valid and of good events for each question."""
-    return (_rollup_statement if rollup else _raw_statement)(questions)
-
-
-def _raw_statement(questions: Sequence[Question]) -> tuple[str, Parameters]:
+def raw_statement(questions: Sequence[Question]) -> tuple[str, Parameters]:
+    """Return one statement over the events, with columns ``v`` and ``g`` for each question."""
     parameters = Parameters()
     columns: list[str] = []
     for number, question in enumerate(questions):
@@ -107,8 +104,11 @@ def _raw_statement(questions: Sequence[Question]) -> tuple[str, Parameters]:
     return _filled("count_events", columns=", ".join(columns), within=around), parameters
 
 
-def _rollup_statement(questions: Sequence[Question]) -> tuple[str, Parameters]:
-    """First sum each window over the dimensions, then pick from the few sums that are left."""
+def rollup_statement(questions: Sequence[Question]) -> tuple[str, Parameters]:
+    """Return one statement over the rollup, with columns ``v`` and ``g`` for each question.
+
+    It first sums each window over the dimensions, then picks from the few sums that are left.
+    """
     parameters = Parameters()
     windows = list(dict.fromkeys(question.window for question in questions))
     with_latency = {one.window for one in questions if one.indicator.threshold is not None}

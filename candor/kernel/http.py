@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from opentelemetry.trace import Tracer
 from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -110,9 +111,12 @@ class Dispatcher:
     A hot path has one method; any other is answered with 405.
     """
 
-    def __init__(self, doors: Mapping[tuple[str, str], Door], framework: ASGIApp) -> None:
+    def __init__(
+        self, doors: Mapping[tuple[str, str], Door], framework: ASGIApp, tracer: Tracer
+    ) -> None:
         self._doors = doors
         self._framework = framework
+        self._tracer = tracer
         self._allowed = {path: method for method, path in doors}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,7 +128,10 @@ class Dispatcher:
         if door is None:
             await _send(send, _not_allowed(self._allowed[scope["path"]]))
             return
-        await _send(send, await door(DoorRequest(scope, receive)))
+        with self._tracer.start_as_current_span(f"{scope['method']} {scope['path']}") as span:
+            answer = await door(DoorRequest(scope, receive))
+            span.set_attribute("http.response.status_code", answer.status)
+        await _send(send, answer)
 
 
 def unpack(packed: bytes, limit: int) -> bytes:

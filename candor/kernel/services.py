@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from opentelemetry.trace import Tracer
 from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
@@ -24,5 +25,6 @@ class Services:
     secrets: Secrets
     keys: KeyRing
     metrics: Metrics
+    tracer: Tracer
     gate: EntryGate
     redactor: Redactor

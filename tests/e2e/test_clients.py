@@ -105,7 +105,8 @@ def test_each_segment_call_that_is_refused_is_named(server: Server) -> None:
         {"type": "page", "userId": ["u"]},
         {"type": "page", "userId": "u", "properties": {"x": "y" * 40_000}},
         {"type": "page", "anonymousId": "a", "timestamp": "2026-11-22T09:00:00",
-         "channel": "browser", "properties": {"outcome": "ok", "duration_ms": 5, "revenue": True, "step": 3}},
+         "channel": "browser",
+         "properties": {"outcome": "ok", "duration_ms": 5, "revenue": True, "step": 3}},
         {"type": "screen", "anonymousId": "a", "properties": {"revenue": 5, "currency": 3}},
     ]  # fmt: skip
     answer = httpx.post(

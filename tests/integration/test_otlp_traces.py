@@ -26,7 +26,7 @@ from candor.kernel.services import Services
 from candor.kernel.telemetry_store import TelemetryStore
 from collector.assembly import open_collector
 from collector.receivers.decoding import Reception
-from collector.receivers.otlp import read_traces
+from collector.receivers.otlp import may_be_nested, read_traces
 from collector.receivers.otlp_json import read_json_request
 from collector.store import insert_traces
 from tests.support.asgi import Application, application_on
@@ -280,3 +280,14 @@ def test_json_and_protobuf_mean_the_same(values: list[Any]) -> None:
     document = {"resourceSpans": [{"resource": {"attributes": attributes}}]}
     expected = ParseDict(document, ExportTraceServiceRequest())
     assert read_json_request(json.dumps(document).encode()) == expected
+
+
+@given(st.lists(VALUES, max_size=3), st.binary(max_size=8))
+def test_a_nested_value_is_never_missed(values: list[Any], name: bytes) -> None:
+    from google.protobuf.json_format import ParseDict  # noqa: PLC0415 - the slow reference
+
+    attributes = [{"key": name.hex() * 40, "value": value} for value in values]
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": attributes}]}]}]}
+    body = ParseDict(document, ExportTraceServiceRequest()).SerializeToString()
+    is_nested = any({"arrayValue", "kvlistValue"} & set(value) for value in values)
+    assert may_be_nested(body) or not is_nested

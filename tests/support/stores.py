@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from opentelemetry.trace import NoOpTracer, Tracer
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from candor.kernel.database import open_engine
@@ -107,6 +108,7 @@ def services_on(  # noqa: PLR0913 - whatever a test wants to be different
     *,
     gate: EntryGate | None = None,
     redactor: Redactor | None = None,
+    tracer: Tracer | None = None,
     **settings: object,
 ) -> Services:
     """Return services on open stores; the spool lies in ``folder``."""
@@ -120,6 +122,7 @@ def services_on(  # noqa: PLR0913 - whatever a test wants to be different
         secrets=secrets,
         keys=KeyRing(engine, secrets, clock, effective.auth.key_cache),
         metrics=new_metrics(),
+        tracer=tracer or NoOpTracer(),
         gate=gate or OpenGate(),
         redactor=redactor or NoRedaction(),
     )

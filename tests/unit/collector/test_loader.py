@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from opentelemetry.trace import NoOpTracer
 
 from candor.kernel.errors import UnavailableError
 from candor.kernel.metrics import Metrics, new_metrics
@@ -51,7 +52,7 @@ def spool_with(folder: Path, *payloads: bytes) -> Iterator[tuple[Spool, Metrics]
 
 
 def loader_on(spool: Spool, store: FakeStore, metrics: Metrics) -> Loader:
-    return Loader(spool, store, metrics)  # type: ignore[arg-type]  # a fake of the store's insert
+    return Loader(spool, store, metrics, NoOpTracer())  # type: ignore[arg-type]  # a fake of the store's insert
 
 
 def test_a_segment_is_one_insert_and_is_removed_after_it(tmp_path: Path) -> None:

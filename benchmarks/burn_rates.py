@@ -1,0 +1,101 @@
+"""Burn rates of 20 objectives in four windows over ten million events: rollup against raw rows.
+
+Both answers come from one query each, on the same embedded engine, and must be equal. Caches that
+make a repetition look quick are switched off. Wall time, median of five.
+
+Budget: rollup <= 1/20 of raw.
+"""
+
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from string import Template
+
+from candor.kernel.migrate import migrate_telemetry
+from candor.kernel.settings import TelemetryLimits
+from candor.kernel.telemetry_store import TelemetryStore, open_telemetry_store
+from slo.indicator import Condition, Indicator
+from slo.store import Question, count, raw_statement, rollup_statement
+from slo.window import rolling
+
+EVENTS = 10_000_000
+OBJECTIVES = 20
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+WINDOWS = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6), timedelta(days=3))
+ROUNDS = 5
+FILL = Template("""
+INSERT INTO events (id, door, name, time, received_at, journey, instance, step, outcome, channel,
+  service, duration_ms, subject_key)
+SELECT toString(number), 'native', 'step', toDateTime64('2026-11-22 12:00:00', 3, 'UTC')
+    - toIntervalMillisecond(intDiv(number * 259200000, $events)), now64(3, 'UTC'),
+  concat('journey-', toString(cityHash64(number) % $objectives)), toString(intDiv(number, 4)),
+  concat('step-', toString(number % 4)), if(cityHash64(number, 1) % 1000 = 0, 'error', 'ok'),
+  if(number % 2 = 0, 'web', 'app'), 'shop', cityHash64(number, 2) % 900, hex(cityHash64(number, 3))
+FROM numbers($start, $step)
+""")
+
+
+def main() -> None:
+    """Fill the store, ask both ways, and print both numbers and their ratio."""
+    limits = TelemetryLimits(query_seconds=600)
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_telemetry_store(f"chdb:///{Path(folder)}/telemetry", limits)
+        try:
+            migrate_telemetry(store, lambda: NOW)
+            fill(store)
+            compare(store)
+        finally:
+            store.close()
+
+
+def fill(store: TelemetryStore) -> None:
+    """Make ten million events of three days, a million at a time."""
+    step = EVENTS // 10
+    for part in range(10):
+        store.command(
+            FILL.substitute(events=EVENTS, objectives=OBJECTIVES, start=part * step, step=step)
+        )
+    store.command("OPTIMIZE TABLE events_by_minute FINAL")
+
+
+def compare(store: TelemetryStore) -> None:
+    """Time both queries in turn."""
+    questions = [
+        Question(
+            Indicator(
+                (Condition("journey", "any", (f"journey-{number}",)),),
+                (Condition("outcome", "any", ("ok",)),),
+            ),
+            rolling(window, NOW),
+        )
+        for number in range(OBJECTIVES)
+        for window in WINDOWS
+    ]
+    no_cache = " SETTINGS use_query_condition_cache = 0"
+    answers = []
+    times: dict[str, list[float]] = {"rollup": [], "raw": []}
+    for _ in range(ROUNDS):
+        for name, build in (("rollup", rollup_statement), ("raw", raw_statement)):
+            text, parameters = build(questions)
+            started = time.perf_counter()
+            answers.append(store.query(text + no_cache, parameters.values))
+            times[name].append(time.perf_counter() - started)
+    if any(answer != answers[0] for answer in answers):
+        raise RuntimeError("the rollup and the rows disagree")
+    rollup, raw = (statistics.median(times[name]) for name in ("rollup", "raw"))
+    print(
+        f"burn rates, {OBJECTIVES} objectives x {len(WINDOWS)} windows, {EVENTS:,} events:"
+        f" rollup {rollup * 1000:.1f} ms, raw {raw * 1000:.1f} ms,"
+        f" ratio 1/{raw / rollup:.0f} (<= 1/20)"
+    )
+    if [(one.good, one.valid) for one in count(store, questions)] != [
+        (int(answers[0][0][f"g{number}"]), int(answers[0][0][f"v{number}"]))
+        for number in range(len(questions))
+    ]:
+        raise RuntimeError("what callers get is not what was measured")
+
+
+if __name__ == "__main__":
+    main()
