@@ -20,7 +20,6 @@ class Metrics:
     requests: Counter
     commit_seconds: Histogram
     spool_bytes: Gauge
-    spool_oldest_seconds: Gauge
     segments_stuck: Gauge
     load_failures: Counter
 
@@ -34,52 +33,32 @@ class Metrics:
 def new_metrics() -> Metrics:
     """Return fresh instruments, all at zero."""
     registry = CollectorRegistry()
+
+    def counter(name: str, told: str, *labels: str) -> Counter:
+        return Counter(f"candor_{name}", told, labels, registry=registry)
+
+    def gauge(name: str, told: str) -> Gauge:
+        return Gauge(f"candor_{name}", told, registry=registry)
+
     return Metrics(
         registry=registry,
-        events_accepted=Counter(
-            "candor_events_accepted", "Events acknowledged as durable.", ["door"], registry=registry
+        events_accepted=counter("events_accepted", "Events acknowledged as durable.", "door"),
+        events_deduplicated=counter("events_deduplicated", "Events known already.", "door"),
+        events_rejected=counter("events_rejected", "Events refused.", "door", "code"),
+        events_loaded=counter(
+            "events_loaded", "Acknowledged events inserted into the telemetry store.", "signal"
         ),
-        events_deduplicated=Counter(
-            "candor_events_deduplicated", "Events known already.", ["door"], registry=registry
-        ),
-        events_rejected=Counter(
-            "candor_events_rejected",
-            "Events refused, by reason.",
-            ["door", "code"],
-            registry=registry,
-        ),
-        events_loaded=Counter(
-            "candor_events_loaded",
-            "Acknowledged events inserted into the telemetry store.",
-            ["signal"],
-            registry=registry,
-        ),
-        requests=Counter(
-            "candor_door_requests",
-            "Requests at the hot doors.",
-            ["door", "status"],
-            registry=registry,
-        ),
+        requests=counter("door_requests", "Requests at the hot doors.", "door", "status"),
         commit_seconds=Histogram(
             "candor_spool_commit_seconds",
             "Time of one group commit, write and sync.",
             buckets=_SECONDS,
             registry=registry,
         ),
-        spool_bytes=Gauge(
-            "candor_spool_bytes", "Acknowledged bytes not yet inserted.", registry=registry
-        ),
-        spool_oldest_seconds=Gauge(
-            "candor_spool_oldest_seconds",
-            "Age of the oldest acknowledged byte not yet inserted.",
-            registry=registry,
-        ),
-        segments_stuck=Gauge(
-            "candor_spool_segments_stuck",
+        spool_bytes=gauge("spool_bytes", "Acknowledged bytes not yet inserted."),
+        segments_stuck=gauge(
+            "spool_segments_stuck",
             "Segments that the telemetry store cannot read; they wait on the disk.",
-            registry=registry,
         ),
-        load_failures=Counter(
-            "candor_load_failures", "Inserts that failed and are tried again.", registry=registry
-        ),
+        load_failures=counter("load_failures", "Inserts that failed and are tried again."),
     )
