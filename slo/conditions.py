@@ -10,13 +10,18 @@ _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 @dataclass(slots=True)
 class Parameters:
-    """The values of one statement, each under a name of its own."""
+    """The values of one statement, each under a name of its own.
+
+    A value that is bound again keeps its name, so that equal conditions are equal texts and the
+    engine computes them once.
+    """
 
     values: dict[str, object] = field(default_factory=dict)
+    _names: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def bind(self, value: object, type_name: str) -> str:
         """Return the placeholder of a value."""
-        name = f"p{len(self.values)}"
+        name = self._names.setdefault((type_name, repr(value)), f"p{len(self.values)}")
         self.values[name] = value
         return f"{{{name}:{type_name}}}"
 

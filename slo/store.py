@@ -107,7 +107,8 @@ def raw_statement(questions: Sequence[Question]) -> tuple[str, Parameters]:
 def rollup_statement(questions: Sequence[Question]) -> tuple[str, Parameters]:
     """Return one statement over the rollup, with columns ``v`` and ``g`` for each question.
 
-    It first sums each window over the dimensions, then picks from the few sums that are left.
+    It first sums each window over the dimensions that a question names, then picks from the few
+    sums that are left.
     """
     parameters = Parameters()
     windows = list(dict.fromkeys(question.window for question in questions))
@@ -123,8 +124,24 @@ def rollup_statement(questions: Sequence[Question]) -> tuple[str, Parameters]:
         valid, good = _picks(question.indicator, windows.index(question.window), parameters)
         columns += (f"{valid} AS v{number}", f"{good} AS g{number}")
     around = _within(_hull(questions), parameters, rollup=True)
-    text = _filled("count_rollup", columns=", ".join(columns), sums=", ".join(sums), within=around)
+    text = _filled(
+        "count_rollup",
+        columns=", ".join(columns),
+        dimensions=", ".join(_used_dimensions(questions)),
+        sums=", ".join(sums),
+        within=around,
+    )
     return text, parameters
+
+
+def _used_dimensions(questions: Sequence[Question]) -> list[str]:
+    """Return the dimensions that the questions name; when none does, one is as good as another."""
+    named = {
+        condition.field
+        for question in questions
+        for condition in (*question.indicator.valid, *question.indicator.good)
+    }
+    return sorted(named & _DIMENSIONS) or ["outcome"]
 
 
 def _picks(indicator: Indicator, window: int, parameters: Parameters) -> tuple[str, str]:

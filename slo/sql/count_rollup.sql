@@ -1,7 +1,7 @@
 SELECT $columns
 FROM (
-  SELECT journey, name, step, outcome, channel, service, $sums
+  SELECT $dimensions, $sums
   FROM events_by_minute
   WHERE $within
-  GROUP BY journey, name, step, outcome, channel, service
+  GROUP BY $dimensions
 )

@@ -47,8 +47,10 @@ def serve_clickhouse(path: Path) -> Iterator[str]:
     """Serve the engine at ``path`` and give the address, without a database."""
     import chdb  # noqa: PLC0415 - starts an engine
 
+    open_engine: Any = chdb.connect
+
     def connect() -> Any:  # noqa: ANN401 - chDB ships no types
-        return chdb.connect(str(path.resolve()))
+        return open_engine(str(path.resolve()))
 
     class Bound(_Handler):
         open = staticmethod(connect)
