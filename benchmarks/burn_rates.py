@@ -78,9 +78,9 @@ def compare(store: TelemetryStore) -> None:
     times: dict[str, list[float]] = {"rollup": [], "raw": []}
     for _ in range(ROUNDS):
         for name, build in (("rollup", rollup_statement), ("raw", raw_statement)):
-            text, parameters = build(questions)
+            plan = build(questions)
             started = time.perf_counter()
-            answers.append(store.query(text + no_cache, parameters.values))
+            answers.append(store.query(plan.text + no_cache, plan.parameters.values))
             times[name].append(time.perf_counter() - started)
     if any(answer != answers[0] for answer in answers):
         raise RuntimeError("the rollup and the rows disagree")
@@ -90,10 +90,10 @@ def compare(store: TelemetryStore) -> None:
         f" rollup {rollup * 1000:.1f} ms, raw {raw * 1000:.1f} ms,"
         f" ratio 1/{raw / rollup:.0f} (<= 1/20)"
     )
-    if [(one.good, one.valid) for one in count(store, questions)] != [
-        (int(answers[0][0][f"g{number}"]), int(answers[0][0][f"v{number}"]))
-        for number in range(len(questions))
-    ]:
+    first = answers[0][0]
+    places = rollup_statement(questions).places
+    measured = [(first[f"g{column}"][n], first[f"v{column}"][n]) for column, n in places]
+    if [(one.good, one.valid) for one in count(store, questions)] != measured:
         raise RuntimeError("what callers get is not what was measured")
 
 

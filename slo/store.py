@@ -34,6 +34,30 @@ class Question:
     window: Window
 
 
+@dataclass(slots=True)
+class Plan:
+    """One statement for many questions: arrays ``v0``, ``g0``, ... hold valid and good events.
+
+    There is a pair of arrays for each distinct indicator and an element for each distinct window,
+    which keeps the statement short: the engine spends longer on reading a long one than on the
+    rollup. ``places`` says where each question's answer stands.
+    """
+
+    indicators: list[Indicator]
+    windows: list[Window]
+    places: list[tuple[int, int]]
+    parameters: Parameters
+    text: str = ""
+
+    @classmethod
+    def of(cls, questions: Sequence[Question]) -> "Plan":
+        """Return a plan without its text."""
+        indicators = list(dict.fromkeys(question.indicator for question in questions))
+        windows = list(dict.fromkeys(question.window for question in questions))
+        places = [(indicators.index(one.indicator), windows.index(one.window)) for one in questions]
+        return cls(indicators, windows, places, Parameters())
+
+
 def count(telemetry: TelemetryStore, questions: Sequence[Question]) -> list[EventCounts]:
     """Return the answer to each question; one query for all that the rollup can answer.
 
@@ -44,10 +68,11 @@ def count(telemetry: TelemetryStore, questions: Sequence[Question]) -> list[Even
         group = [n for n, question in enumerate(questions) if rollup_is_exact(question) is exact]
         if group:
             build = rollup_statement if exact else raw_statement
-            text, parameters = build([questions[n] for n in group])
-            row = telemetry.query(text, parameters.values)[0]
-            for column, number in enumerate(group):
-                answers[number] = EventCounts(int(row[f"g{column}"]), int(row[f"v{column}"]))
+            plan = build([questions[n] for n in group])
+            row = telemetry.query(plan.text, plan.parameters.values)[0]
+            for number, (column, element) in zip(group, plan.places, strict=True):
+                good, valid = row[f"g{column}"], row[f"v{column}"]
+                answers[number] = EventCounts(_nth(good, element), _nth(valid, element))
     return [answers[number] for number in range(len(questions))]
 
 
@@ -88,50 +113,63 @@ def rollup_is_exact(question: Question) -> bool:
     )
 
 
-def raw_statement(questions: Sequence[Question]) -> tuple[str, Parameters]:
-    """Return one statement over the events, with columns ``v`` and ``g`` for each question."""
-    parameters = Parameters()
+def raw_statement(questions: Sequence[Question]) -> Plan:
+    """Return a statement over the events."""
+    plan = Plan.of(questions)
+    parameters = plan.parameters
+    within = [_within(window, parameters, rollup=False) for window in plan.windows]
     columns: list[str] = []
-    for number, question in enumerate(questions):
-        valid = valid_text(question.indicator, parameters)
-        good = good_text(question.indicator, parameters)
-        within = _within(question.window, parameters, rollup=False)
-        columns += (
-            f"countIf(({valid}) AND {within}) AS v{number}",
-            f"countIf(({valid}) AND {good} AND {within}) AS g{number}",
-        )
+    for number, indicator in enumerate(plan.indicators):
+        valid = valid_text(indicator, parameters)
+        good = good_text(indicator, parameters)
+        counted = ", ".join(f"countIf(({valid}) AND {inside})" for inside in within)
+        well = ", ".join(f"countIf(({valid}) AND {good} AND {inside})" for inside in within)
+        columns += (f"[{counted}] AS v{number}", f"[{well}] AS g{number}")
     around = _within(_hull(questions), parameters, rollup=False)
-    return _filled("count_events", columns=", ".join(columns), within=around), parameters
+    plan.text = _filled("count_events", columns=", ".join(columns), within=around)
+    return plan
 
 
-def rollup_statement(questions: Sequence[Question]) -> tuple[str, Parameters]:
-    """Return one statement over the rollup, with columns ``v`` and ``g`` for each question.
+def rollup_statement(questions: Sequence[Question]) -> Plan:
+    """Return a statement over the rollup.
 
-    It first sums each window over the dimensions that a question names, then picks from the few
+    It first sums each window over the dimensions that an indicator names, then picks from the few
     sums that are left.
     """
-    parameters = Parameters()
-    windows = list(dict.fromkeys(question.window for question in questions))
-    with_latency = {one.window for one in questions if one.indicator.threshold is not None}
-    sums = []
-    for number, window in enumerate(windows):
+    plan = Plan.of(questions)
+    parameters = plan.parameters
+    with_latency = any(indicator.threshold is not None for indicator in plan.indicators)
+    events, durations = [], []
+    for window in plan.windows:
         within = _within(window, parameters, rollup=True)
-        sums.append(f"sumIf(events, {within}) AS e{number}")
-        if window in with_latency:
-            sums.append(f"sumMapIf(durations, {within}) AS d{number}")
+        events.append(f"sumIf(events, {within})")
+        durations.append(f"sumMapIf(durations, {within})")
+    sums = f"[{', '.join(events)}] AS counts"
+    if with_latency:
+        sums += f", [{', '.join(durations)}] AS latencies"
     columns: list[str] = []
-    for number, question in enumerate(questions):
-        valid, good = _picks(question.indicator, windows.index(question.window), parameters)
+    for number, indicator in enumerate(plan.indicators):
+        valid, good = _picks(indicator, parameters)
         columns += (f"{valid} AS v{number}", f"{good} AS g{number}")
-    around = _within(_hull(questions), parameters, rollup=True)
-    text = _filled(
+    plan.text = _filled(
         "count_rollup",
         columns=", ".join(columns),
         dimensions=", ".join(_used_dimensions(questions)),
-        sums=", ".join(sums),
-        within=around,
+        sums=sums,
+        within=_within(_hull(questions), parameters, rollup=True),
     )
-    return text, parameters
+    return plan
+
+
+def _picks(indicator: Indicator, parameters: Parameters) -> tuple[str, str]:
+    """Return valid and good events of an indicator, an array with an element for each window."""
+    chosen = filter_text(indicator.valid, parameters)
+    if indicator.threshold is None:
+        good = good_text(indicator, parameters)
+        return f"sumForEachIf(counts, {chosen})", f"sumForEachIf(counts, ({chosen}) AND {good})"
+    under = _under("one", indicator.threshold.limit, parameters)
+    counted = f"sumForEachIf(arrayMap(one -> {_all('one')}, latencies), {chosen})"
+    return counted, f"sumForEachIf(arrayMap(one -> {under}, latencies), {chosen})"
 
 
 def _used_dimensions(questions: Sequence[Question]) -> list[str]:
@@ -144,15 +182,6 @@ def _used_dimensions(questions: Sequence[Question]) -> list[str]:
     return sorted(named & _DIMENSIONS) or ["outcome"]
 
 
-def _picks(indicator: Indicator, window: int, parameters: Parameters) -> tuple[str, str]:
-    chosen = filter_text(indicator.valid, parameters)
-    if indicator.threshold is None:
-        good = good_text(indicator, parameters)
-        return f"sumIf(e{window}, {chosen})", f"sumIf(e{window}, ({chosen}) AND {good})"
-    under = _under(f"d{window}", indicator.threshold.limit, parameters)
-    return f"sumIf({_all(f'd{window}')}, {chosen})", f"sumIf({under}, {chosen})"
-
-
 def _measures(indicator: Indicator, parameters: Parameters, *, rollup: bool) -> tuple[str, str]:
     if not rollup:
         valid = valid_text(indicator, parameters)
@@ -163,6 +192,11 @@ def _measures(indicator: Indicator, parameters: Parameters, *, rollup: bool) -> 
         return f"sumIf(events, {chosen})", f"sumIf(events, ({chosen}) AND {good})"
     under = _under("durations", indicator.threshold.limit, parameters)
     return f"sumIf({_all('durations')}, {chosen})", f"sumIf({under}, {chosen})"
+
+
+def _nth(sums: Sequence[int], element: int) -> int:
+    """Return one of the engine's sums; over no row at all it answers with an empty array."""
+    return int(sums[element]) if sums else 0
 
 
 def _filled(name: str, **parts: str) -> str:
