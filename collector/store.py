@@ -36,11 +36,7 @@ def insert_traces(telemetry: TelemetryStore, payloads: Sequence[bytes], token: s
         payloads,
         "Protobuf",
         token,
-        settings={
-            "format_schema_source": "string",
-            "format_schema": _traces_schema(),
-            "format_schema_message_name": "Request",
-        },
+        settings=_traces_schema(embedded=telemetry.embedded),
     )
 
 
@@ -52,5 +48,16 @@ def recent_identities(telemetry: TelemetryStore, since: datetime) -> Iterator[Se
 
 
 @cache
-def _traces_schema() -> str:
-    return files("collector").joinpath("sql", "traces.proto").read_text(encoding="utf-8")
+def _traces_schema(*, embedded: bool) -> dict[str, str]:
+    """Return how the engine finds the schema: our file on its disk, or the text for a server.
+
+    The embedded engine would write the text into the working directory before it reads it.
+    """
+    schema = files("collector").joinpath("sql", "traces.proto")
+    if embedded:
+        return {"format_schema": f"{schema}:Request"}
+    return {
+        "format_schema_source": "string",
+        "format_schema": schema.read_text(encoding="utf-8"),
+        "format_schema_message_name": "Request",
+    }
