@@ -139,7 +139,8 @@ def _server(settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
         "CANDOR_PORT": str(settings.port),
         "CANDOR_LOG_LEVEL": "warning",
     }
-    with subprocess.Popen([sys.executable, "-m", "candor", "serve"], env=environment) as process:
+    command = [sys.executable, "-m", "candor", "serve"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
             yield process
         finally:
@@ -222,9 +223,9 @@ def _print_addresses(settings: Settings, key: str) -> None:
 
 
 def _serve_until_interrupted(process: "subprocess.Popen[bytes]") -> None:
-    typer.echo("Serving until Ctrl-C.")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        typer.echo("Serving until Ctrl-C.")
         process.wait()
     except KeyboardInterrupt:
         typer.echo("Stopped.")

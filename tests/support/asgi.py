@@ -22,14 +22,14 @@ class Application:
         self.installation = installation
         self.services = installation.services
         self.collector = installation.collector
-        self._app = create_app(installation)
+        self.asgi = create_app(installation)
         self.key = ""
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
         headers = {"authorization": f"Bearer {self.key}"} | dict(options.pop("headers", {}))
 
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app, raise_app_exceptions=True)
+            transport = httpx.ASGITransport(self.asgi, raise_app_exceptions=True)
             async with httpx.AsyncClient(transport=transport, base_url="http://candor") as client:
                 return await client.request(method, path, headers=headers, **options)
 

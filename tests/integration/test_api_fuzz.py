@@ -1,0 +1,37 @@
+"""Whatever is asked of the documented API, the answer is never a server error."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+
+from candor.app import create_framework
+from tests.support.asgi import Application
+
+SCHEMA = schemathesis.openapi.from_dict(create_framework().openapi())
+OPERATIONS = {
+    f"{operation.method.upper()} {operation.path}": operation
+    for operation in (result.ok() for result in SCHEMA.get_all_operations())
+}
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_no_request_is_a_server_error(name: str, application: Application) -> None:
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=OPERATIONS[name].as_strategy())
+    def ask(case: Any) -> None:  # noqa: ANN401 - schemathesis' case
+        options = case.as_transport_kwargs(base_url="http://candor")
+        headers = dict(options.get("headers") or {}) | {
+            "authorization": f"Bearer {application.key}"
+        }
+        answer = application.request(
+            options["method"],
+            options["url"],
+            params=options.get("params"),
+            headers=headers,
+            json=options.get("json"),
+        )
+        assert answer.status_code < 500
+
+    ask()
