@@ -140,7 +140,9 @@ def _server(settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
         "CANDOR_LOG_LEVEL": "warning",
     }
     command = [sys.executable, "-m", "candor", "serve"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(  # noqa: S603 - our own program, no outside input
+        command, env=environment, stdout=subprocess.DEVNULL
+    ) as process:
         try:
             yield process
         finally:
