@@ -33,6 +33,7 @@ DATA = Path(".candor/demo")
 _BATCH = 500
 _CONNECTIONS = 4
 _START_SECONDS = 60
+_PROBE_SECONDS = 2
 _SEGMENT_JOURNEY = "onboarding"
 Advance = Callable[[int], None]
 
@@ -163,7 +164,7 @@ def _wait_until_ready(client: httpx.Client, process: "subprocess.Popen[bytes]") 
         if process.poll() is not None:
             raise ConflictError("The demo's server did not start; it says why above.")
         try:
-            if client.get("/readyz").is_success:
+            if client.get("/readyz", timeout=_PROBE_SECONDS).is_success:
                 return
         except httpx.TransportError:
             time.sleep(0.1)
