@@ -3,30 +3,34 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 
 def print_objectives(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print a line for each objective: target, measured, budget left, burn by tier."""
-    table = Table(title="Objectives", title_justify="left")
-    for heading in ("objective", "window", "target", "measured", "valid", "bad", "budget left"):
-        table.add_column(heading, justify="left" if heading == "objective" else "right")
-    for heading in ("burn 1h", "burn 6h", "burn 24h", "burn 3d", "alert"):
-        table.add_column(heading, justify="right")
+    """Print a line for each objective: target, measured, budget left, fastest and slowest burn.
+
+    Fits into 80 columns: only a long name is folded.
+    """
+    title = "Objectives: budget left, burn rate over 1h and 3d"
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("objective", overflow="fold")
+    for heading in ("target", "measured", "bad", "of", "left", "1h", "3d", "alert"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         budget, tiers = row["budget"], row["burn"]["tiers"]
         firing = [tier["tier"] for tier in tiers if tier["firing"]]
         table.add_row(
             budget["name"],
-            _days(budget["window"]),
-            percent(budget["target"]),
+            percent(budget["target"], places=2),
             percent(budget["sli"]),
-            _count(budget["valid"]),
             _count(budget["bad"]),
+            _count(budget["valid"]),
             percent(budget["remaining"], places=1),
-            *(_burn(tier["long_burn"]) for tier in tiers),
-            ", ".join(firing) or "-",
+            _burn(tiers[0]["long_burn"]),
+            _burn(tiers[-1]["long_burn"]),
+            firing[0] if firing else "-",
         )
     Console().print(table)
 
@@ -48,10 +52,10 @@ def percent(ratio: float | None, places: int = 3) -> str:
 
 
 def _print_steps(steps: Sequence[Mapping[str, Any]], title: str) -> None:
-    table = Table(title=title, title_justify="left")
-    table.add_column("step")
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("step", overflow="fold")
     for heading in ("count", "from previous", "from first", "median seconds"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for step in steps:
         seconds = step["median_seconds"]
         table.add_row(
@@ -62,13 +66,6 @@ def _print_steps(steps: Sequence[Mapping[str, Any]], title: str) -> None:
             "-" if seconds is None else f"{seconds:,.1f}",
         )
     Console().print(table)
-
-
-def _days(window: Mapping[str, str]) -> str:
-    from datetime import datetime  # noqa: PLC0415 - used here alone
-
-    length = datetime.fromisoformat(window["until"]) - datetime.fromisoformat(window["since"])
-    return f"{length.days}d"
 
 
 def _count(number: int) -> str:
