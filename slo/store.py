@@ -12,7 +12,7 @@ from string import Template
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from slo.budget import EventCounts, Slice
-from slo.conditions import Parameters, filter_text, good_text, valid_text
+from slo.conditions import Parameters, Variables, filter_text, good_text, valid_text
 from slo.indicator import Indicator
 from slo.window import Window, whole_minute
 
@@ -38,9 +38,7 @@ class Question:
 class Plan:
     """One statement for many questions: arrays ``v0``, ``g0``, ... hold valid and good events.
 
-    There is a pair of arrays for each distinct indicator and an element for each distinct window,
-    which keeps the statement short: the engine spends longer on reading a long one than on the
-    rollup. ``places`` says where each question's answer stands.
+    ``places`` says in which pair of arrays, and where in it, each question's answer stands.
     """
 
     indicators: list[Indicator]
@@ -117,7 +115,8 @@ def raw_statement(questions: Sequence[Question]) -> Plan:
     """Return a statement over the events."""
     plan = Plan.of(questions)
     parameters = plan.parameters
-    within = [_within(window, parameters, rollup=False) for window in plan.windows]
+    hull = _hull(questions)
+    within = [_within(one, parameters, rollup=False, inside=hull) for one in plan.windows]
     columns: list[str] = []
     for number, indicator in enumerate(plan.indicators):
         valid = valid_text(indicator, parameters)
@@ -125,7 +124,7 @@ def raw_statement(questions: Sequence[Question]) -> Plan:
         counted = ", ".join(f"countIf(({valid}) AND {inside})" for inside in within)
         well = ", ".join(f"countIf(({valid}) AND {good} AND {inside})" for inside in within)
         columns += (f"[{counted}] AS v{number}", f"[{well}] AS g{number}")
-    around = _within(_hull(questions), parameters, rollup=False)
+    around = _within(hull, parameters, rollup=False)
     plan.text = _filled("count_events", columns=", ".join(columns), within=around)
     return plan
 
@@ -134,42 +133,106 @@ def rollup_statement(questions: Sequence[Question]) -> Plan:
     """Return a statement over the rollup.
 
     It first sums each window over the dimensions that an indicator names, then picks from the few
-    sums that are left.
+    sums that are left, with one pair of arrays for all indicators of one shape.
     """
     plan = Plan.of(questions)
     parameters = plan.parameters
     with_latency = any(indicator.threshold is not None for indicator in plan.indicators)
+    hull = _hull(questions)
     events, durations = [], []
     for window in plan.windows:
-        within = _within(window, parameters, rollup=True)
+        within = _within(window, parameters, rollup=True, inside=hull)
         events.append(f"sumIf(events, {within})")
         durations.append(f"sumMapIf(durations, {within})")
     sums = f"[{', '.join(events)}] AS counts"
     if with_latency:
         sums += f", [{', '.join(durations)}] AS latencies"
-    columns: list[str] = []
-    for number, indicator in enumerate(plan.indicators):
-        valid, good = _picks(indicator, parameters)
-        columns += (f"{valid} AS v{number}", f"{good} AS g{number}")
+    shapes = _shapes(plan.indicators)
+    columns = [
+        f"{text} AS {kind}{number}"
+        for number, shape in enumerate(shapes)
+        for kind, text in zip("vg", _sums(shape, parameters), strict=True)
+    ]
+    places = {
+        indicator: (number, place)
+        for number, shape in enumerate(shapes)
+        for place, indicator in enumerate(shape.indicators)
+    }
+    plan.places = [
+        (places[indicator][0], places[indicator][1] * len(plan.windows) + window)
+        for indicator, window in (
+            (plan.indicators[column], element) for column, element in plan.places
+        )
+    ]
     plan.text = _filled(
         "count_rollup",
         columns=", ".join(columns),
         dimensions=", ".join(_used_dimensions(questions)),
         sums=sums,
-        within=_within(_hull(questions), parameters, rollup=True),
+        within=_within(hull, parameters, rollup=True),
     )
     return plan
 
 
-def _picks(indicator: Indicator, parameters: Parameters) -> tuple[str, str]:
-    """Return valid and good events of an indicator, an array with an element for each window."""
-    chosen = filter_text(indicator.valid, parameters)
+@dataclass(slots=True)
+class _Shape:
+    """Indicators whose conditions differ in their values alone, and those conditions as text.
+
+    ``valid`` and ``good`` are arrays with an element for each window, in terms of variables of
+    these ``types``; ``values`` has one list for each variable.
+    """
+
+    valid: str
+    good: str
+    types: list[str]
+    values: list[list[object]]
+    indicators: list[Indicator]
+
+
+def _shapes(indicators: Sequence[Indicator]) -> list[_Shape]:
+    shapes: dict[tuple[str, ...], _Shape] = {}
+    for indicator in indicators:
+        variables = Variables()
+        valid, good = _picks(indicator, variables)
+        key = (valid, good, *variables.types)
+        empty: list[list[object]] = [[] for _ in variables.types]
+        shape = shapes.setdefault(key, _Shape(valid, good, variables.types, empty, []))
+        shape.indicators.append(indicator)
+        for column, value in zip(shape.values, variables.values.values(), strict=True):
+            column.append(value)
+    return list(shapes.values())
+
+
+def _sums(shape: _Shape, parameters: Parameters) -> tuple[str, str]:
+    """Return the sums of valid and of good events, an element for each indicator and window."""
+    names = [f"x{number}" for number in range(len(shape.types))]
+    arrays = [
+        parameters.bind(values, f"Array({kind})")
+        for values, kind in zip(shape.values, shape.types, strict=True)
+    ]
+    counted, well = (
+        f"sumForEach(arrayFlatten(arrayMap(({', '.join(names)}) -> {text}, {', '.join(arrays)})))"
+        if names
+        else f"sumForEach({text})"
+        for text in (shape.valid, shape.good)
+    )
+    return counted, well
+
+
+def _picks(indicator: Indicator, variables: Variables) -> tuple[str, str]:
+    """Return valid and good events of one row of sums, an array with an element for each window."""
+    chosen = filter_text(indicator.valid, variables)
     if indicator.threshold is None:
-        good = good_text(indicator, parameters)
-        return f"sumForEachIf(counts, {chosen})", f"sumForEachIf(counts, ({chosen}) AND {good})"
-    under = _under("one", indicator.threshold.limit, parameters)
-    counted = f"sumForEachIf(arrayMap(one -> {_all('one')}, latencies), {chosen})"
-    return counted, f"sumForEachIf(arrayMap(one -> {under}, latencies), {chosen})"
+        good = good_text(indicator, variables)
+        return (
+            f"arrayMap(one -> if({chosen}, one, 0), counts)",
+            f"arrayMap(one -> if(({chosen}) AND {good}, one, 0), counts)",
+        )
+    under = _under("one", indicator.threshold.limit, variables)
+    return (
+        f"arrayMap(one -> if({chosen}, {_all('one')}, 0), latencies)",
+        f"arrayMap(one -> if({chosen}, {under}, 0), latencies)",
+    )
 
 
 def _used_dimensions(questions: Sequence[Question]) -> list[str]:
@@ -213,11 +276,18 @@ def _under(durations: str, limit: float, parameters: Parameters) -> str:
     return f"arraySum(mapValues(mapFilter((bound, n) -> bound <= {bound}, {durations})))"
 
 
-def _within(window: Window, parameters: Parameters, *, rollup: bool) -> str:
+def _within(
+    window: Window, parameters: Parameters, *, rollup: bool, inside: Window | None = None
+) -> str:
+    """Return what keeps a row in a window, given that it is ``inside`` a wider one anyway."""
     column = "minute" if rollup else "time"
     kind = "DateTime('UTC')" if rollup else "DateTime64(3, 'UTC')"
-    since, until = parameters.bind(window.since, kind), parameters.bind(window.until, kind)
-    return f"{column} >= {since} AND {column} < {until}"
+    tests: list[str] = []
+    if inside is None or window.since > inside.since:
+        tests.append(f"{column} >= {parameters.bind(window.since, kind)}")
+    if inside is None or window.until < inside.until:
+        tests.append(f"{column} < {parameters.bind(window.until, kind)}")
+    return " AND ".join(tests) or "1"
 
 
 def _hull(questions: Sequence[Question]) -> Window:
