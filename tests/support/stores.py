@@ -45,7 +45,7 @@ def fresh_database(store: TelemetryStore) -> Iterator[TelemetryStore]:
     try:
         migrate_telemetry(database, lambda: NOON)
         yield database
-        database.command("DROP DATABASE {name:Identifier}", {"name": name})
+        database.command("DROP DATABASE {name:Identifier} SYNC", {"name": name})
     finally:
         database.close()
 
