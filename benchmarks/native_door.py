@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import msgspec
+import uvloop
 
 if TYPE_CHECKING:
     from candor.kernel.http import Answer, DoorRequest
@@ -73,7 +74,7 @@ def measure(target: Server) -> Measurement:
     bodies = [batch() for _ in range(BATCHES)]
     before = cpu_seconds(target.pid)
     started = time.perf_counter()
-    asyncio.run(send(target.port, bodies))
+    uvloop.run(send(target.port, bodies))
     elapsed = time.perf_counter() - started
     if target.stores:
         sync = httpx.post(

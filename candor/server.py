@@ -1,5 +1,6 @@
 """The process of ``candor serve``: opens the installation, listens, and closes in order."""
 
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from candor.wiring import open_installation, open_services
 
 _BACKLOG = 2048
 _SHUTDOWN_SECONDS = 10
+_COLLECTION_THRESHOLDS = (50_000, 20, 20)
 
 
 def serve_until_stopped(settings: Settings) -> None:
@@ -30,6 +32,7 @@ def serve_until_stopped(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         log().info("candor is listening", host=host, port=port)
         server = uvicorn.Server(uvicorn_config(create_app(installation), settings))
+        _spare_the_collector()
         with _signals_answered():
             server.run(sockets=[listener])
 
@@ -43,6 +46,7 @@ def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         backlog=_BACKLOG,
     )
@@ -61,6 +65,16 @@ def complaints_about(settings: Settings) -> list[str]:
     if pending and not settings.is_embedded:
         return [f"{len(pending)} migrations are pending. Run: candor migrate"]
     return []
+
+
+def _spare_the_collector() -> None:
+    """Keep what lives as long as the process out of garbage collection, and collect less often.
+
+    A request leaves next to no cycles behind, and the collector took a tenth of the accept thread.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
 
 
 @contextmanager

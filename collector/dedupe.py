@@ -53,11 +53,13 @@ class IdentityWindow:
         A repetition inside ``identities`` itself is a duplicate of its first occurrence.
         """
         with self._guard:
-            known = self._known(identities)
-            distinct = set(identities)
-            if not known and len(distinct) == len(identities) and self._unclaimed(distinct):
-                return self._claim_all(identities)
             claim = Claim([], [], 0, [])
+            distinct = dict.fromkeys(identities, claim.fate)
+            if len(distinct) == len(identities) and self._all_new(distinct):
+                self._claimed.update(distinct)
+                claim.fresh, claim.identities = list(range(len(identities))), list(identities)
+                return claim
+            known = self._known(identities)
             for position, identity in enumerate(identities):
                 if identity in known:
                     continue
@@ -103,14 +105,11 @@ class IdentityWindow:
             known.update(bucket.intersection(identities))
         return known
 
-    def _unclaimed(self, identities: set[str]) -> bool:
-        return self._claimed.keys().isdisjoint(identities)
-
-    def _claim_all(self, identities: Sequence[str]) -> Claim:
-        """Claim a request that is new throughout, which is what nearly all are."""
-        claim = Claim(list(range(len(identities))), list(identities), 0, [])
-        self._claimed.update(dict.fromkeys(identities, claim.fate))
-        return claim
+    def _all_new(self, identities: dict[str, "Future[None]"]) -> bool:
+        """Whether a request is new throughout, which nearly all are."""
+        return self._claimed.keys().isdisjoint(identities) and all(
+            bucket.isdisjoint(identities) for _, bucket in self._buckets
+        )
 
     def _drop(self, identities: Iterable[str]) -> None:
         for identity in identities:

@@ -4,6 +4,7 @@ A segment is inserted under its own token, so repeating an insert whose answer w
 nothing twice; it is removed from the disk only after an insert succeeded.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +22,9 @@ from collector.spool import Spool
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 30.0
 _POLL_SECONDS = 1.0
+_NICENESS = 10
 
-Insert = Callable[[TelemetryStore, Sequence[bytes], str], None]
+Insert = Callable[[TelemetryStore, Sequence[bytes | memoryview], str], None]
 INSERTS: dict[Signal, Insert] = {
     "events": store.insert_events,
     "traces": store.insert_traces,
@@ -68,6 +70,7 @@ class Loader:
             self._load(segment)
 
     def _load_until_stopped(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         pause = _FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             self._spool.wait_for_segments(_POLL_SECONDS)

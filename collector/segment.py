@@ -12,11 +12,13 @@ crash is recognised and cut.
 """
 
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Literal, get_args
+
+from isal import isal_zlib
 
 Signal = Literal["events", "traces"]
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
@@ -38,24 +40,27 @@ class Segment:
 class Record:
     """One acknowledged request: its bytes and how many events they hold."""
 
-    payload: bytes
+    payload: bytes | memoryview
     count: int
 
 
-def header_of(payload: bytes, count: int) -> bytes:
+def header_of(payload: bytes | memoryview, count: int) -> bytes:
     """Return what stands before a payload."""
     return _HEADER.pack(len(payload), count, _checksum(payload, count))
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """Yield the whole records of a segment, in order, up to the first that is torn."""
-    for record, _ in _scan(path.read_bytes()):
+    """Yield the whole records of a segment, in order, up to the first that is torn.
+
+    Payloads are views of the mapped file: a segment is never held in memory as a whole.
+    """
+    for record, _ in _scan(_mapped(path)):
         yield record
 
 
 def whole_bytes(path: Path) -> int:
     """Return the length of the part of a segment that is whole."""
-    return max((end for _, end in _scan(path.read_bytes())), default=0)
+    return max((end for _, end in _scan(_mapped(path))), default=0)
 
 
 def segment_name(token: str, signal: Signal, suffix: str) -> str:
@@ -70,7 +75,15 @@ def segment_at(path: Path) -> Segment:
     return Segment(path, token, known, path.stat().st_size)
 
 
-def _scan(content: bytes) -> Iterator[tuple[Record, int]]:
+def _mapped(path: Path) -> memoryview:
+    """Return a file's bytes, which stay readable when its name is removed."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            return memoryview(b"")
+        return memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
+
+
+def _scan(content: memoryview) -> Iterator[tuple[Record, int]]:
     start = 0
     while start + _HEADER.size <= len(content):
         length, count, checksum = _HEADER.unpack_from(content, start)
@@ -82,5 +95,5 @@ def _scan(content: bytes) -> Iterator[tuple[Record, int]]:
         start = end
 
 
-def _checksum(payload: bytes, count: int) -> int:
-    return zlib.crc32(payload, count)
+def _checksum(payload: bytes | memoryview, count: int) -> int:
+    return isal_zlib.crc32(payload, count)

@@ -19,7 +19,9 @@ def encode_events(events: Sequence[Event]) -> bytes:
     return _ENCODER.encode_lines(events)
 
 
-def insert_events(telemetry: TelemetryStore, payloads: Sequence[bytes], token: str) -> None:
+def insert_events(
+    telemetry: TelemetryStore, payloads: Sequence[bytes | memoryview], token: str
+) -> None:
     """Store what ``encode_events`` made, once for each token.
 
     The rows go through ``events_landing``, which keeps nothing and has plain strings where
@@ -28,7 +30,9 @@ def insert_events(telemetry: TelemetryStore, payloads: Sequence[bytes], token: s
     telemetry.insert("events_landing", COLUMNS, payloads, "JSONCompactEachRow", token)
 
 
-def insert_traces(telemetry: TelemetryStore, payloads: Sequence[bytes], token: str) -> None:
+def insert_traces(
+    telemetry: TelemetryStore, payloads: Sequence[bytes | memoryview], token: str
+) -> None:
     """Store OTLP trace requests, each behind its size, once for each token."""
     telemetry.insert(
         "otel_traces_landing",

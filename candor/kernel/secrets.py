@@ -66,9 +66,8 @@ class Mac:
 
     def hexdigest(self, message: bytes) -> str:
         """Return the authentication code as 64 hexadecimal digits."""
-        inner = self._inner.copy()
+        inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(message)
-        outer = self._outer.copy()
         outer.update(inner.digest())
         return outer.hexdigest()
 

@@ -28,7 +28,7 @@ class _Group(BaseModel):
 class SpoolSettings(_Group):
     """Where acknowledged bytes wait for the telemetry store, and how many may wait."""
 
-    segment_bytes: int = Field(default=12 * _MIB, ge=4096)
+    segment_bytes: int = Field(default=64 * _MIB, ge=4096)
     segment_age: timedelta = timedelta(seconds=1)
     max_bytes: int = Field(default=2048 * _MIB, ge=4096)
     min_free_disk_bytes: int = Field(default=256 * _MIB, ge=0)

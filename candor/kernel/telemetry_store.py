@@ -30,6 +30,7 @@ _INSERT_SETTINGS = {
     "date_time_input_format": "best_effort",
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "input_format_parallel_parsing": 0,
+    "materialize_skip_indexes_on_insert": 0,
     "max_insert_threads": 1,
     "max_partitions_per_insert_block": 0,
 }
@@ -104,7 +105,7 @@ class TelemetryStore:
         self,
         table: str,
         columns: Sequence[str],
-        payloads: Sequence[bytes],
+        payloads: Sequence[bytes | memoryview],
         fmt: str,
         token: str,
         *,
@@ -120,13 +121,40 @@ class TelemetryStore:
             UnreadablePayloadError: the engine cannot read the payload.
             UnavailableError: the engine cannot take it now; nothing is lost by trying again.
         """
+        effective = {**(settings or {}), "insert_deduplication_token": token}
         with _translated():
+            if self.embedded:
+                self._insert_file(table, columns, payloads, fmt, effective)
+                return
             self._client("writer").raw_insert(
                 table,
                 column_names=list(columns),
-                insert_block=(payload for payload in payloads),
+                insert_block=(bytes(payload) for payload in payloads),
                 fmt=fmt,
-                settings={**(settings or {}), "insert_deduplication_token": token},
+                settings=effective,
+            )
+
+    def _insert_file(
+        self,
+        table: str,
+        columns: Sequence[str],
+        payloads: Sequence[bytes | memoryview],
+        fmt: str,
+        settings: Mapping[str, str | int],
+    ) -> None:
+        """Let the embedded engine read the payloads from a file that exists in memory alone.
+
+        The driver would copy them through the machine's temporary folder, where a crash would
+        leave them.
+        """
+        with os.fdopen(os.memfd_create("insert"), "wb") as file:
+            file.writelines(payloads)
+            file.flush()
+            path = f"/proc/self/fd/{file.fileno()}"
+            clause = ", ".join(f"{name} = {_quoted(value)}" for name, value in settings.items())
+            self._client("writer").command(
+                f"INSERT INTO {table} ({', '.join(columns)}) FROM INFILE '{path}'"
+                f" SETTINGS {clause} FORMAT {fmt}"
             )
 
     def using(self, database: str) -> "TelemetryStore":
@@ -203,6 +231,13 @@ def open_telemetry_store(dsn: str, limits: TelemetryLimits) -> TelemetryStore:
             lock.close()
         raise
     return TelemetryStore(address, limits, lock)
+
+
+def _quoted(value: str | int) -> str:
+    """Return a text or number of our own as a literal of the engine."""
+    if isinstance(value, int):
+        return str(value)
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _ensure_database(address: Address) -> None:

@@ -25,7 +25,12 @@ class FakeStore:
         self.tried = threading.Event()
 
     def insert(
-        self, table: str, columns: Sequence[str], payloads: Sequence[bytes], fmt: str, token: str
+        self,
+        table: str,
+        columns: Sequence[str],
+        payloads: Sequence[bytes | memoryview],
+        fmt: str,
+        token: str,
     ) -> None:
         del table, columns, fmt
         self.tried.set()
@@ -33,7 +38,7 @@ class FakeStore:
             raise self.failures.pop(0)
         if self.bad in payloads:
             raise UnreadablePayloadError("no")
-        self.rows.setdefault(token, list(payloads))
+        self.rows.setdefault(token, [bytes(payload) for payload in payloads])
 
     def query(self, statement: str, parameters: Mapping[str, object] | None = None) -> None:
         raise NotImplementedError
