@@ -30,7 +30,7 @@ lock: .venv/.dev ## Resolve the dependencies anew into the lock files
 	$(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-annotate --no-header --quiet --no-emit-package pandas --no-emit-package pyarrow --no-emit-package numpy \
 	  -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --upgrade \
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra kafka --constraint requirements.lock --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-annotate --no-header --quiet --no-emit-package pandas --no-emit-package pyarrow --no-emit-package numpy \
 	  -o requirements-dev.lock
 

@@ -187,7 +187,11 @@ def serve_floor() -> None:
     from candor.server import listen, uvicorn_config  # noqa: PLC0415 - as above
     from collector.event import Receipt  # noqa: PLC0415 - as above
     from collector.receivers.decoding import Reception  # noqa: PLC0415 - as above
-    from collector.receivers.native import encode_receipt, read_native  # noqa: PLC0415 - as above
+    from collector.receivers.native import (  # noqa: PLC0415 - as above
+        encode_receipt,
+        read_items,
+        split_native,
+    )
 
     settings = load_settings()
     secrets = Secrets(bytes(32), bytes(32))
@@ -195,7 +199,8 @@ def serve_floor() -> None:
     async def door(request: "DoorRequest") -> "Answer":
         body = await request.body(settings.limits.body_bytes)
         reception = Reception(utc_now(), settings.limits, secrets)
-        events, rejections = read_native(body, request.media_type, reception)
+        items = split_native(body, request.media_type, reception)
+        events, rejections = read_items(items, reception)
         return Answer(200, encode_receipt(Receipt(len(events), 0, 0, rejections)))
 
     async def alive(request: "DoorRequest") -> "Answer":

@@ -63,13 +63,17 @@ class Rejection:
 class Batch:
     """The events of one request, and those that its door could not read.
 
-    ``indices[n]`` is the position of ``events[n]`` in the request.
+    ``indices[n]`` is the position of ``events[n]`` in the request, ``items[i]`` what was sent at
+    position ``i``, and ``source`` who sent it. ``items`` are views of the request's body: they live
+    as long as the request is decoded and judged, and no longer.
     """
 
     door: str
     events: list[Event]
     indices: Sequence[int]
     rejections: list[Rejection] = field(default_factory=list)
+    items: Sequence[bytes | msgspec.Raw] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,8 @@ class DoorRequest:
 
 
 Door = Callable[[DoorRequest], Awaitable[Answer]]
+Doors = Mapping[tuple[str, str], Door]
+"""Hot doors by (method, path)."""
 
 
 class Dispatcher:
@@ -111,9 +113,7 @@ class Dispatcher:
     A hot path has one method; any other is answered with 405.
     """
 
-    def __init__(
-        self, doors: Mapping[tuple[str, str], Door], framework: ASGIApp, tracer: Tracer
-    ) -> None:
+    def __init__(self, doors: Doors, framework: ASGIApp, tracer: Tracer) -> None:
         self._doors = doors
         self._framework = framework
         self._tracer = tracer

@@ -105,10 +105,10 @@ class KeyRing:
         self._trust = trust
         self._known: dict[str, tuple[datetime, ApiKey]] = {}
 
-    def trusts(self, key: str, scope: str) -> bool:
-        """Whether the key was found good a moment ago, so that the store need not be asked."""
+    def trusted(self, key: str, scope: str) -> ApiKey | None:
+        """Return whose key this is if it was found good a moment ago; the store is not asked."""
         record = self._remembered(key, self._clock())
-        return record is not None and record.allows(scope)
+        return record if record is not None and record.allows(scope) else None
 
     def holder(self, key: str, scope: str) -> ApiKey:
         """Return whose key this is.

@@ -31,12 +31,14 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 class Reception:
     """The circumstances under which a request is decoded.
 
-    ``latest`` is the last instant that an event of this request may bear.
+    ``source`` names who sent it: the name of the key. ``latest`` is the last instant that an event
+    of this request may bear.
     """
 
     received_at: datetime
     limits: LimitSettings
     secrets: Secrets
+    source: str = ""
     latest: datetime = field(init=False)
 
     def __post_init__(self) -> None:

@@ -87,18 +87,14 @@ def decode_native(body: bytes, media_type: str, reception: Reception) -> Batch:
         MalformedError: the body as a whole is no JSON.
         TooLargeError: it holds more events than a request may.
     """
-    sent, rejections = read_native(body, media_type, reception)
+    items = split_native(body, media_type, reception)
+    sent, rejections = read_items(items, reception)
     events = [_stored(event, reception) for event in sent.values()]
-    return Batch(DOOR, events, list(sent), rejections)
+    return Batch(DOOR, events, list(sent), rejections, items, reception.source)
 
 
-def read_native(
-    body: bytes, media_type: str, reception: Reception
-) -> tuple[dict[int, NativeEvent], list[Rejection]]:
-    """Return the valid events of a request by their position, and the others with their faults.
-
-    Raises as ``decode_native``.
-    """
+def split_native(body: bytes, media_type: str, reception: Reception) -> Sequence[bytes | Raw]:
+    """Return the events of a request, none of them read yet. Raises as ``decode_native``."""
     if media_type in LINES_TYPES:
         items: Sequence[bytes | Raw] = [line for line in body.splitlines() if line.strip()]
     elif media_type in JSON_TYPES:
@@ -108,6 +104,13 @@ def read_native(
     most = reception.limits.events_per_request
     if len(items) > most:
         raise TooLargeError(f"A request may hold {most} events. Send smaller batches.")
+    return items
+
+
+def read_items(
+    items: Sequence[bytes | Raw], reception: Reception
+) -> tuple[dict[int, NativeEvent], list[Rejection]]:
+    """Return the valid events of a request by their position, and the others with their faults."""
     events: dict[int, NativeEvent] = {}
     rejections: list[Rejection] = []
     for index, item in enumerate(items):

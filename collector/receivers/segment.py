@@ -113,7 +113,7 @@ def split_segment(body: bytes, path_type: str) -> SegmentBody:
 
 def decode_segment(body: SegmentBody, path_type: str, reception: Reception) -> Batch:
     """Return the events of the calls; each that cannot be read is named, and holds up no other."""
-    batch = Batch(DOOR, [], [])
+    batch = Batch(DOOR, [], [], items=body.calls, source=reception.source)
     indices: list[int] = []
     for index, item in enumerate(body.calls):
         try:

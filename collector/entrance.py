@@ -1,0 +1,79 @@
+"""What every hot door does: authenticate, admit, wait for the disk, answer errors in its shape."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from candor.kernel.errors import CandorError
+from candor.kernel.http import Answer, Door, DoorRequest
+from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
+from candor.kernel.services import Services
+from collector.assembly import Collector
+from collector.event import Receipt
+from collector.intake import Submission
+from collector.receivers.decoding import Reception
+
+SCOPE = "ingest"
+_SYNC_HEADER = b"x-candor-sync"
+
+
+class Entrance:
+    """The way in to one running collector.
+
+    No door holds what it decoded while it waits for the disk: kept by dozens of waiting requests,
+    the events left the processor's caches, and a request cost nearly twice as much.
+    """
+
+    def __init__(self, services: Services, collector: Collector) -> None:
+        self.services = services
+        self.collector = collector
+
+    def guarded(
+        self,
+        take: Callable[[DoorRequest], Awaitable[Answer]],
+        name: str,
+        answer_error: Callable[[CandorError], Answer],
+    ) -> Door:
+        """Return a door that answers every error of the house in its own shape."""
+        requests = self.services.metrics.requests
+
+        async def door(request: DoorRequest) -> Answer:
+            try:
+                answer = await take(request)
+            except CandorError as error:
+                answer = answer_error(error)
+            requests.labels(name, str(answer.status)).inc()
+            return answer
+
+        return door
+
+    async def authenticate(self, key_of: Callable[[], str], door: str) -> str:
+        """Return the source that a request comes from: its key's name, or the door's where none is.
+
+        Raises:
+            UnauthenticatedError: there is no valid key.
+            ForbiddenError: the key may not ingest.
+        """
+        if self.services.settings.auth.mode == "open":
+            return door
+        key, keys = key_of(), self.services.keys
+        record = keys.trusted(key, SCOPE)
+        if record is None:
+            record = await asyncio.to_thread(keys.holder, key, SCOPE)
+        return record.name
+
+    async def durable(self, submission: Submission, request: DoorRequest) -> Receipt:
+        """Return the receipt when everything it says is on the disk, or queryable if so asked."""
+        receipt = await submission
+        if request.header(_SYNC_HEADER) == "1":
+            await asyncio.to_thread(self.collector.flush)
+        return receipt
+
+    def reception(self, source: str) -> Reception:
+        """Return the circumstances of a request that is decoded now."""
+        services = self.services
+        return Reception(services.clock(), services.settings.limits, services.secrets, source)
+
+
+def answer_problem(error: CandorError) -> Answer:
+    """Return an error as a problem document."""
+    return Answer(error.status, problem_body(error), PROBLEM_TYPE, problem_headers(error))
