@@ -12,6 +12,7 @@ from candor.wiring import Installation
 from collector import openapi as collector_openapi
 from collector import routes as collector_routes
 from slo import routes as slo_routes
+from slo.alerts import routes as alert_routes
 from slo.governance import routes as governance_routes
 from slo.journeys import routes as funnel_routes
 
@@ -37,6 +38,7 @@ def create_framework() -> FastAPI:
     framework.include_router(operations.router)
     framework.include_router(slo_routes.router)
     framework.include_router(governance_routes.router)
+    framework.include_router(alert_routes.router)
     framework.include_router(funnel_routes.router)
     install_problem_handlers(framework)
 
