@@ -38,15 +38,15 @@ def list_alerts(url: Url = None, key: Key = None, *, as_json: AsJson = False) ->
 
 
 @app.command("test")
-def test(*, as_json: AsJson = False) -> None:
+def rehearse(*, as_json: AsJson = False) -> None:
     """Send a test message to every configured target; exit 1 when one does not take it.
 
     Example: candor alerts test
     """
     from candor.kernel.clock import utc_now  # noqa: PLC0415 - keeps --help quick
-    from slo.alerts.rehearsal import rehearse  # noqa: PLC0415 - as above
+    from slo.alerts import rehearsal  # noqa: PLC0415 - as above
 
-    outcomes = rehearse(settings(), utc_now())
+    outcomes = rehearsal.rehearse(settings(), utc_now())
     if as_json:
         print_json(outcomes)
     else:
@@ -54,7 +54,7 @@ def test(*, as_json: AsJson = False) -> None:
             typer.echo(f"{outcome['target']}: {outcome['outcome']}")
         if not outcomes:
             say(
-                "No target is set. See CANDOR_ALERTMANAGER__URLS, CANDOR_WEBHOOKS, CANDOR_NOTIFY__URLS."
+                "No target is set: CANDOR_ALERTMANAGER__URLS, CANDOR_WEBHOOKS, CANDOR_NOTIFY__URLS."
             )
     if not all(outcome["taken"] for outcome in outcomes):
         raise typer.Exit(FAILED)

@@ -232,8 +232,8 @@ def test_a_test_message_tries_every_target(tmp_path: Path) -> None:
         hooks = [{"url": f"{target.url}/{number}", "secret": SECRET} for number in range(2)]
         settings = Settings(
             spool_dir=tmp_path,
-            webhooks=hooks,  # type: ignore[arg-type]  # validated there
-            alertmanager={"urls": [target.url]},  # type: ignore[arg-type]  # as above
+            webhooks=hooks,
+            alertmanager={"urls": [target.url]},
         )
         outcomes = rehearse(settings, NOON)
     assert [(one["target"], one["outcome"]) for one in outcomes] == [
