@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 
 from candor import operations
 from candor.kernel.http import Dispatcher
-from candor.kernel.problems import install_problem_handlers
+from candor.kernel.problems import document_problems, install_problem_handlers
 from candor.wiring import Installation
 from collector import openapi as collector_openapi
 from collector import routes as collector_routes
@@ -50,6 +50,7 @@ def create_framework() -> FastAPI:
                 summary=framework.summary,
                 routes=framework.routes,
             )
+            document_problems(schema)
             schema["paths"] |= collector_openapi.PATHS
             framework.openapi_schema = schema
         return framework.openapi_schema
