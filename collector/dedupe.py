@@ -59,7 +59,7 @@ class IdentityWindow:
 
         A repetition inside ``identities`` itself is a duplicate of its first occurrence.
         """
-        keys = [_key_of(identity) for identity in identities]
+        keys = _keys_of(identities)
         with self._guard:
             claim = Claim([], [], 0, [])
             distinct = set(keys)
@@ -108,7 +108,7 @@ class IdentityWindow:
         Call it in order of time.
         """
         with self._guard:
-            self._bucket(at).update(map(_key_of, identities))
+            self._bucket(at).update(_keys_of(identities))
 
     def parts(self, until: datetime) -> Iterator[tuple[datetime, datetime]]:
         """Yield the window that ends at ``until`` in parts of a bucket each, oldest first."""
@@ -128,8 +128,9 @@ class IdentityWindow:
         )
 
     def _drop(self, keys: Iterable[int]) -> None:
+        forget = self._claimed.pop
         for key in keys:
-            self._claimed.pop(key, None)
+            forget(key, None)
 
     def _bucket(self, at: datetime) -> set[int]:
         while self._buckets and at - self._buckets[0][0] >= self._window + self._span:
@@ -139,6 +140,6 @@ class IdentityWindow:
         return self._buckets[-1][1]
 
 
-def _key_of(identity: str) -> int:
-    """Return two keyed hashes as one number; the second is of a text that differs by its end."""
-    return hash(identity) << 64 ^ hash(identity + "2")
+def _keys_of(identities: Iterable[str]) -> list[int]:
+    """Return two keyed hashes of each as one number; the second is of a text with another end."""
+    return [hash(identity) << 64 ^ hash(identity + "2") for identity in identities]
