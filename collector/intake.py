@@ -94,9 +94,9 @@ class Intake:
             self._window.release(claim, error)
             raise
         receipt = Receipt(len(stored), claim.duplicates, 0, tuple(rejections))
-        return self._spooled("events", batch.door, claim, payload, receipt)
+        return self._spooled("events", batch.door, claim, payload, receipt, source=batch.source)
 
-    def submit_traces(self, request: TraceRequest) -> Submission:
+    def submit_traces(self, request: TraceRequest, source: str = "") -> Submission:
         """Send the spans of a request through the stages."""
         claim = self._window.claim(request.identities)
         kept = [request.indices[position] for position in claim.fresh]
@@ -106,10 +106,17 @@ class Intake:
             self._window.release(claim, error)
             raise
         receipt = Receipt(len(kept), claim.duplicates, 0, tuple(request.rejections))
-        return self._spooled("traces", "otlp", claim, payload, receipt)
+        return self._spooled("traces", "otlp", claim, payload, receipt, source=source)
 
-    def _spooled(
-        self, signal: Signal, door: str, claim: Claim, payload: bytes, receipt: Receipt
+    def _spooled(  # noqa: PLR0913 - what is stored, where from, and what it is answered with
+        self,
+        signal: Signal,
+        door: str,
+        claim: Claim,
+        payload: bytes,
+        receipt: Receipt,
+        *,
+        source: str,
     ) -> Submission:
         """Put what is new on its way to the disk; once there, its identities are remembered."""
 
@@ -122,7 +129,8 @@ class Intake:
             self._count(door, receipt)
 
         if receipt.accepted:
-            self._spool.submit(signal, payload, receipt.accepted).add_done_callback(settle)
+            write = self._spool.submit(signal, payload, receipt.accepted, source)
+            write.add_done_callback(settle)
         else:
             self._window.remember(claim, self._clock())
             self._count(door, receipt)

@@ -44,11 +44,14 @@ def insert_traces(
     )
 
 
-def recent_identities(telemetry: TelemetryStore, since: datetime) -> Iterator[Sequence[str]]:
-    """Yield the identities of every event, then of every span, received at or after ``since``."""
+def recent_identities(
+    telemetry: TelemetryStore, since: datetime, until: datetime
+) -> Iterator[Sequence[str]]:
+    """Yield the identities of every event and span received in ``[since, until)``, in blocks."""
     for name in ("select_recent_identities", "select_recent_span_identities"):
-        columns = telemetry.columns(statement("collector", name), {"since": since})
-        yield columns[0] if columns else ()
+        text = statement("collector", name)
+        for columns in telemetry.blocks(text, {"since": since, "until": until}):
+            yield columns[0]
 
 
 @cache

@@ -14,7 +14,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from candor.kernel.errors import CandorError, UnauthenticatedError, UnavailableError
+from candor.kernel.errors import (
+    CandorError,
+    OverloadedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 
 PROBLEM_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:candor:problem:"
@@ -53,7 +58,10 @@ def problem_body(error: CandorError) -> bytes:
 def problem_headers(error: CandorError) -> dict[str, str]:
     """Return the headers that belong to an error: when to retry, how to authenticate."""
     if isinstance(error, UnavailableError):
-        return {"retry-after": str(max(1, math.ceil(error.retry_after.total_seconds())))}
+        headers = {"retry-after": str(max(1, math.ceil(error.retry_after.total_seconds())))}
+        if isinstance(error, OverloadedError) and error.resets_at is not None:
+            headers["x-ratelimit-reset"] = str(math.ceil(error.resets_at.timestamp()))
+        return headers
     if isinstance(error, UnauthenticatedError):
         return {"www-authenticate": 'Bearer realm="candor"'}
     return {}

@@ -34,11 +34,21 @@ class _Group(BaseModel):
 
 
 class SpoolSettings(_Group):
-    """Where acknowledged bytes wait for the telemetry store, and how many may wait."""
+    """Where acknowledged bytes wait for the telemetry store, how many may wait, and how long.
+
+    At ``max_bytes``, at ``max_age`` of the oldest, and below ``min_free_disk_bytes`` everything is
+    refused. From ``soft_share`` of the first two on, debug logs are shed, then browser beacons,
+    then traces. ``source_bytes`` is what one key's telemetry may take of the spool, and
+    ``source_budgets`` the same for keys by name; without either, all share ``max_bytes``.
+    """
 
     segment_bytes: int = Field(default=64 * _MIB, ge=4096)
     segment_age: timedelta = timedelta(seconds=1)
     max_bytes: int = Field(default=2048 * _MIB, ge=4096)
+    max_age: timedelta = Field(default=timedelta(hours=6), gt=timedelta(0))
+    soft_share: float = Field(default=0.7, gt=0, le=1)
+    source_bytes: int | None = Field(default=None, ge=1)
+    source_budgets: dict[str, int] = {}
     min_free_disk_bytes: int = Field(default=256 * _MIB, ge=0)
 
 
