@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
+from candor.kernel.document import Value
 from candor.kernel.errors import InvalidInputError
-from slo.document import Value
 from slo.indicator import NUMBER_FIELDS, Comparison, Filter, Indicator, Threshold
 from slo.source import check_signal, read_filter
 from slo.window import parse_duration

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from candor.kernel.document import Value, report_of, value_of
 from candor.kernel.errors import InvalidInputError
-from slo.document import Value, report_of, value_of
 from slo.indicator import (
     NUMBER_FIELDS,
     Condition,
