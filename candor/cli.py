@@ -11,6 +11,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run.serve)
+app.command()(run.work)
 app.command()(run.migrate)
 app.command()(run.check)
 app.command()(run.openapi)

@@ -4,7 +4,7 @@ import gc
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 
@@ -13,6 +13,7 @@ from candor.kernel.errors import CandorError, ConflictError
 from candor.kernel.logging import configure_logging, log
 from candor.kernel.migrate import pending_migrations
 from candor.kernel.settings import Settings
+from candor.scheduling import jobs_of, jobs_running
 from candor.wiring import open_installation, open_services
 
 _BACKLOG = 2048
@@ -23,12 +24,16 @@ _COLLECTION_THRESHOLDS = (50_000, 20, 20)
 def serve_until_stopped(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; acknowledged events that are not loaded yet stay on the disk.
 
+    Beside embedded stores, which no other process can open, it runs the recurring jobs too.
+
     Raises:
         CandorError: a store cannot be opened, is not migrated, or the port is taken.
     """
     configure_logging(settings.log_level)
     listener = listen(settings)
-    with listener, open_installation(settings) as installation:
+    with listener, open_installation(settings) as installation, ExitStack() as stack:
+        if settings.is_embedded:
+            stack.enter_context(jobs_running(installation.services, jobs_of(installation)))
         host, port = listener.getsockname()[:2]
         log().info("candor is listening", host=host, port=port)
         server = uvicorn.Server(uvicorn_config(create_app(installation), settings))

@@ -1,11 +1,13 @@
 """What Candor counts about itself, for Prometheus; no label ever holds a personal value."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_JOB_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,9 @@ class Metrics:
     spool_bytes: Gauge
     segments_stuck: Gauge
     load_failures: Counter
+    job_runs: Counter
+    job_seconds: Histogram
+    job_last_success: Gauge
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -37,8 +42,11 @@ def new_metrics() -> Metrics:
     def counter(name: str, told: str, *labels: str) -> Counter:
         return Counter(f"candor_{name}", told, labels, registry=registry)
 
-    def gauge(name: str, told: str) -> Gauge:
-        return Gauge(f"candor_{name}", told, registry=registry)
+    def gauge(name: str, told: str, *labels: str) -> Gauge:
+        return Gauge(f"candor_{name}", told, labels, registry=registry)
+
+    def histogram(name: str, told: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"candor_{name}", told, labels, buckets=buckets, registry=registry)
 
     return Metrics(
         registry=registry,
@@ -49,11 +57,8 @@ def new_metrics() -> Metrics:
             "events_loaded", "Acknowledged events inserted into the telemetry store.", "signal"
         ),
         requests=counter("door_requests", "Requests at the hot doors.", "door", "status"),
-        commit_seconds=Histogram(
-            "candor_spool_commit_seconds",
-            "Time of one group commit, write and sync.",
-            buckets=_SECONDS,
-            registry=registry,
+        commit_seconds=histogram(
+            "spool_commit_seconds", "Time of one group commit, write and sync.", _SECONDS
         ),
         spool_bytes=gauge("spool_bytes", "Acknowledged bytes not yet inserted."),
         segments_stuck=gauge(
@@ -61,4 +66,9 @@ def new_metrics() -> Metrics:
             "Segments that the telemetry store cannot read; they wait on the disk.",
         ),
         load_failures=counter("load_failures", "Inserts that failed and are tried again."),
+        job_runs=counter("job_runs", "Runs of recurring jobs.", "job", "outcome"),
+        job_seconds=histogram("job_seconds", "Time of one run of a job.", _JOB_SECONDS, "job"),
+        job_last_success=gauge(
+            "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
+        ),
     )
