@@ -22,6 +22,7 @@ from candor.kernel.logging import configure_logging, log
 from candor.kernel.services import Services
 from candor.kernel.settings import Settings
 from candor.wiring import Installation, open_installation
+from collector import jobs as collector_jobs
 
 LEASE = timedelta(seconds=60)
 _RENEWALS_IN_A_LEASE = 3
@@ -30,9 +31,13 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def jobs_of(installation: Installation) -> tuple[Job, ...]:
-    """Return the jobs of every package."""
-    del installation
-    return ()
+    """Return the jobs of every package.
+
+    Raises:
+        InvalidInputError: a file of synthetic checks has a fault; it is named.
+    """
+    services = installation.services
+    return collector_jobs.jobs(services, installation.collector)
 
 
 def work_until_stopped(settings: Settings) -> None:

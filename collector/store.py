@@ -9,9 +9,16 @@ import msgspec
 
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
+from collector import check
+from collector.check import CheckResult
 from collector.event import COLUMNS, Event
 
 _ENCODER = msgspec.json.Encoder()
+_RECENT = (
+    "select_recent_identities",
+    "select_recent_span_identities",
+    "select_recent_check_identities",
+)
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
@@ -44,9 +51,25 @@ def insert_traces(
     )
 
 
+def encode_checks(results: Sequence[CheckResult]) -> bytes:
+    """Return results as the spool keeps them and the engine reads them: a JSON array a line."""
+    return _ENCODER.encode_lines(results)
+
+
+def insert_checks(
+    telemetry: TelemetryStore, payloads: Sequence[bytes | memoryview], token: str
+) -> None:
+    """Store what ``encode_checks`` made, once for each token.
+
+    The table keeps one row of those with the same identity, also of two processes that ran the
+    same check because the first one crashed.
+    """
+    telemetry.insert("checks", check.COLUMNS, payloads, "JSONCompactEachRow", token)
+
+
 def recent_identities(telemetry: TelemetryStore, since: datetime) -> Iterator[Sequence[str]]:
-    """Yield the identities of every event, then of every span, received at or after ``since``."""
-    for name in ("select_recent_identities", "select_recent_span_identities"):
+    """Yield the identities of what was received at or after ``since``: events, spans, checks."""
+    for name in _RECENT:
         columns = telemetry.columns(statement("collector", name), {"since": since})
         yield columns[0] if columns else ()
 
