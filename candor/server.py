@@ -1,6 +1,7 @@
 """The process of ``candor serve``: opens the installation, listens, and closes in order."""
 
 import gc
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from candor.kernel.migrate import pending_migrations
 from candor.kernel.settings import Settings
 from candor.scheduling import jobs_of, jobs_running
 from candor.wiring import open_installation, open_services
+from collector.receivers.synthetic_file import open_checks, require_environment
 
 _BACKLOG = 2048
 _SHUTDOWN_SECONDS = 10
@@ -63,6 +65,7 @@ def complaints_about(settings: Settings) -> list[str]:
     Opens the stores to see, and changes nothing in a server's.
     """
     try:
+        require_environment(open_checks(settings.checks.files), os.environ)
         with open_services(settings) as services:
             pending = pending_migrations(services.engine, services.telemetry)
     except CandorError as error:

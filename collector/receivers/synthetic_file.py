@@ -90,9 +90,10 @@ def read_checks(texts: Mapping[str, str]) -> tuple[list[Check], list[Placed]]:
         faults = list(unreadable)
         for document in documents:
             entries = document.fields(("checks",)).get("checks")
-            if entries is None:
-                document.fault("required", "checks is required: a list.")
-            found = [_read_check(entry, taken) for entry in entries.items()] if entries else []
+            listed = entries.items() if entries is not None else []
+            if not listed:
+                (entries or document).fault("required", "checks must hold at least one check.")
+            found = [_read_check(entry, taken) for entry in listed]
             checks += [check for check in found if check is not None]
             faults += report_of(document).findings
         findings += ((file, fault) for fault in sorted(faults, key=lambda one: one.line))

@@ -146,6 +146,7 @@ def test_names_are_unique_over_all_files_and_lines_are_those_of_the_file() -> No
 
 def test_what_is_no_document_of_checks_is_a_fault() -> None:
     assert read("{}")[1] == [(1, "", "required")]
+    assert read("checks: []")[1] == [(1, "checks", "required")]
     assert read("a: [")[1][0][2] == "yaml"
 
 
