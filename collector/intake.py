@@ -14,11 +14,12 @@ from candor.kernel.clock import Clock
 from candor.kernel.errors import CandorError
 from candor.kernel.metrics import Metrics
 from candor.kernel.ports import EntryGate, Redactor, Refusal
+from collector.check import CheckResult
 from collector.dedupe import Claim, IdentityWindow
 from collector.event import Batch, Event, Receipt, Rejection
 from collector.segment import Signal
 from collector.spool import Spool
-from collector.store import encode_events, encode_vitals
+from collector.store import encode_checks, encode_events, encode_vitals
 from collector.vital import Vital
 
 
@@ -120,6 +121,15 @@ class Intake:
             raise
         receipt = Receipt(len(kept), claim.duplicates, 0, tuple(request.rejections))
         return self._spooled("traces", "otlp", claim, payload, receipt, source=source)
+
+    def submit_checks(self, results: Sequence[CheckResult]) -> Submission:
+        """Send the results of a check through the stages; they are about no person."""
+        claim = self._window.claim([result.identity for result in results])
+        fresh = [results[position] for position in claim.fresh]
+        receipt = Receipt(len(fresh), claim.duplicates, 0, ())
+        return self._spooled(
+            "checks", "synthetic", claim, encode_checks(fresh), receipt, source="synthetic"
+        )
 
     def submit_vitals(self, door: str, vitals: Sequence[Vital], source: str) -> Submission:
         """Send web vitals through the stages: they are about a page, so no person's gate decides.

@@ -30,6 +30,7 @@ INSERTS: dict[Signal, Insert] = {
     "events": store.insert_events,
     "traces": store.insert_traces,
     "vitals": store.insert_vitals,
+    "checks": store.insert_checks,
 }
 
 

@@ -9,6 +9,8 @@ import msgspec
 
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
+from collector import check
+from collector.check import CheckResult
 from collector.event import COLUMNS, Event
 from collector.vital import VITAL_COLUMNS, Vital
 
@@ -17,6 +19,7 @@ _RECENT_IDENTITIES = (
     "select_recent_identities",
     "select_recent_span_identities",
     "select_recent_vital_identities",
+    "select_recent_check_identities",
 )
 
 
@@ -48,6 +51,22 @@ def insert_traces(
         token,
         settings=_traces_schema(embedded=telemetry.embedded),
     )
+
+
+def encode_checks(results: Sequence[CheckResult]) -> bytes:
+    """Return results as the spool keeps them and the engine reads them: a JSON array a line."""
+    return _ENCODER.encode_lines(results)
+
+
+def insert_checks(
+    telemetry: TelemetryStore, payloads: Sequence[bytes | memoryview], token: str
+) -> None:
+    """Store what ``encode_checks`` made, once for each token.
+
+    The table keeps one row of those with the same identity, also of two processes that ran the
+    same check because the first one crashed.
+    """
+    telemetry.insert("checks", check.COLUMNS, payloads, "JSONCompactEachRow", token)
 
 
 def encode_vitals(vitals: Sequence[Vital]) -> bytes:

@@ -1,13 +1,15 @@
 """Every setting of one running Candor, read once, frozen, and passed to whoever needs it."""
 
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -17,6 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -31,6 +34,13 @@ _MASK = "********"
 
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _split(value: object) -> object:
+    """Return a text of the environment as the list that it stands for."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.lstrip().startswith("[") else value.split(",")
 
 
 class SpoolSettings(_Group):
@@ -136,6 +146,16 @@ class NotifySettings(_Group):
     body: str = "$summary\nService: $service\nSince: $since\n$link"
 
 
+class ChecksSettings(_Group):
+    """Which synthetic checks this process runs, and what it calls the place that it runs them from.
+
+    ``files`` are YAML files, as a JSON list or with commas between them.
+    """
+
+    files: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split)] = ()
+    location: str = Field(default="default", pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]{0,62}$")
+
+
 class Settings(BaseSettings):
     """The effective settings: environment over ``candor.toml`` over defaults.
 
@@ -167,6 +187,7 @@ class Settings(BaseSettings):
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     webhooks: tuple[WebhookSettings, ...] = ()
     notify: NotifySettings = NotifySettings()
+    checks: ChecksSettings = ChecksSettings()
 
     @field_validator("telemetry_dsn")
     @classmethod
