@@ -11,6 +11,7 @@ from candor.kernel.problems import install_problem_handlers
 from candor.wiring import Installation
 from collector import openapi as collector_openapi
 from collector import routes as collector_routes
+from privacy.subjects import routes as subject_routes
 from slo import routes as slo_routes
 from slo.journeys import routes as funnel_routes
 
@@ -36,6 +37,7 @@ def create_framework() -> FastAPI:
     framework.include_router(operations.router)
     framework.include_router(slo_routes.router)
     framework.include_router(funnel_routes.router)
+    framework.include_router(subject_routes.router)
     install_problem_handlers(framework)
 
     def document() -> dict[str, Any]:
