@@ -47,6 +47,13 @@ def test_segments_python_library_is_taken(server: Server) -> None:
     client.join()
     assert failed == []
     assert metric(server, 'candor_events_accepted_total{door="segment"}') == before + 6
+    person = httpx.post(
+        f"{server.url}/api/v1/subjects/links",
+        json={"type": "anonymous_id", "value": "a1"},
+        headers=server.headers,
+    ).json()
+    assert {one["type"] for one in person["identifiers"]} == {"user_id", "anonymous_id", "email"}
+    assert {act["call"] for act in person["record"]} == {"identify", "group", "alias"}
 
 
 def test_segments_python_library_may_pack_its_requests(server: Server) -> None:
