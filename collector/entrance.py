@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from candor.kernel.errors import CandorError
+from candor.kernel.errors import CandorError, OverloadedError, UnavailableError
 from candor.kernel.http import Answer, Door, DoorRequest
 from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
 from candor.kernel.services import Services
@@ -61,6 +61,23 @@ class Entrance:
             record = await asyncio.to_thread(keys.holder, key, SCOPE)
         return record.name
 
+    def authenticate_now(self, key_of: Callable[[], str], door: str) -> str:
+        """Return the source as ``authenticate``, in a thread that may block."""
+        if self.services.settings.auth.mode == "open":
+            return door
+        return self.services.keys.holder(key_of(), SCOPE).name
+
+    def refuse_when_overloaded(self) -> None:
+        """Return when there is room for more; OTLP's clients hear of the opposite as unavailable.
+
+        Raises:
+            UnavailableError: the spool is full, or its disk does not take writes.
+        """
+        try:
+            self.collector.spool.refuse_when_full()
+        except OverloadedError as error:
+            raise UnavailableError(error.detail, retry_after=error.retry_after) from None
+
     async def durable(self, submission: Submission, request: DoorRequest) -> Receipt:
         """Return the receipt when everything it says is on the disk, or queryable if so asked."""
         receipt = await submission
@@ -71,7 +88,10 @@ class Entrance:
     def reception(self, source: str) -> Reception:
         """Return the circumstances of a request that is decoded now."""
         services = self.services
-        return Reception(services.clock(), services.settings.limits, services.secrets, source)
+        settings = services.settings
+        return Reception(
+            services.clock(), settings.limits, services.secrets, source, settings.journeys
+        )
 
 
 def answer_problem(error: CandorError) -> Answer:

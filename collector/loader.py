@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from opentelemetry.trace import Tracer
 
@@ -27,7 +28,9 @@ _NICENESS = 10
 Insert = Callable[[TelemetryStore, Sequence[bytes | memoryview], str], None]
 INSERTS: dict[Signal, Insert] = {
     "events": store.insert_events,
-    "traces": store.insert_traces,
+    "traces": partial(store.insert_otlp, "traces"),
+    "logs": partial(store.insert_otlp, "logs"),
+    "metrics": partial(store.insert_otlp, "metrics"),
 }
 
 

@@ -38,6 +38,12 @@ _PROBLEMS = {
 }
 
 
+_OTLP_PROBLEMS = {status: told for status, told in _PROBLEMS.items() if status != "429"} | {
+    "503": {"description": "The spool is full or its disk takes no writes; see Retry-After"}
+}
+_OTLP_TYPES = ["application/x-protobuf", "application/json"]
+
+
 def _door(summary: str, types: list[str], answer: dict[str, Any]) -> dict[str, Any]:
     return {
         "post": {
@@ -55,12 +61,28 @@ def _door(summary: str, types: list[str], answer: dict[str, Any]) -> dict[str, A
     }
 
 
+def _otlp_door(signal: str, rejected: str) -> dict[str, Any]:
+    """Return a door whose errors are google.rpc.Status in the encoding of the request."""
+    partial = {
+        "type": "object",
+        "properties": {rejected: {"type": "string"}, "errorMessage": {"type": "string"}},
+    }
+    answer = {"type": "object", "properties": {"partialSuccess": partial}}
+    door = _door(f"Take OTLP {signal}, in protobuf or JSON", _OTLP_TYPES, answer)
+    statuses = {
+        status: {"description": told["description"], "content": {kind: {} for kind in _OTLP_TYPES}}
+        for status, told in _OTLP_PROBLEMS.items()
+    }
+    taken = door["post"]["responses"]["200"]
+    taken["content"]["application/x-protobuf"] = {}
+    door["post"]["responses"] = {"200": taken, **statuses}
+    return door
+
+
 PATHS: dict[str, Any] = {
-    "/v1/traces": _door(
-        "Take OTLP traces, in protobuf or JSON",
-        ["application/x-protobuf", "application/json"],
-        {"type": "object", "properties": {"partialSuccess": {"type": "object"}}},
-    ),
+    "/v1/traces": _otlp_door("traces", "rejectedSpans"),
+    "/v1/logs": _otlp_door("logs", "rejectedLogRecords"),
+    "/v1/metrics": _otlp_door("metrics", "rejectedDataPoints"),
     "/v1/batch": _door("Take Segment calls", ["application/json"], _ANSWER),
     "/api/v1/events": _door(
         "Take native events: an object, an array, or one a line",

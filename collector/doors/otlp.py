@@ -1,32 +1,38 @@
-"""``POST /v1/traces``: OTLP over HTTP; errors are in the encoding of the request."""
+"""``POST /v1/traces``, ``/v1/logs``, ``/v1/metrics``: OTLP over HTTP.
 
-from candor.kernel.errors import CandorError, OverloadedError, UnavailableError
-from candor.kernel.http import Answer, DoorRequest, Doors
+Errors are in the encoding of the request. A full spool is 503 and never 429, which some exporters
+take for final.
+"""
+
+from candor.kernel.errors import CandorError
+from candor.kernel.http import Answer, Door, DoorRequest, Doors
+from candor.kernel.ports import OtlpSignal
 from candor.kernel.problems import problem_headers
 from collector.entrance import Entrance
 from collector.intake import Submission
 from collector.receivers import otlp
+from collector.receivers.otlp_shape import DOOR, SHAPES
 
 
 def otlp_doors(entrance: Entrance) -> Doors:
-    """Return the door for traces."""
+    """Return the door of each signal."""
+    return {("POST", f"/v1/{signal}"): _door(entrance, signal) for signal in SHAPES}
 
+
+def _door(entrance: Entrance, signal: OtlpSignal) -> Door:
     async def take(request: DoorRequest) -> Answer:
-        source = await entrance.authenticate(request.bearer, otlp.DOOR)
-        try:
-            entrance.collector.spool.refuse_when_full()
-        except OverloadedError as error:
-            raise UnavailableError(error.detail, retry_after=error.retry_after) from None
+        source = await entrance.authenticate(request.bearer, DOOR)
+        entrance.refuse_when_overloaded()
         media_type = request.media_type
         submission = submit(
             await request.body(entrance.services.settings.limits.body_bytes), media_type, source
         )
         receipt = await entrance.durable(submission, request)
-        return Answer(200, otlp.encode_response(receipt, media_type), media_type)
+        return Answer(200, otlp.encode_response(signal, receipt, media_type), media_type)
 
     def submit(body: bytes, media_type: str, source: str) -> Submission:
-        traces = otlp.read_traces(body, media_type, entrance.reception(source))
-        return entrance.collector.intake.submit_traces(traces)
+        request = otlp.read_request(signal, body, media_type, entrance.reception(source))
+        return entrance.collector.intake.submit_otlp(signal, request)
 
     async def door(request: DoorRequest) -> Answer:
         kind = otlp.JSON if request.media_type == otlp.JSON else otlp.PROTOBUF
@@ -35,6 +41,6 @@ def otlp_doors(entrance: Entrance) -> Doors:
             body = otlp.encode_error(error, kind)
             return Answer(error.status, body, kind, problem_headers(error))
 
-        return await entrance.guarded(take, otlp.DOOR, answer_error)(request)
+        return await entrance.guarded(take, DOOR, answer_error)(request)
 
-    return {("POST", "/v1/traces"): door}
+    return door
