@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 _BUCKETS = 8
+Identity = str | bytes
+"""What makes two deliveries the same: texts of events, bytes of spans; each kind by itself."""
 
 
 @dataclass(slots=True)
@@ -27,7 +29,7 @@ class Claim:
     """
 
     fresh: list[int]
-    identities: list[str]
+    identities: list[Identity]
     duplicates: int
     earlier: list["Future[None]"]
     fate: "Future[None]" = field(default_factory=Future)
@@ -39,15 +41,15 @@ class IdentityWindow:
     def __init__(self, window: timedelta) -> None:
         self._span = window / _BUCKETS
         self._window = window
-        self._buckets: deque[tuple[datetime, set[str]]] = deque()
-        self._claimed: dict[str, Future[None]] = {}
+        self._buckets: deque[tuple[datetime, set[Identity]]] = deque()
+        self._claimed: dict[Identity, Future[None]] = {}
         self._guard = Lock()
 
     def __len__(self) -> int:
         """Return how many identities are remembered."""
         return sum(len(bucket) for _, bucket in self._buckets)
 
-    def claim(self, identities: Sequence[str]) -> Claim:
+    def claim(self, identities: Sequence[Identity]) -> Claim:
         """Return which identities are new, and hold those until ``remember`` or ``release``.
 
         A repetition inside ``identities`` itself is a duplicate of its first occurrence.
@@ -94,28 +96,28 @@ class IdentityWindow:
                 self._drop(given_up)
             claim.identities = [name for name in claim.identities if name not in given_up]
 
-    def restore(self, identities: Iterable[str], at: datetime) -> None:
+    def restore(self, identities: Iterable[Identity], at: datetime) -> None:
         """Remember identities that were accepted before this process started."""
         with self._guard:
             self._bucket(at).update(identities)
 
-    def _known(self, identities: Sequence[str]) -> set[str]:
-        known: set[str] = set()
+    def _known(self, identities: Sequence[Identity]) -> set[Identity]:
+        known: set[Identity] = set()
         for _, bucket in self._buckets:
             known.update(bucket.intersection(identities))
         return known
 
-    def _all_new(self, identities: dict[str, "Future[None]"]) -> bool:
+    def _all_new(self, identities: dict[Identity, "Future[None]"]) -> bool:
         """Whether a request is new throughout, which nearly all are."""
         return self._claimed.keys().isdisjoint(identities) and all(
             bucket.isdisjoint(identities) for _, bucket in self._buckets
         )
 
-    def _drop(self, identities: Iterable[str]) -> None:
+    def _drop(self, identities: Iterable[Identity]) -> None:
         for identity in identities:
             self._claimed.pop(identity, None)
 
-    def _bucket(self, at: datetime) -> set[str]:
+    def _bucket(self, at: datetime) -> set[Identity]:
         while self._buckets and at - self._buckets[0][0] >= self._window + self._span:
             self._buckets.popleft()
         if not self._buckets or at - self._buckets[-1][0] >= self._span:

@@ -14,7 +14,7 @@ from candor.kernel.clock import Clock
 from candor.kernel.errors import CandorError
 from candor.kernel.metrics import Metrics
 from candor.kernel.ports import EntryGate, OtlpSignal, Redactor, Refusal
-from collector.dedupe import Claim, IdentityWindow
+from collector.dedupe import Claim, Identity, IdentityWindow
 from collector.event import Batch, Event, Receipt, Rejection
 from collector.segment import Signal
 from collector.spool import Spool
@@ -25,7 +25,7 @@ class OtlpRequest(Protocol):
     """What the pipeline asks of an OTLP request that a door has read."""
 
     digest: bytes
-    identities: list[str]
+    identities: list[Identity]
     indices: list[int]
     rejections: list[Rejection]
     journeys: Batch | None

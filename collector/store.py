@@ -10,6 +10,7 @@ import msgspec
 from candor.kernel.ports import OtlpSignal
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
+from collector.dedupe import Identity
 from collector.event import COLUMNS, Event
 
 _ENCODER = msgspec.json.Encoder()
@@ -67,15 +68,16 @@ def insert_otlp(
     )
 
 
-def recent_identities(telemetry: TelemetryStore, since: datetime) -> Iterator[Sequence[str]]:
+def recent_identities(telemetry: TelemetryStore, since: datetime) -> Iterator[Sequence[Identity]]:
     """Yield the identities of every event, span and OTLP request received at or after ``since``."""
-    for name in (
-        "select_recent_identities",
-        "select_recent_span_identities",
-        "select_recent_request_identities",
-    ):
+
+    def column(name: str) -> Sequence[str]:
         columns = telemetry.columns(statement("collector", name), {"since": since})
-        yield columns[0] if columns else ()
+        return columns[0] if columns else ()
+
+    yield column("select_recent_identities")
+    yield [bytes.fromhex(ids) for ids in column("select_recent_span_identities")]
+    yield column("select_recent_request_identities")
 
 
 def varint(number: int) -> bytes:

@@ -10,6 +10,7 @@ Source: OTLP specification 1.x, "OTLP/HTTP" and "OTLP/gRPC".
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from os.path import commonprefix
 from typing import Any
 
 import msgspec
@@ -26,11 +27,12 @@ from candor.kernel.errors import (
     UnsupportedTypeError,
 )
 from candor.kernel.ports import OtlpSignal
+from collector.dedupe import Identity
 from collector.event import Batch, Receipt, Rejection
 from collector.receivers.decoding import Reception
 from collector.receivers.otlp_journey import journey_events
 from collector.receivers.otlp_json import read_json
-from collector.receivers.otlp_shape import SHAPES, Shape, log_bodies
+from collector.receivers.otlp_shape import SHAPES, Shape, identities_of_spans, log_bodies
 from collector.receivers.otlp_values import (
     flatten,
     flatten_value,
@@ -59,7 +61,7 @@ class OtlpRequest:
     message: Any
     body: bytes | None
     digest: bytes = b""
-    identities: list[str] = field(default_factory=list)
+    identities: list[Identity] = field(default_factory=list)
     indices: list[int] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     journeys: Batch | None = None
@@ -179,12 +181,12 @@ def _rewrite(request: OtlpRequest, body: bytes, reception: Reception) -> None:
     subjects, pseudonym = reception.journeys.subjects, reception.secrets.subject_key
     is_json, has_bodies = request.body is None, request.signal == "logs"
     rewritten = False
-    if is_json or any(name.encode() in body for name in subjects):
+    if is_json or _may_name(subjects, body):
         for attributes in lists(request.message):
             rewritten |= pseudonymise(attributes, subjects, pseudonym)
         for value in log_bodies(request.message) if has_bodies else ():
             rewritten |= pseudonymise_value(value, subjects, pseudonym)
-    if is_json or may_be_nested(body):
+    if is_json or may_be_nested(body, bodies=has_bodies):
         for attributes in lists(request.message):
             rewritten |= flatten(attributes)
         for value in log_bodies(request.message) if has_bodies else ():
@@ -193,22 +195,43 @@ def _rewrite(request: OtlpRequest, body: bytes, reception: Reception) -> None:
         request.body = None
 
 
+def _may_name(subjects: Collection[str], body: bytes) -> bool:
+    """Whether one of these attributes may be in a body; what all begin with is looked for first."""
+    begin = commonprefix(list(subjects)).encode()  # noqa: RUF071 - letters are compared, no paths
+    return begin in body and any(name.encode() in body for name in subjects)
+
+
 def _check(request: OtlpRequest, shape: Shape, reception: Reception) -> None:
-    """Sort the records of a request into valid ones, with their identities, and refused ones."""
+    """Sort the records of a request into valid ones, with their identities, and refused ones.
+
+    Spans that are all valid, which nearly all are, are checked together in a third of the time.
+    """
     latest = int(reception.latest.timestamp()) * _NANOSECONDS
-    fault_of, identities = shape.fault, request.identities
-    groups = shape.record_groups(request.message)
-    records = (record for group in groups for record in group)
-    for position, record in enumerate(records):
-        fault = fault_of(record, latest)
+    is_traces = request.signal == "traces"
+    position = 0
+    for group in shape.record_groups(request.message):
+        known = identities_of_spans(group, latest) if is_traces else None
+        if known is not None:
+            request.identities += known
+            request.indices += range(position, position + len(known))
+        else:
+            _check_each(request, shape, group, position, latest)
+        position += len(group)
+    if not is_traces and request.indices:
+        request.identities.append(f"{request.signal}:{request.digest.hex()}")
+
+
+def _check_each(
+    request: OtlpRequest, shape: Shape, group: Sequence[Any], first: int, latest: int
+) -> None:
+    for position, record in enumerate(group, first):
+        fault = shape.fault(record, latest)
         if fault is not None:
             request.rejections.append(Rejection(position, None, fault))
             continue
         request.indices.append(position)
-        if not request.digest:
-            identities.append("span:" + record.trace_id.hex() + record.span_id.hex())
-    if request.digest and request.indices:
-        identities.append(f"{request.signal}:{request.digest.hex()}")
+        if request.signal == "traces":
+            request.identities.append(record.trace_id + record.span_id)
 
 
 def _digest(body: bytes, reception: Reception) -> bytes:

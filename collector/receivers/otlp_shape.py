@@ -6,7 +6,7 @@ has them.
 Source: OTLP, ``trace.proto``, ``logs.proto``, ``metrics.proto``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,22 @@ def log_bodies(message: ExportLogsServiceRequest) -> Iterator[AnyValue]:
             for record in scope.log_records:
                 if record.HasField("body"):
                     yield record.body
+
+
+def identities_of_spans(spans: Sequence[Any], latest: int) -> list[bytes] | None:
+    """Return what makes each span itself, trace id and span id, when all are valid; else none."""
+    trace_ids = [span.trace_id for span in spans]
+    span_ids = [span.span_id for span in spans]
+    if (
+        set(map(len, trace_ids)) != {_TRACE_ID_BYTES}
+        or set(map(len, span_ids)) != {_SPAN_ID_BYTES}
+        or _NO_TRACE in trace_ids
+        or _NO_SPAN in span_ids
+        or max([span.start_time_unix_nano for span in spans]) > latest
+        or max([span.end_time_unix_nano for span in spans]) > latest
+    ):
+        return None
+    return list(map(bytes.__add__, trace_ids, span_ids))
 
 
 def _spans(scope: Any) -> Iterator[Any]:  # noqa: ANN401 - ScopeSpans

@@ -14,15 +14,18 @@ import msgspec
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 _ONE_BYTE = 128
-_NESTED_VALUE = re.compile(rb"[\x12\x2a](?=[\x80-\xff]{0,4}[\x00-\x7f][\x2a\x32])", re.DOTALL)
+_NESTED_VALUES = tuple(
+    re.compile(tag + rb"(?=[\x80-\xff]{0,4}[\x00-\x7f][\x2a\x32])", re.DOTALL)
+    for tag in (rb"\x12", rb"\x2a")
+)
 _NESTED = frozenset({"array_value", "kvlist_value"})
 
 Pseudonym = Callable[[str, str], str]
 """Makes the pseudonym of a person from the type and the value of an identifier."""
 
 
-def may_be_nested(body: bytes) -> bool:
-    """Whether a value of a protobuf request may be an array or a map.
+def may_be_nested(body: bytes, *, bodies: bool = False) -> bool:
+    """Whether an attribute of a protobuf request, or a log's body, may be an array or a map.
 
     Looks for what every such value's bytes have: the tag of a value, its size, the tag of an array
     or map, and a size that fills the first one. False alarms are rare, misses impossible; it costs
@@ -30,11 +33,12 @@ def may_be_nested(body: bytes) -> bool:
 
     Source: Protocol Buffers, "Encoding"; fields 2 of KeyValue, 5 of LogRecord, 5 and 6 of AnyValue.
     """
-    for match in _NESTED_VALUE.finditer(body):
-        outer, start = _read_varint(body, match.start() + 1)
-        inner, end = _read_varint(body, start + 1)
-        if outer == end - start + inner:
-            return True
+    for pattern in _NESTED_VALUES if bodies else _NESTED_VALUES[:1]:
+        for match in pattern.finditer(body):
+            outer, start = _read_varint(body, match.start() + 1)
+            inner, end = _read_varint(body, start + 1)
+            if outer == end - start + inner:
+                return True
     return False
 
 
