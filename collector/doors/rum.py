@@ -66,7 +66,7 @@ def rum_doors(entrance: Entrance) -> Doors:
 
     async def take(request: DoorRequest, caller: _Caller) -> Answer:
         _count(buckets, entrance, caller)
-        entrance.collector.spool.refuse_when_full(caller.source, "rum")
+        entrance.admit(caller.source, "rum")
         submission = _submit(entrance, await request.body(BODY_BYTES), request, caller)
         async with turn if request.header(SYNC_HEADER) == "1" else nullcontext():
             receipt = await entrance.durable(submission, request)
