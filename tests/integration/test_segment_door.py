@@ -1,7 +1,7 @@
 """The Segment door: a call is acknowledged when what it says about persons is stored too."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from candor.kernel.errors import UnavailableError
-from candor.kernel.ports import Link, NoSubjectIndex
+from candor.kernel.ports import GatedEvent, Link, NoSubjectIndex, Refusal
 from candor.kernel.telemetry_store import TelemetryStore
 from tests.support.asgi import Application, application_on
 from tests.support.stores import FixedClock, services_on
@@ -27,6 +27,14 @@ def links_of(application: Application, type_: str, value: str) -> dict[str, Any]
     answer = application.post("/api/v1/subjects/links", json={"type": type_, "value": value})
     document: dict[str, Any] = answer.json()
     return document
+
+
+class GateAgainstIdentify:
+    """Refuses every identify call."""
+
+    def refusals(self, events: Sequence[GatedEvent]) -> Mapping[int, Refusal]:
+        denied = Refusal("consent_denied", "The person does not allow it.")
+        return {n: denied for n, event in enumerate(events) if event.name == "identify"}
 
 
 class AbsentIndex(NoSubjectIndex):
@@ -153,6 +161,18 @@ def test_a_refused_call_links_nobody(application: Application) -> None:
     late = IDENTIFY | {"timestamp": "2099-01-01T00:00:00Z"}
     assert application.post("/v1/identify", json=late).json()["accepted"] == 0
     assert links_of(application, "user_id", "u1")["record"] == []
+
+
+def test_a_call_that_the_gate_refuses_links_nobody_and_holds_up_no_other(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock, gate=GateAgainstIdentify())
+    other = {"type": "alias", "userId": "u2", "previousId": "a2"}
+    with application_on(services) as application:
+        batch = {"batch": [IDENTIFY | {"type": "identify"}, other]}
+        assert application.post("/v1/batch", json=batch).json()["accepted"] == 1
+        assert links_of(application, "user_id", "u1")["record"] == []
+        assert len(links_of(application, "user_id", "u2")["identifiers"]) == 3
 
 
 def test_what_is_stored_of_a_call_holds_no_identifier_and_the_corrected_time(
