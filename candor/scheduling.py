@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
+from prometheus_client import start_http_server
 
 from candor.kernel.clock import utc_now
 from candor.kernel.errors import CandorError, ConflictError
@@ -58,7 +59,7 @@ def work_until_stopped(settings: Settings) -> None:
     own = settings.model_copy(update={"spool_dir": settings.spool_dir / "work"})
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
-        with open_installation(own) as installation:
+        with open_installation(own) as installation, _measured(installation.services):
             jobs = jobs_of(installation)
             with jobs_running(installation.services, jobs):
                 log().info("candor is working", jobs=len(jobs))
@@ -199,6 +200,34 @@ class JobRunner:
         pause = self._lasting.total_seconds() / _RENEWALS_IN_A_LEASE
         while not self._stopping.wait(pause):
             self.renew()
+
+
+@contextmanager
+def _measured(services: Services) -> Iterator[None]:
+    """Show the process's measurements to a Prometheus, where the settings give it a port.
+
+    Raises:
+        ConflictError: the port is taken or not allowed.
+    """
+    settings = services.settings
+    if not settings.work_port:
+        yield
+        return
+    try:
+        server, thread = start_http_server(
+            settings.work_port, settings.host, services.metrics.registry
+        )
+    except OSError as error:
+        raise ConflictError(
+            f"Cannot listen on {settings.host}:{settings.work_port} ({error.strerror}). Choose"
+            " another port with CANDOR_WORK_PORT."
+        ) from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class _Threads(BaseExecutor):  # type: ignore[misc]  # APScheduler ships no types
