@@ -4,6 +4,7 @@
 work`` runs them, and nothing else, against servers.
 """
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -26,8 +27,8 @@ from candor.wiring import Installation, open_installation
 from collector import jobs as collector_jobs
 
 LEASE = timedelta(seconds=60)
+SHUTDOWN = timedelta(seconds=30)
 _RENEWALS_IN_A_LEASE = 3
-_SHUTDOWN_SECONDS = 30.0
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -69,12 +70,15 @@ def work_until_stopped(settings: Settings) -> None:
 
 
 @contextmanager
-def jobs_running(services: Services, jobs: Sequence[Job]) -> Iterator[None]:
-    """Run jobs in the background; at the end wait half a minute for those that are running.
+def jobs_running(
+    services: Services, jobs: Sequence[Job], patience: timedelta = SHUTDOWN
+) -> Iterator[None]:
+    """Run jobs in the background; at the end wait for those that are running, if not for ever.
 
     Every job is tried at once: what was due while no process ran need not wait for its next slot.
     """
     runner = JobRunner(services)
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)  # it warns of each long run
     scheduler = BackgroundScheduler(
         timezone=UTC,
         executors={"default": _Threads()},
@@ -93,7 +97,7 @@ def jobs_running(services: Services, jobs: Sequence[Job]) -> Iterator[None]:
             yield
         finally:
             scheduler.shutdown(wait=False)
-            unfinished = runner.wait_until_idle(_SHUTDOWN_SECONDS)
+            unfinished = runner.wait_until_idle(patience.total_seconds())
             if unfinished:
                 log().error("jobs did not end in time", jobs=unfinished)
 
