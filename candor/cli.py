@@ -2,7 +2,7 @@
 
 import typer
 
-from candor.commands import checks, demo, funnel, ingest, keys, run, slo
+from candor.commands import alerts, checks, demo, funnel, ingest, keys, run, slo
 
 app = typer.Typer(
     help="Measure customer journeys, and prove the promises made about them.",
@@ -21,6 +21,7 @@ app.command()(funnel.funnel)
 app.add_typer(checks.app, name="checks")
 app.add_typer(keys.app, name="keys")
 app.add_typer(slo.app, name="slo")
+app.add_typer(alerts.app, name="alerts")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from candor.kernel.errors import ConflictError, UnavailableError
@@ -18,6 +19,7 @@ from collector.store import recent_identities
 
 _FLUSH_SECONDS = 60.0
 _DRAIN_SECONDS = 10.0
+_END_OF_TIME = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,8 @@ def open_collector(services: Services) -> Iterator[Collector]:
     with _held(settings.spool_dir), spool.running():
         loader.load_waiting()
         window = IdentityWindow(settings.dedupe.window)
-        now = clock()
-        since = now - settings.dedupe.window
-        for identities in recent_identities(services.telemetry, since):
-            window.restore(identities, now)
+        _restore(window, services)
+        services.metrics.identities.set_function(lambda: len(window))
         log().info("collector ready", identities=len(window))
         intake = Intake(
             gate=services.gate,
@@ -77,6 +77,15 @@ def open_collector(services: Services) -> Iterator[Collector]:
             finally:
                 spool.close()
                 spool.wait_until_loaded(_tokens(spool), _DRAIN_SECONDS)
+
+
+def _restore(window: IdentityWindow, services: Services) -> None:
+    """Read back what was accepted before; what bears an instant still to come counts as new."""
+    now = services.clock()
+    for since, until in window.parts(now):
+        end = until if until < now else _END_OF_TIME
+        for identities in recent_identities(services.telemetry, since, end):
+            window.restore(identities, until)
 
 
 @contextmanager

@@ -55,6 +55,48 @@ def _door(summary: str, types: list[str], answer: dict[str, Any]) -> dict[str, A
     }
 
 
+_RUM_PARAMETERS = [
+    {
+        "name": "key",
+        "in": "query",
+        "required": True,
+        "description": "A public key: scope ingest:public, bound to the page's origin",
+        "schema": {"type": "string"},
+    },
+]
+_RUM_PROBLEMS = _PROBLEMS | {
+    "401": {"description": "No key in the address, or not a valid one"},
+    "403": {"description": "No public key, or one that is bound to other origins"},
+    "429": {"description": "The key came too often, or the spool is full; see Retry-After"},
+}
+
+
+def _rum() -> dict[str, Any]:
+    """Return what pages may ask; the browser's own preflight is left to the browser."""
+    post = _door(
+        "Take web vitals, errors and journey steps of a page, one or an array, up to 64 KB",
+        ["text/plain", "application/json"],
+        _ANSWER,
+    )["post"]
+    terms = {
+        "type": "object",
+        "required": ["requires_consent"],
+        "properties": {"requires_consent": {"type": "boolean"}},
+    }
+    told = {"description": "Its terms", "content": {"application/json": {"schema": terms}}}
+    asked = ("401", "403", "429")
+    return {
+        "post": post
+        | {"parameters": _RUM_PARAMETERS, "responses": post["responses"] | _RUM_PROBLEMS},
+        "get": {
+            "tags": ["telemetry"],
+            "summary": "Say whether a public key requires consent",
+            "parameters": _RUM_PARAMETERS,
+            "responses": {"200": told} | {status: _RUM_PROBLEMS[status] for status in asked},
+        },
+    }
+
+
 PATHS: dict[str, Any] = {
     "/v1/traces": _door(
         "Take OTLP traces, in protobuf or JSON",
@@ -67,4 +109,12 @@ PATHS: dict[str, Any] = {
         ["application/json", "application/x-ndjson"],
         _ANSWER,
     ),
+    "/v1/rum": _rum(),
+    "/rum.js": {
+        "get": {
+            "tags": ["telemetry"],
+            "summary": "The script that measures a page and sends its beacons",
+            "responses": {"200": {"description": "The script", "content": {"text/javascript": {}}}},
+        }
+    },
 }

@@ -14,11 +14,13 @@ from candor.kernel.ports import Refusal
 from collector.event import Batch, Event, Outcome, Receipt, Rejection
 from collector.receivers.decoding import (
     MOST_AMOUNT,
+    UNREADABLE,
     Attributes,
     Reception,
     malformed,
     split_array,
     text_field,
+    text_items,
     time_fault,
 )
 
@@ -89,7 +91,7 @@ def decode_native(body: bytes, media_type: str, reception: Reception) -> Batch:
     """
     items = split_native(body, media_type, reception)
     sent, rejections = read_items(items, reception)
-    events = [_stored(event, reception) for event in sent.values()]
+    events = [stored_event(event, DOOR, reception) for event in sent.values()]
     return Batch(DOOR, events, list(sent), rejections, items, reception.source)
 
 
@@ -104,7 +106,7 @@ def split_native(body: bytes, media_type: str, reception: Reception) -> Sequence
     most = reception.limits.events_per_request
     if len(items) > most:
         raise TooLargeError(f"A request may hold {most} events. Send smaller batches.")
-    return items
+    return text_items(body, items)
 
 
 def read_items(
@@ -120,6 +122,44 @@ def read_items(
         else:
             events[index] = read
     return events, rejections
+
+
+def event_fault(event: NativeEvent, reception: Reception) -> Refusal | None:
+    """Return what is wrong with an event whose every field could be read."""
+    if skewed := time_fault(event.time, reception, "time"):
+        return skewed
+    subject = event.subject
+    if subject is not None and not _SUBJECT_TYPE.fullmatch(subject.type):
+        return Refusal("malformed", "A subject type is one lower-case word.", "subject.type")
+    return None
+
+
+def stored_event(event: NativeEvent, door: str, reception: Reception) -> Event:
+    """Return an event as it is stored; its person is a pseudonym from here on."""
+    subject, experiment, value = event.subject, event.experiment, event.value
+    return Event(
+        event.id,
+        door,
+        event.name,
+        event.schema or "",
+        event.time,
+        reception.received_at,
+        event.journey or "",
+        event.instance or "",
+        event.step or "",
+        event.outcome or "",
+        event.channel or "",
+        event.service or "",
+        event.duration_ms,
+        reception.secrets.subject_key(subject.type, subject.value) if subject else "",
+        subject.type if subject else "",
+        event.error_code or "",
+        experiment.key if experiment else "",
+        experiment.variant if experiment else "",
+        value.amount if value else None,
+        value.currency if value else "",
+        event.attributes or {},
+    )
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -147,7 +187,7 @@ def _split(body: bytes) -> Sequence[Raw | bytes]:
     is_array = body.lstrip()[:1] == b"["
     try:
         return _ITEMS.decode(body) if is_array else [msgspec.json.decode(body, type=Raw)]
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         pass
     try:
         return split_array(body) if is_array else [json.dumps(json.loads(body)).encode()]
@@ -161,42 +201,6 @@ def _read(item: bytes | Raw, reception: Reception) -> NativeEvent | Refusal:
         return Refusal("too_large", f"An event may weigh {most} bytes.")
     try:
         event = _EVENT.decode(item)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         return malformed(error)
-    return _fault(event, reception) or event
-
-
-def _fault(event: NativeEvent, reception: Reception) -> Refusal | None:
-    if skewed := time_fault(event.time, reception, "time"):
-        return skewed
-    subject = event.subject
-    if subject is not None and not _SUBJECT_TYPE.fullmatch(subject.type):
-        return Refusal("malformed", "A subject type is one lower-case word.", "subject.type")
-    return None
-
-
-def _stored(event: NativeEvent, reception: Reception) -> Event:
-    subject, experiment, value = event.subject, event.experiment, event.value
-    return Event(
-        event.id,
-        DOOR,
-        event.name,
-        event.schema or "",
-        event.time,
-        reception.received_at,
-        event.journey or "",
-        event.instance or "",
-        event.step or "",
-        event.outcome or "",
-        event.channel or "",
-        event.service or "",
-        event.duration_ms,
-        reception.secrets.subject_key(subject.type, subject.value) if subject else "",
-        subject.type if subject else "",
-        event.error_code or "",
-        experiment.key if experiment else "",
-        experiment.variant if experiment else "",
-        value.amount if value else None,
-        value.currency if value else "",
-        event.attributes or {},
-    )
+    return event_fault(event, reception) or event
