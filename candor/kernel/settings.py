@@ -180,7 +180,8 @@ class ChecksSettings(_Group):
 class Settings(BaseSettings):
     """The effective settings: environment over ``candor.toml`` over defaults.
 
-    Variables bear the prefix ``CANDOR_`` and nest with ``__``: ``CANDOR_SPOOL__MAX_BYTES``.
+    Variables bear the prefix ``CANDOR_`` and nest with ``__``: ``CANDOR_SPOOL__MAX_BYTES``. At
+    ``work_port`` ``candor work`` shows what it counts; 0 is nowhere.
     """
 
     model_config = SettingsConfigDict(
@@ -197,6 +198,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     grpc_port: int = Field(default=4317, ge=0, le=65535)
+    work_port: int = Field(default=0, ge=0, le=65535)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     auth: AuthSettings = AuthSettings()
     spool: SpoolSettings = SpoolSettings()
