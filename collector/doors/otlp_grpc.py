@@ -41,8 +41,9 @@ def serving_grpc(entrance: Entrance) -> Iterator[None]:
         ConflictError: the port is taken or not allowed.
     """
     settings = entrance.services.settings
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="otlp-grpc")
     server = grpc.server(
-        ThreadPoolExecutor(_THREADS, thread_name_prefix="otlp-grpc"),
+        pool,
         handlers=[
             grpc.method_handlers_generic_handler(
                 service, {"Export": grpc.unary_unary_rpc_method_handler(_export(entrance, signal))}
@@ -60,6 +61,7 @@ def serving_grpc(entrance: Entrance) -> Iterator[None]:
         yield
     finally:
         server.stop(_GRACE_SECONDS).wait()
+        pool.shutdown()
 
 
 def _bind(server: grpc.Server, settings: Settings) -> None:
