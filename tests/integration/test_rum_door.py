@@ -257,6 +257,13 @@ def test_a_preflight_is_answered_for_pages_of_the_key_alone(application: Applica
     assert (refused.status_code, "access-control-allow-origin" in refused.headers) == (403, False)
 
 
+def test_another_method_is_not_allowed_and_those_that_are_are_named(
+    application: Application,
+) -> None:
+    answer = application.request("PUT", "/v1/rum")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST, GET, OPTIONS")
+
+
 def test_a_key_that_comes_too_often_is_told_when_to_come_back(application: Application) -> None:
     key = public_key(application, per_minute=2)
     answers = [send(application, vital(), key) for _ in range(3)]
