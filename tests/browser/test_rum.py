@@ -266,6 +266,12 @@ def test_under_global_privacy_control_nothing_identifies_and_consent_changes_not
     assert shop.counted("events_rejected") == 0
 
 
+def test_calls_made_before_the_script_has_loaded_are_not_lost(shop: Shop) -> None:
+    early = f"candor.push(['step', '{shop.name}.early', {{step: 'start'}}]);"
+    shop.show(shop.key(), f"<script>window.candor = window.candor || []; {early}</script>{BODY}")
+    assert [one["step"] for one in shop.events(1)] == ["start"]
+
+
 def test_a_page_keeps_nothing_in_the_browser(shop: Shop) -> None:
     shop.show(shop.key(), consent="granted")
     shop.step("seen")
