@@ -292,6 +292,12 @@ def test_the_script_learns_from_its_key_whether_to_wait_for_consent(
         assert answer.json() == {"requires_consent": required}
 
 
+def test_a_page_of_the_same_origin_may_ask_without_naming_it(application: Application) -> None:
+    answer = application.get("/v1/rum", params={"key": public_key(application)})
+    assert answer.status_code == 200
+    assert "access-control-allow-origin" not in answer.headers
+
+
 def test_the_script_is_given_once_and_then_known_by_its_tag(application: Application) -> None:
     script = application.get("/rum.js")
     assert script.headers["content-type"] == "text/javascript; charset=utf-8"
