@@ -1,10 +1,14 @@
 """One running collector: spool, loader, dedupe window and intake, opened and closed in order."""
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
-from candor.kernel.errors import UnavailableError
+from candor.kernel.errors import ConflictError, UnavailableError
 from candor.kernel.logging import log
 from candor.kernel.services import Services
 from collector.dedupe import IdentityWindow
@@ -15,6 +19,7 @@ from collector.store import recent_identities
 
 _FLUSH_SECONDS = 60.0
 _DRAIN_SECONDS = 10.0
+_END_OF_TIME = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +50,18 @@ def open_collector(services: Services) -> Iterator[Collector]:
     Only then are the identities of the window read back from the telemetry store, so that none is
     missing when the first door opens. At the end it loads what still waits, for at most ten
     seconds; what is left then stays on the disk for the next start.
+
+    Raises:
+        ConflictError: another process uses the same spool.
     """
     settings, clock = services.settings, services.clock
     spool = Spool(settings.spool_dir, settings.spool, clock, services.metrics)
     loader = Loader(spool, services.telemetry, services.metrics, services.tracer)
-    with spool.running():
+    with _held(settings.spool_dir), spool.running():
         loader.load_waiting()
         window = IdentityWindow(settings.dedupe.window)
-        now = clock()
-        since = now - settings.dedupe.window
-        for identities in recent_identities(services.telemetry, since):
-            window.restore(identities, now)
+        _restore(window, services)
+        services.metrics.identities.set_function(lambda: len(window))
         log().info("collector ready", identities=len(window))
         intake = Intake(
             gate=services.gate,
@@ -71,6 +77,38 @@ def open_collector(services: Services) -> Iterator[Collector]:
             finally:
                 spool.close()
                 spool.wait_until_loaded(_tokens(spool), _DRAIN_SECONDS)
+
+
+def _restore(window: IdentityWindow, services: Services) -> None:
+    """Read back what was accepted before; what bears an instant still to come counts as new."""
+    now = services.clock()
+    for since, until in window.parts(now):
+        end = until if until < now else _END_OF_TIME
+        for identities in recent_identities(services.telemetry, since, end):
+            window.restore(identities, until)
+
+
+@contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    """Keep a spool's folder for this process inside the block.
+
+    Two writers would seal and load each other's segments.
+
+    Raises:
+        ConflictError: another process has it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConflictError(
+                f"Another process uses the spool {directory}. Give each its own CANDOR_SPOOL_DIR."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _tokens(spool: Spool) -> list[str]:

@@ -14,11 +14,12 @@ from candor.kernel.clock import Clock
 from candor.kernel.errors import CandorError
 from candor.kernel.metrics import Metrics
 from candor.kernel.ports import EntryGate, Redactor, Refusal
+from collector.check import CheckResult
 from collector.dedupe import Claim, IdentityWindow
 from collector.event import Batch, Event, Receipt, Rejection
 from collector.segment import Signal
 from collector.spool import Spool
-from collector.store import encode_events, encode_vitals
+from collector.store import encode_checks, encode_events, encode_vitals
 from collector.vital import Vital
 
 
@@ -107,9 +108,9 @@ class Intake:
             self._window.release(claim, error)
             raise
         receipt = Receipt(len(stored), claim.duplicates, 0, tuple(rejections))
-        return self._spooled("events", batch.door, claim, payload, receipt)
+        return self._spooled("events", batch.door, claim, payload, receipt, source=batch.source)
 
-    def submit_traces(self, request: TraceRequest) -> Submission:
+    def submit_traces(self, request: TraceRequest, source: str = "") -> Submission:
         """Send the spans of a request through the stages."""
         claim = self._window.claim(request.identities)
         kept = [request.indices[position] for position in claim.fresh]
@@ -119,9 +120,18 @@ class Intake:
             self._window.release(claim, error)
             raise
         receipt = Receipt(len(kept), claim.duplicates, 0, tuple(request.rejections))
-        return self._spooled("traces", "otlp", claim, payload, receipt)
+        return self._spooled("traces", "otlp", claim, payload, receipt, source=source)
 
-    def submit_vitals(self, door: str, vitals: Sequence[Vital]) -> Submission:
+    def submit_checks(self, results: Sequence[CheckResult]) -> Submission:
+        """Send the results of a check through the stages; they are about no person."""
+        claim = self._window.claim([result.identity for result in results])
+        fresh = [results[position] for position in claim.fresh]
+        receipt = Receipt(len(fresh), claim.duplicates, 0, ())
+        return self._spooled(
+            "checks", "synthetic", claim, encode_checks(fresh), receipt, source="synthetic"
+        )
+
+    def submit_vitals(self, door: str, vitals: Sequence[Vital], source: str) -> Submission:
         """Send web vitals through the stages: they are about a page, so no person's gate decides.
 
         Their texts are closed words and templated paths; the door leaves nothing to redact.
@@ -129,10 +139,17 @@ class Intake:
         claim = self._window.claim([vital.identity for vital in vitals])
         payload = encode_vitals([vitals[position] for position in claim.fresh])
         receipt = Receipt(len(claim.fresh), claim.duplicates, 0, ())
-        return self._spooled("vitals", door, claim, payload, receipt)
+        return self._spooled("vitals", door, claim, payload, receipt, source=source)
 
-    def _spooled(
-        self, signal: Signal, door: str, claim: Claim, payload: bytes, receipt: Receipt
+    def _spooled(  # noqa: PLR0913 - what is stored, where from, and what it is answered with
+        self,
+        signal: Signal,
+        door: str,
+        claim: Claim,
+        payload: bytes,
+        receipt: Receipt,
+        *,
+        source: str,
     ) -> Submission:
         """Put what is new on its way to the disk; once there, its identities are remembered."""
 
@@ -145,7 +162,8 @@ class Intake:
             self._count(door, receipt)
 
         if receipt.accepted:
-            self._spool.submit(signal, payload, receipt.accepted).add_done_callback(settle)
+            write = self._spool.submit(signal, payload, receipt.accepted, source)
+            write.add_done_callback(settle)
         else:
             self._window.remember(claim, self._clock())
             self._count(door, receipt)

@@ -6,6 +6,7 @@ nothing twice; it is removed from the disk only after an insert succeeded.
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ from candor.kernel.logging import log
 from candor.kernel.metrics import Metrics
 from candor.kernel.telemetry_store import TelemetryStore, UnreadablePayloadError
 from collector import store
-from collector.segment import Record, Segment, Signal, read_records
+from collector.segment import Damage, Record, Segment, Signal, read_segment
 from collector.spool import Spool
 
 _FIRST_PAUSE_SECONDS = 0.25
@@ -29,6 +30,7 @@ INSERTS: dict[Signal, Insert] = {
     "events": store.insert_events,
     "traces": store.insert_traces,
     "vitals": store.insert_vitals,
+    "checks": store.insert_checks,
 }
 
 
@@ -80,20 +82,54 @@ class Loader:
             except UnavailableError as error:
                 self._metrics.load_failures.inc()
                 log().warning("insert failed, will try again", reason=error.detail, pause=pause)
+                self._spool.pressure.drained(0, pause)
                 self._stopping.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
             else:
                 pause = _FIRST_PAUSE_SECONDS
 
     def _load(self, segment: Segment) -> None:
-        records = list(read_records(segment.path))
+        parts = list(read_segment(segment.path))
+        records = [part for part in parts if isinstance(part, Record)]
+        started, loaded_bytes = time.monotonic(), 0
+        try:
+            is_whole = self._load_records(segment, records)
+            is_kept = self._keep_corrupt(segment, [x for x in parts if isinstance(x, Damage)])
+            loaded_bytes = segment.size_bytes
+        finally:
+            self._spool.pressure.drained(loaded_bytes, time.monotonic() - started)
+        if is_whole and is_kept:
+            self._spool.remove(segment)
+        else:
+            self._spool.set_aside(segment)
+
+    def _load_records(self, segment: Segment, records: list[Record]) -> bool:
+        """Load the records of a segment, and return whether the store could read them all."""
+        if not records:
+            return True
         try:
             self._insert(segment, records, segment.token)
         except UnreadablePayloadError:
-            if self._load_one_by_one(segment, records):
-                self._spool.set_aside(segment)
-                return
-        self._spool.remove(segment)
+            return not self._load_one_by_one(segment, records)
+        return True
+
+    def _keep_corrupt(self, segment: Segment, damages: list[Damage]) -> bool:
+        """Keep what went bad on the disk; return whether the disk took it.
+
+        If not, the whole segment has to be kept: renaming needs no room.
+        """
+        for damage in damages:
+            log().error(
+                "part of a segment went bad on the disk; the other records are loaded",
+                segment=segment.token,
+                position=damage.position,
+                bytes=len(damage.content),
+            )
+            try:
+                self._spool.keep_corrupt(segment, damage)
+            except OSError:
+                return False
+        return True
 
     def _load_one_by_one(self, segment: Segment, records: list[Record]) -> int:
         """Load each record alone, and return how many cannot be read even so."""
@@ -116,5 +152,6 @@ class Loader:
         with self._tracer.start_as_current_span("load segment") as span:
             span.set_attributes({"candor.signal": segment.signal, "candor.events": events})
             payloads = [record.payload for record in records]
-            INSERTS[segment.signal](self._telemetry, payloads, token)
+            with self._metrics.insert_seconds.labels(segment.signal).time():
+                INSERTS[segment.signal](self._telemetry, payloads, token)
         self._metrics.events_loaded.labels(segment.signal).inc(events)

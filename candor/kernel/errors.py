@@ -17,7 +17,7 @@
 No message, path or extra may hold a personal value: they reach logs, clients and metrics.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 
@@ -115,8 +115,21 @@ class UnavailableError(CandorError):
 
 
 class OverloadedError(UnavailableError):
-    """The spool is full: nothing was accepted, and the same request is welcome later."""
+    """The spool is full: nothing was accepted, and the same request is welcome later.
+
+    ``resets_at`` is the instant at which ``retry_after`` ends, where the place knows the time.
+    """
 
     status = 429
     code = "overloaded"
     title = "Too much at once"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after: timedelta = timedelta(seconds=5),
+        resets_at: datetime | None = None,
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.resets_at = resets_at

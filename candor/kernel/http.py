@@ -204,6 +204,18 @@ def requires(scope: str) -> Any:  # noqa: ANN401 - FastAPI types its own markers
     return Depends(check)
 
 
+def acting(scope: str) -> Any:  # noqa: ANN401 - as requires
+    """Return a route parameter: the name of the key that acts, which must carry ``scope``."""
+
+    def name(request: Request, services: ServicesDep) -> str:
+        if services.settings.auth.mode == "open":
+            return "anyone"
+        key = DoorRequest(request.scope, request.receive).bearer()
+        return services.keys.holder(key, scope).name
+
+    return Depends(name)
+
+
 def _not_allowed(methods: Iterable[str]) -> Answer:
     body = b'{"type": "urn:candor:problem:method_not_allowed", "title": "Method Not Allowed",'
     body += b' "status": 405}'

@@ -96,6 +96,21 @@ class TelemetryStore:
             )
         return list(result.result_columns)
 
+    def blocks(
+        self, statement: str, parameters: Mapping[str, object] | None = None
+    ) -> Iterator[Sequence[Sequence[Any]]]:
+        """Yield the columns of a SELECT block by block, so that no result is held as a whole.
+
+        Until the last block, this thread can ask the store nothing else.
+        """
+        with (
+            _translated(),
+            self._client("reader").query_column_block_stream(
+                statement, parameters=dict(parameters or {})
+            ) as stream,
+        ):
+            yield from stream
+
     def command(self, statement: str, parameters: Mapping[str, object] | None = None) -> None:
         """Run one statement that answers nothing."""
         with _translated():

@@ -13,10 +13,7 @@ def otlp_doors(entrance: Entrance) -> Doors:
 
     async def take(request: DoorRequest) -> Answer:
         source = await entrance.authenticate(request.bearer, otlp.DOOR)
-        try:
-            entrance.collector.spool.refuse_when_full()
-        except OverloadedError as error:
-            raise UnavailableError(error.detail, retry_after=error.retry_after) from None
+        entrance.collector.spool.refuse_when_full(source, "traces")
         media_type = request.media_type
         submission = submit(
             await request.body(entrance.services.settings.limits.body_bytes), media_type, source
@@ -26,12 +23,14 @@ def otlp_doors(entrance: Entrance) -> Doors:
 
     def submit(body: bytes, media_type: str, source: str) -> Submission:
         traces = otlp.read_traces(body, media_type, entrance.reception(source))
-        return entrance.collector.intake.submit_traces(traces)
+        return entrance.collector.intake.submit_traces(traces, source)
 
     async def door(request: DoorRequest) -> Answer:
         kind = otlp.JSON if request.media_type == otlp.JSON else otlp.PROTOBUF
 
         def answer_error(error: CandorError) -> Answer:
+            if isinstance(error, OverloadedError):
+                error = UnavailableError(error.detail, retry_after=error.retry_after)
             body = otlp.encode_error(error, kind)
             return Answer(error.status, body, kind, problem_headers(error))
 

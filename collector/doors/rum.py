@@ -66,7 +66,7 @@ def rum_doors(entrance: Entrance) -> Doors:
 
     async def take(request: DoorRequest, caller: _Caller) -> Answer:
         _count(buckets, entrance, caller)
-        entrance.collector.spool.refuse_when_full()
+        entrance.collector.spool.refuse_when_full(caller.source, "rum")
         submission = _submit(entrance, await request.body(BODY_BYTES), request, caller)
         async with turn if request.header(SYNC_HEADER) == "1" else nullcontext():
             receipt = await entrance.durable(submission, request)
@@ -175,7 +175,7 @@ def _submit(entrance: Entrance, body: bytes, request: DoorRequest, caller: _Call
     events = intake.submit(beacons.batch)
     if not beacons.vitals:
         return events
-    return joined(events, intake.submit_vitals(DOOR, beacons.vitals))
+    return joined(events, intake.submit_vitals(DOOR, beacons.vitals, reception.source))
 
 
 async def _give_script(request: DoorRequest) -> Answer:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
@@ -19,6 +20,10 @@ MOST_AMOUNT = 1e13
 Attributes = Annotated[
     dict[Annotated[str, msgspec.Meta(max_length=100)], msgspec.Raw], msgspec.Meta(max_length=250)
 ]
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding an item may raise: no JSON, not of its shape, no UTF-8, or nested too deeply."""
+
+_NOT_TEXT = b"\xff"
 _ONE_VALUE = json.JSONDecoder()
 _SPACE = " \t\r\n"
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -74,8 +79,20 @@ def split_array(body: bytes) -> list[bytes]:
     return items
 
 
-def malformed(error: msgspec.MsgspecError | RecursionError) -> Refusal:
+def text_items(body: bytes, items: Sequence[bytes | msgspec.Raw]) -> Sequence[bytes | msgspec.Raw]:
+    """Return the items of a body, with bytes that no decoder takes for those that are no UTF-8.
+
+    Decoders do not look into values that they leave raw, and such a value would be stored.
+    """
+    if body.isascii() or _is_text(body):
+        return items
+    return [item if _is_text(bytes(item)) else _NOT_TEXT for item in items]
+
+
+def malformed(error: msgspec.MsgspecError | UnicodeDecodeError | RecursionError) -> Refusal:
     """Return the refusal that a decoding error stands for: place and rule, never the value."""
+    if isinstance(error, UnicodeDecodeError):
+        return Refusal("malformed", "It is not UTF-8.")
     if isinstance(error, RecursionError):
         return Refusal("malformed", "It is nested too deeply.")
     text = str(error)
@@ -97,8 +114,16 @@ def text_field(item: bytes | msgspec.Raw, name: str) -> str | None:
     """Return one text of an object that could not be read as a whole, if it has it."""
     try:
         return _TEXT.decode(_FIELDS.decode(item)[name])
-    except (msgspec.MsgspecError, RecursionError, KeyError):
+    except (*UNREADABLE, KeyError):
         return None
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _after_space(text: str, position: int) -> int:

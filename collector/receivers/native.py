@@ -14,11 +14,13 @@ from candor.kernel.ports import Refusal
 from collector.event import Batch, Event, Outcome, Receipt, Rejection
 from collector.receivers.decoding import (
     MOST_AMOUNT,
+    UNREADABLE,
     Attributes,
     Reception,
     malformed,
     split_array,
     text_field,
+    text_items,
     time_fault,
 )
 
@@ -104,7 +106,7 @@ def split_native(body: bytes, media_type: str, reception: Reception) -> Sequence
     most = reception.limits.events_per_request
     if len(items) > most:
         raise TooLargeError(f"A request may hold {most} events. Send smaller batches.")
-    return items
+    return text_items(body, items)
 
 
 def read_items(
@@ -185,7 +187,7 @@ def _split(body: bytes) -> Sequence[Raw | bytes]:
     is_array = body.lstrip()[:1] == b"["
     try:
         return _ITEMS.decode(body) if is_array else [msgspec.json.decode(body, type=Raw)]
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         pass
     try:
         return split_array(body) if is_array else [json.dumps(json.loads(body)).encode()]
@@ -199,6 +201,6 @@ def _read(item: bytes | Raw, reception: Reception) -> NativeEvent | Refusal:
         return Refusal("too_large", f"An event may weigh {most} bytes.")
     try:
         event = _EVENT.decode(item)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         return malformed(error)
     return event_fault(event, reception) or event

@@ -9,7 +9,7 @@ Source: Segment's HTTP API, "HTTP Tracking API" and "Spec".
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal, get_args
@@ -23,10 +23,12 @@ from candor.kernel.ports import Refusal
 from collector.event import Batch, Event, Outcome, Receipt, Rejection
 from collector.receivers.decoding import (
     MOST_AMOUNT,
+    UNREADABLE,
     Attributes,
     Reception,
     malformed,
     text_field,
+    text_items,
     time_fault,
 )
 
@@ -81,7 +83,7 @@ class _Envelope(msgspec.Struct, rename="camel"):
 class SegmentBody:
     """A body split into calls, with the key if it travels inside."""
 
-    calls: list[bytes | Raw]
+    calls: Sequence[bytes | Raw]
     write_key: str | None
 
 
@@ -98,17 +100,17 @@ def split_segment(body: bytes, path_type: str) -> SegmentBody:
     """
     try:
         envelope = _SPLIT.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         raise MalformedError("The body is not the JSON object of a Segment call.") from None
     if path_type not in BATCHES:
         if len(body) > EVENT_BYTES:
             raise SegmentLimitError(f"A call may weigh {EVENT_BYTES} bytes (32 KB).")
-        return SegmentBody([body], envelope.write_key)
+        return SegmentBody(text_items(body, [body]), envelope.write_key)
     if envelope.batch is None:
         raise MalformedError("A batch needs its calls in an array.", path="batch")
     if len(envelope.batch) > BATCH_EVENTS:
         raise SegmentLimitError(f"A batch may hold {BATCH_EVENTS} calls. Send smaller ones.")
-    return SegmentBody(list(envelope.batch), envelope.write_key)
+    return SegmentBody(text_items(body, envelope.batch), envelope.write_key)
 
 
 def decode_segment(body: SegmentBody, path_type: str, reception: Reception) -> Batch:
@@ -180,7 +182,7 @@ def _read(item: bytes | Raw, path_type: str, reception: Reception) -> Event:
         raise _RefusedError(Refusal("too_large", f"A call may weigh {EVENT_BYTES} bytes (32 KB)."))
     try:
         call = _CALL.decode(item)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _RefusedError(malformed(error)) from None
     return _event_of(call, call.type if path_type in BATCHES else path_type, reception)
 

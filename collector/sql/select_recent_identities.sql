@@ -1,3 +1,3 @@
 SELECT concat(door, ':', id) AS identity
 FROM events
-WHERE received_at >= {since:DateTime64(3, 'UTC')}
+WHERE received_at >= {since:DateTime64(3, 'UTC')} AND received_at < {until:DateTime64(3, 'UTC')}

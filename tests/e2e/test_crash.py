@@ -1,11 +1,15 @@
-"""What was acknowledged survives: the server is killed at a random moment, ten times over."""
+"""What was acknowledged survives: the server is killed at random moments, twenty times over."""
 
+import hashlib
 import json
 import os
 import random
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,48 +21,103 @@ from collector.receivers.native import decode_native
 from tests.support.events import native_event
 from tests.support.server import Server, query_stores, serve
 
-ROUNDS = 10
-SENDERS = 4
+ROUNDS = 20
+SENDERS_OF_A_DOOR = 2
+BATCH = 20
 
 
-def send_until_dead(server: Server, sender: int, round_number: int, acknowledged: set[str]) -> None:
-    """Send batches until the connection breaks; note the ids of those that were acknowledged."""
+@dataclass(frozen=True)
+class Load:
+    """What one door is sent: where, the body of a batch of names, and how a name is stored."""
+
+    path: str
+    body: Callable[[Sequence[str]], Any]
+    stored: Callable[[str], str]
+
+
+def native_body(names: Sequence[str]) -> list[dict[str, Any]]:
+    return [native_event() | {"id": name} for name in names]
+
+
+def segment_body(names: Sequence[str]) -> dict[str, Any]:
+    calls = [{"type": "track", "event": "Paid", "messageId": one, "userId": "1"} for one in names]
+    return {"batch": calls}
+
+
+def traces_body(names: Sequence[str]) -> dict[str, Any]:
+    spans = [{"traceId": trace_of(name), "spanId": "0" * 15 + "1", "name": "x"} for name in names]
+    return {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
+
+
+def trace_of(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+LOADS = (
+    Load("/api/v1/events", native_body, lambda name: f"native:{name}"),
+    Load("/v1/batch", segment_body, lambda name: f"segment:{name}"),
+    Load("/v1/traces", traces_body, lambda name: f"span:{trace_of(name)}"),
+)
+
+
+def send_until_dead(server: Server, load: Load, prefix: str, acknowledged: set[str]) -> None:
+    """Send batches until the connection breaks; note what was acknowledged, as it is stored."""
     with httpx.Client(headers=server.headers, timeout=30) as client:
         for batch in range(10_000):
-            ids = [f"{round_number}-{sender}-{batch}-{n}" for n in range(20)]
-            events = [native_event() | {"id": one} for one in ids]
+            names = [f"{prefix}-{batch}-{n}" for n in range(BATCH)]
             try:
-                answer = client.post(f"{server.url}/api/v1/events", json=events)
+                answer = client.post(server.url + load.path, json=load.body(names))
             except httpx.TransportError:
                 return
             if answer.status_code == 200:
-                assert answer.json()["accepted"] == 20
-                acknowledged.update(ids)
+                assert answer.json().get("accepted", BATCH) == BATCH
+                acknowledged.update(map(load.stored, names))
 
 
 @pytest.mark.crash
-def test_every_acknowledged_event_is_stored_exactly_once_after_ten_kills(tmp_path: Path) -> None:
+def test_every_acknowledged_event_of_every_door_is_stored_exactly_once_after_twenty_kills(
+    tmp_path: Path,
+) -> None:
     acknowledged: set[str] = set()
-    quick = {"CANDOR_SPOOL__SEGMENT_AGE": "PT0.05S"}
     for number in range(ROUNDS):
         dice = random.Random(number)
+        age = dice.choice(["PT0.02S", "PT0.1S", "PT1S"])
         with (
-            serve(tmp_path, **(quick if number % 2 else {})) as server,
-            ThreadPoolExecutor(SENDERS) as pool,
+            serve(tmp_path, CANDOR_SPOOL__SEGMENT_AGE=age) as server,
+            ThreadPoolExecutor(SENDERS_OF_A_DOOR * len(LOADS)) as pool,
         ):
-            for sender in range(SENDERS):
-                pool.submit(send_until_dead, server, sender, number, acknowledged)
-            threading.Event().wait(dice.uniform(0.1, 0.8))
+            sending = [
+                pool.submit(send_until_dead, server, load, f"{number}-{sender}", acknowledged)
+                for load in LOADS
+                for sender in range(SENDERS_OF_A_DOOR)
+            ]
+            threading.Event().wait(dice.uniform(0.1, 0.7))
             server.kill()
+        for one in sending:
+            one.result()
         tear_a_tail(tmp_path, dice)
     with serve(tmp_path) as server:
-        again = [native_event() | {"id": one} for one in sorted(acknowledged)[:20]]
-        told = httpx.post(f"{server.url}/api/v1/events", json=again, headers=server.headers).json()
-        assert told["deduplicated"] == 20
-    stored = [row["id"] for row in query_stores(tmp_path, "SELECT id FROM events")]
-    assert len(acknowledged) > 100
+        again = sorted(name for name in acknowledged if name.startswith("native:"))[:BATCH]
+        body = native_body([name.removeprefix("native:") for name in again])
+        told = httpx.post(f"{server.url}/api/v1/events", json=body, headers=server.headers).json()
+        assert told["deduplicated"] == BATCH
+    stored = [row["identity"] for row in query_stores(tmp_path, IDENTITIES)]
+    assert {name.partition(":")[0] for name in acknowledged} == {"native", "segment", "span"}
+    assert len(acknowledged) > 20 * BATCH
     assert acknowledged - set(stored) == set()
     assert len(stored) == len(set(stored))
+    (counted,) = query_stores(tmp_path, COUNTED_TWICE)
+    assert counted["rolled_up"] == counted["events"]
+
+
+IDENTITIES = """
+SELECT concat(door, ':', id) AS identity FROM events
+UNION ALL SELECT concat('span:', TraceId) FROM otel_traces
+"""
+COUNTED_TWICE = """
+SELECT toUInt64((SELECT count() FROM events)) AS events,
+  toUInt64((SELECT sum(events) FROM events_by_minute)) AS rolled_up
+"""
 
 
 def tear_a_tail(folder: Path, dice: random.Random) -> None:
@@ -82,3 +141,28 @@ def test_a_segment_that_was_inserted_but_not_removed_is_stored_once(services: Se
         counted = services.telemetry.query("SELECT count() AS n FROM events")
         assert counted == [{"n": 50}]
         assert list(services.settings.spool_dir.iterdir()) == []
+
+
+@pytest.mark.crash
+def test_a_record_that_went_bad_between_two_starts_costs_no_other(tmp_path: Path) -> None:
+    with serve(tmp_path, CANDOR_SPOOL__SEGMENT_AGE="PT1H") as server:
+        for number in range(5):
+            body = native_event(number)
+            told = httpx.post(f"{server.url}/api/v1/events", json=body, headers=server.headers)
+            assert told.json()["accepted"] == 1
+        server.kill()
+    folder = tmp_path / ".candor" / "spool"
+    (path,) = folder.glob("*.open")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"e-2"', b'"e-?"'))
+    with serve(tmp_path) as server:
+        metrics = httpx.get(f"{server.url}/metrics").text
+        again = [native_event(number) for number in range(5)]
+        told = httpx.post(f"{server.url}/api/v1/events", json=again, headers=server.headers)
+        assert (told.json()["accepted"], told.json()["deduplicated"]) == (1, 4)
+    assert "candor_spool_records_corrupt 1.0" in metrics
+    assert path.stem.removesuffix("-events") in server.log()
+    (kept,) = folder.glob("*.corrupt")
+    assert b'"e-?"' in kept.read_bytes()
+    stored = query_stores(tmp_path, "SELECT id FROM events ORDER BY id")
+    assert [row["id"] for row in stored] == [f"e-{number}" for number in range(5)]

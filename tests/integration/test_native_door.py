@@ -190,6 +190,19 @@ def test_an_event_with_an_impossible_escape_is_refused_alone(application: Applic
     assert (answer["accepted"], answer["rejected"][0]["index"]) == (1, 0)
 
 
+@pytest.mark.parametrize("place", [b'"name": "\xff"', b'"attributes": {"a": "\xff"}'])
+def test_an_event_that_is_not_utf_8_is_refused_alone(
+    application: Application, place: bytes
+) -> None:
+    bad = b'{"id": "1", "time": "2026-11-22T11:00:00Z", "name": "n", %s}' % place
+    good = json.dumps(native_event(2, name="gr\u00fc\u00df")).encode()
+    for kind, body in (("json", b"[%s, %s]"), ("x-ndjson", b"%s\n%s")):
+        headers = {"content-type": f"application/{kind}"}
+        answer = application.post(EVENTS, content=body % (bad, good), headers=headers).json()
+        assert answer["accepted"] + answer["deduplicated"] == 1
+        assert [(one["index"], one["code"]) for one in answer["rejected"]] == [(0, "malformed")]
+
+
 def test_deep_nesting_is_refused_and_not_a_server_error(application: Application) -> None:
     deep = '{"id": "d", "name": "n", "time": "2026-11-22T11:00:00Z", "attributes": {"a": %s}}'
     body = deep % ("[" * 100_000 + "]" * 100_000)

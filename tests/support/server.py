@@ -49,7 +49,7 @@ def run_candor(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def query_stores(folder: Path, statement: str) -> list[dict[str, Any]]:
+def query_stores(folder: Path, statement: str, dsn: str | None = None) -> list[dict[str, Any]]:
     """Return the rows of a SELECT on the stores of a folder, read by a process of its own.
 
     A process can open one embedded engine, and the tests' own has another.
@@ -66,7 +66,7 @@ store.close()
     done = subprocess.run(
         [sys.executable, "-c", program, statement],
         cwd=folder,
-        env=_environment(),
+        env=_environment() | ({"CANDOR_TELEMETRY_DSN": dsn} if dsn else {}),
         check=True,
         capture_output=True,
         text=True,

@@ -63,6 +63,29 @@ def test_an_identity_is_known_for_a_window_and_forgotten_soon_after() -> None:
     assert window.claim(["a"]).duplicates == 0
 
 
+def test_the_parts_of_the_window_join_and_each_fills_a_bucket_of_its_own() -> None:
+    window = IdentityWindow(WINDOW)
+    parts = list(window.parts(NOON))
+    assert (parts[0][0], parts[-1][1]) == (NOON - WINDOW, NOON)
+    assert [until for _, until in parts[:-1]] == [since for since, _ in parts[1:]]
+    for number, (_, until) in enumerate(parts):
+        window.restore([str(number)], until)
+    assert [len(bucket) for _, bucket in window._buckets] == [1] * len(parts)
+
+
+@given(st.lists(st.text(max_size=4), unique=True), st.data())
+def test_identities_are_told_apart_whatever_their_ends(
+    names: list[str], data: st.DataObject
+) -> None:
+    window = IdentityWindow(WINDOW)
+    first = data.draw(st.lists(st.sampled_from(names), unique=True) if names else st.just([]))
+    window.remember(window.claim(first), NOON)
+    fresh = window.claim([*names, *(name + "2" for name in names)]).fresh
+    told = [*names, *(name + "2" for name in names)]
+    expected = [n for n, name in enumerate(told) if name not in {*first, *told[:n]}]
+    assert fresh == expected
+
+
 @given(st.lists(st.tuples(NAMES, st.sampled_from(["remember", "release"])), max_size=20))
 def test_it_agrees_with_a_plain_set(requests: list[tuple[list[str], str]]) -> None:
     window, seen = IdentityWindow(WINDOW), set[str]()

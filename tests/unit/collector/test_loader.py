@@ -110,3 +110,55 @@ def test_a_stopping_loader_begins_no_further_segment(tmp_path: Path) -> None:
         loader._stopping.set()
         loader.load_waiting()
         assert store.rows == {}
+
+
+def flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+
+def test_a_record_that_went_bad_on_the_disk_is_kept_apart_and_the_others_are_loaded(
+    tmp_path: Path,
+) -> None:
+    store = FakeStore()
+    with spool_with(tmp_path, b"a", b"went bad", b"c") as (spool, metrics):
+        (segment,) = spool.sealed()
+        position = segment.path.read_bytes().index(b"went bad")
+        flip(segment.path, position)
+        loader_on(spool, store, metrics).load_waiting()
+        assert list(store.rows.values()) == [[b"a", b"c"]]
+        (kept,) = tmp_path.iterdir()
+        assert kept.suffix == ".corrupt"
+        assert kept.read_bytes().endswith(bytes([ord("w") ^ 0xFF]) + b"ent bad")
+        assert metrics.registry.get_sample_value("candor_spool_records_corrupt") == 1
+
+
+def test_a_segment_with_nothing_whole_is_kept_apart_without_an_insert(tmp_path: Path) -> None:
+    store = FakeStore()
+    with spool_with(tmp_path, b"a") as (spool, metrics):
+        segment = spool.sealed()[0]
+        segment.path.write_bytes(b"something else altogether")
+        loader_on(spool, store, metrics).load_waiting()
+        assert store.rows == {}
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"something else altogether"]
+
+
+def test_a_segment_is_kept_whole_where_the_disk_does_not_take_its_bad_part(tmp_path: Path) -> None:
+    store = FakeStore()
+    with spool_with(tmp_path, b"a", b"b") as (spool, metrics):
+        segment = spool.sealed()[0]
+        flip(segment.path, segment.size_bytes - 1)
+        start = segment.path.read_bytes().index(b"\xc3\xff", 9 + len(b"a"))
+        (tmp_path / f"{segment.path.stem}-{start}.corrupt").mkdir()
+        loader_on(spool, store, metrics).load_waiting()
+        assert list(store.rows.values()) == [[b"a"]]
+        assert {path.suffix for path in tmp_path.iterdir()} == {".stuck", ".corrupt"}
+        assert spool.sealed() == []
+
+
+def test_inserts_are_timed(tmp_path: Path) -> None:
+    with spool_with(tmp_path, b"a") as (spool, metrics):
+        loader_on(spool, FakeStore(), metrics).load_waiting()
+        labels = {"signal": "events"}
+        assert metrics.registry.get_sample_value("candor_insert_seconds_count", labels) == 1
