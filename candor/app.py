@@ -11,6 +11,7 @@ from candor.kernel.problems import document_problems, install_problem_handlers
 from candor.wiring import Installation
 from collector import openapi as collector_openapi
 from collector import routes as collector_routes
+from privacy.subjects import routes as subject_routes
 from slo import routes as slo_routes
 from slo.alerts import routes as alert_routes
 from slo.governance import routes as governance_routes
@@ -40,6 +41,7 @@ def create_framework() -> FastAPI:
     framework.include_router(governance_routes.router)
     framework.include_router(alert_routes.router)
     framework.include_router(funnel_routes.router)
+    framework.include_router(subject_routes.router)
     install_problem_handlers(framework)
 
     def document() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One running collector: spool, loader, dedupe window and intake, opened and closed in order."""
+"""One running collector: spool, loader, linker, dedupe window and intake, opened in order."""
 
 import fcntl
 import os
@@ -12,7 +12,9 @@ from candor.kernel.errors import ConflictError, UnavailableError
 from candor.kernel.logging import log
 from candor.kernel.services import Services
 from collector.dedupe import IdentityWindow
-from collector.intake import Intake
+from collector.event import Batch
+from collector.intake import Intake, Submission
+from collector.linking import Linker
 from collector.loader import Loader
 from collector.spool import Spool
 from collector.store import recent_identities
@@ -29,6 +31,23 @@ class Collector:
     intake: Intake
     spool: Spool
     loader: Loader
+    linker: Linker
+
+    def submit(self, batch: Batch) -> Submission:
+        """Send a batch through the pipeline, and what it says about persons to the subject index.
+
+        A refused event links nobody. The submission is answered when both are durable; when the
+        index cannot be written, the sender comes back, and the events are known by then.
+        """
+        submission = self.intake.submit(batch)
+        if not batch.links:
+            return submission
+        refused = {rejection.index for rejection in submission.receipt.rejections}
+        links = [link for index, link in batch.links if index not in refused]
+        fate = self.linker.submit(links)
+        if fate is None:
+            return submission
+        return Submission(submission.receipt, (*submission.fates, fate))
 
     def flush(self) -> None:
         """Return when everything submitted before this call can be queried.
@@ -71,9 +90,10 @@ def open_collector(services: Services) -> Iterator[Collector]:
             clock=clock,
             metrics=services.metrics,
         )
-        with loader.running():
+        linker = Linker(services.subjects, clock)
+        with loader.running(), linker.running():
             try:
-                yield Collector(intake, spool, loader)
+                yield Collector(intake, spool, loader, linker)
             finally:
                 spool.close()
                 spool.wait_until_loaded(_tokens(spool), _DRAIN_SECONDS)

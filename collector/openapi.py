@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from collector.receivers.cloudevents import BATCH, STRUCTURED
+from collector.receivers.segment_call import CallType
+
 _ANSWER: dict[str, Any] = {
     "type": "object",
     "required": ["accepted", "deduplicated", "quarantined", "rejected"],
@@ -97,13 +100,50 @@ def _rum() -> dict[str, Any]:
     }
 
 
+_SEGMENT_ANSWER = {
+    "type": "object",
+    "required": ["success"],
+    "properties": {"success": {"type": "boolean"}, **_ANSWER["properties"]},
+}
+_CALLS: dict[CallType, tuple[str, list[str]]] = {
+    "track": ("Take what a person did", ["event"]),
+    "identify": ("Take who a person is; traits are not stored", []),
+    "page": ("Take that a page was seen", []),
+    "screen": ("Take that a screen was seen", []),
+    "group": ("Take that a person belongs to a group", ["groupId"]),
+    "alias": ("Take that two identifiers are of one person", ["userId", "previousId"]),
+}
+
+
+def _segment_door(summary: str, required: list[str]) -> dict[str, Any]:
+    """Return one of Segment's calls: errors have Segment's shape, and limits are answered 400."""
+    door = _door(summary, ["application/json"], _SEGMENT_ANSWER)
+    body, responses = door["post"]["requestBody"], door["post"]["responses"]
+    body["content"]["application/json"] = {"schema": {"type": "object", "required": required}}
+    del responses["413"]
+    errors = {
+        status: {"description": told["description"], "content": {"application/json": {}}}
+        for status, told in responses.items()
+        if status != "200"
+    }
+    door["post"]["responses"] = {"200": responses["200"], **errors}
+    return door
+
+
 PATHS: dict[str, Any] = {
     "/v1/traces": _door(
         "Take OTLP traces, in protobuf or JSON",
         ["application/x-protobuf", "application/json"],
         {"type": "object", "properties": {"partialSuccess": {"type": "object"}}},
     ),
-    "/v1/batch": _door("Take Segment calls", ["application/json"], _ANSWER),
+    **{f"/v1/{call}": _segment_door(*told) for call, told in _CALLS.items()},
+    "/v1/batch": _segment_door("Take Segment calls: at most 2,500 and 500 KB", ["batch"]),
+    "/v1/import": _segment_door("Take Segment calls of the past", ["batch"]),
+    "/v1/events": _door(
+        "Take CloudEvents: structured, in a batch, or binary with ce- headers and any content type",
+        [STRUCTURED, BATCH, "*/*"],
+        _ANSWER,
+    ),
     "/api/v1/events": _door(
         "Take native events: an object, an array, or one a line",
         ["application/json", "application/x-ndjson"],

@@ -3,6 +3,7 @@
 from candor.kernel.http import Doors
 from candor.kernel.services import Services
 from collector.assembly import Collector
+from collector.doors.cloudevents import cloudevents_doors
 from collector.doors.native import native_doors
 from collector.doors.otlp import otlp_doors
 from collector.doors.rum import rum_doors
@@ -18,4 +19,5 @@ def doors(services: Services, collector: Collector) -> Doors:
         **segment_doors(entrance),
         **otlp_doors(entrance),
         **rum_doors(entrance),
+        **cloudevents_doors(entrance),
     }

@@ -193,13 +193,13 @@ SessionDep = Annotated[Session, Depends(transaction, scope="function")]
 
 
 def requires(scope: str) -> Any:  # noqa: ANN401 - FastAPI types its own markers so
-    """Return a route dependency that lets only holders of ``scope`` pass."""
+    """Return a route dependency that lets only holders of ``scope`` pass, and gives their name."""
 
-    def check(request: Request, services: ServicesDep) -> None:
+    def check(request: Request, services: ServicesDep) -> str:
         if services.settings.auth.mode == "open":
-            return
+            return "open"
         key = DoorRequest(request.scope, request.receive).bearer()
-        services.keys.holder(key, scope)
+        return services.keys.holder(key, scope).name
 
     return Depends(check)
 

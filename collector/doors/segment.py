@@ -7,8 +7,6 @@ from collector.entrance import Entrance
 from collector.receivers.segment import (
     BATCHES,
     BODY_BYTES,
-    CALL_TYPES,
-    DOOR,
     SegmentLimitError,
     basic_user,
     decode_segment,
@@ -16,6 +14,7 @@ from collector.receivers.segment import (
     encode_segment_receipt,
     split_segment,
 )
+from collector.receivers.segment_call import CALL_TYPES, DOOR
 
 
 def segment_doors(entrance: Entrance) -> Doors:
@@ -43,7 +42,7 @@ def _door(entrance: Entrance, path_type: str) -> Door:
         if not authorization:
             write_key = body.write_key
             source = await entrance.authenticate(lambda: write_key or request.bearer(), DOOR)
-        submission = entrance.collector.intake.submit(
+        submission = entrance.collector.submit(
             decode_segment(body, path_type, entrance.reception(source))
         )
         del body

@@ -1,7 +1,6 @@
 """The native door: Candor's own events as a JSON object, an array, or one a line."""
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
@@ -13,7 +12,6 @@ from candor.kernel.errors import MalformedError, TooLargeError, UnsupportedTypeE
 from candor.kernel.ports import Refusal
 from collector.event import Batch, Event, Outcome, Receipt, Rejection
 from collector.receivers.decoding import (
-    MOST_AMOUNT,
     UNREADABLE,
     Attributes,
     Reception,
@@ -23,37 +21,20 @@ from collector.receivers.decoding import (
     text_items,
     time_fault,
 )
+from collector.receivers.fields import (
+    SUBJECT_TYPE,
+    Experiment,
+    Milliseconds,
+    Name,
+    Subject,
+    Text,
+    Value,
+    Word,
+)
 
 DOOR = "native"
 JSON_TYPES = frozenset({"application/json"})
 LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
-
-_SUBJECT_TYPE = re.compile(r"[a-z][a-z0-9_]*")
-
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Text = Annotated[str, Meta(max_length=400)]
-Word = Annotated[str, Meta(max_length=100)]
-
-
-class Subject(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """Whom the event is about; the value is keyed before it goes any further."""
-
-    type: Annotated[str, Meta(min_length=1, max_length=40)]
-    value: Name
-
-
-class Experiment(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """Which variant of which experiment the person saw."""
-
-    key: Name
-    variant: Word = ""
-
-
-class Value(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """What the event is worth."""
-
-    amount: Annotated[float, Meta(gt=-MOST_AMOUNT, lt=MOST_AMOUNT)]
-    currency: Annotated[str, Meta(max_length=12)] = ""
 
 
 class NativeEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -69,7 +50,7 @@ class NativeEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     outcome: Outcome | None = None
     channel: Word | None = None
     service: Word | None = None
-    duration_ms: Annotated[float, Meta(ge=0)] | None = None
+    duration_ms: Milliseconds | None = None
     subject: Subject | None = None
     error_code: Word | None = None
     experiment: Experiment | None = None
@@ -129,7 +110,7 @@ def event_fault(event: NativeEvent, reception: Reception) -> Refusal | None:
     if skewed := time_fault(event.time, reception, "time"):
         return skewed
     subject = event.subject
-    if subject is not None and not _SUBJECT_TYPE.fullmatch(subject.type):
+    if subject is not None and not SUBJECT_TYPE.fullmatch(subject.type):
         return Refusal("malformed", "A subject type is one lower-case word.", "subject.type")
     return None
 

@@ -18,15 +18,9 @@ from candor.kernel.ids import new_id
 from candor.kernel.ports import Refusal
 from collector.event import Batch, Event, Rejection
 from collector.page import page_of, script_of
-from collector.receivers.decoding import Reception, malformed, text_field, time_fault
-from collector.receivers.native import (
-    Name,
-    NativeEvent,
-    Word,
-    event_fault,
-    split_native,
-    stored_event,
-)
+from collector.receivers.decoding import UNREADABLE, Reception, malformed, text_field, time_fault
+from collector.receivers.fields import Name, Word
+from collector.receivers.native import NativeEvent, event_fault, split_native, stored_event
 from collector.vital import Rating, Vital, VitalName, rating_of
 
 DOOR = "rum"
@@ -177,7 +171,7 @@ def _read(item: bytes | Raw, reception: Reception, visit: Visit) -> Vital | Even
             return _error(_ERROR.decode(item), reception)
         if kind.type == "step":
             return _step(_STEP.decode(item), reception, visit)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _RefusedError(malformed(error)) from None
     raise _RefusedError(Refusal("malformed", "A beacon is a vital, an error or a step.", "type"))
 
@@ -207,7 +201,7 @@ def _parts(attribution: Raw) -> dict[str, float]:
     parts: dict[str, float] = {}
     try:
         sent = _ATTRIBUTION.decode(attribution)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return parts
     for name in _PARTS & sent.keys():
         try:
