@@ -49,17 +49,19 @@ async def commits(folder: Path) -> list[float]:
         async def post(body: bytes) -> None:
             await asyncio.wrap_future(spool.submit("events", body, EVENTS))
 
-        waits = await asyncio.gather(*(waited(post) for _ in range(CONNECTIONS)))
+        waits = await asyncio.gather(*(waited(post, bodies) for bodies in all_bodies()))
     return [seconds for one in waits for seconds in one]
 
 
 async def posts(target: Server) -> list[float]:
     """Return how long each connection waited for each of its answers."""
-    opened = asyncio.Semaphore(100)
+    everyone = asyncio.Barrier(CONNECTIONS)
+    few = asyncio.Semaphore(100)
 
-    async def connection() -> list[float]:
-        async with opened:
+    async def connection(bodies: list[bytes]) -> list[float]:
+        async with few:
             reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
+        await everyone.wait()
 
         async def post(body: bytes) -> None:
             writer.write(
@@ -72,24 +74,30 @@ async def posts(target: Server) -> list[float]:
             if b'"accepted":%d' % EVENTS not in told:
                 raise RuntimeError(told.decode())
 
-        waits = await waited(post)
+        waits = await waited(post, bodies)
         writer.close()
         return waits
 
-    waits = await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
+    waits = await asyncio.gather(*(connection(bodies) for bodies in all_bodies()))
     return [seconds for one in waits for seconds in one]
 
 
-async def waited(post: Post) -> list[float]:
-    """Return the time of each post, one after another; bodies are made beforehand."""
-    bodies = [msgspec.json.encode([event() for _ in range(EVENTS)]) for _ in range(BATCHES)]
-    await asyncio.sleep(0)
+async def waited(post: Post, bodies: list[bytes]) -> list[float]:
+    """Return the time of each post, one after another."""
     seconds = []
     for body in bodies:
         started = time.perf_counter()
         await post(body)
         seconds.append(time.perf_counter() - started)
     return seconds
+
+
+def all_bodies() -> list[list[bytes]]:
+    """Return what each connection sends, made before the clock runs."""
+    return [
+        [msgspec.json.encode([event() for _ in range(EVENTS)]) for _ in range(BATCHES)]
+        for _ in range(CONNECTIONS)
+    ]
 
 
 def show(what: str, seconds: list[float]) -> None:
