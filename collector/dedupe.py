@@ -22,6 +22,8 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 _BUCKETS = 8
+Identity = str | bytes
+"""What makes two deliveries the same; a text and bytes are never equal."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class IdentityWindow:
         with self._guard:
             return sum(len(bucket) for _, bucket in self._buckets)
 
-    def claim(self, identities: Sequence[str]) -> Claim:
+    def claim(self, identities: Sequence[Identity]) -> Claim:
         """Return which identities are new, and hold those until ``remember`` or ``release``.
 
         A repetition inside ``identities`` itself is a duplicate of its first occurrence.
@@ -102,7 +104,7 @@ class IdentityWindow:
                 self._drop(given_up)
             claim.keys = [key for key in claim.keys if key not in given_up]
 
-    def restore(self, identities: Iterable[str], at: datetime) -> None:
+    def restore(self, identities: Iterable[Identity], at: datetime) -> None:
         """Remember identities that were accepted at ``at``, before this process started.
 
         Call it in order of time.
@@ -140,6 +142,12 @@ class IdentityWindow:
         return self._buckets[-1][1]
 
 
-def _keys_of(identities: Iterable[str]) -> list[int]:
-    """Return two keyed hashes of each as one number; the second is of a text with another end."""
-    return [hash(identity) << 64 ^ hash(identity + "2") for identity in identities]
+def _keys_of(identities: Iterable[Identity]) -> list[int]:
+    """Return two keyed hashes of each as one number; the second is of the same with another end.
+
+    The ends differ, because the same text and bytes have the same hash.
+    """
+    return [
+        hash(one) << 64 ^ hash(one + "2" if isinstance(one, str) else one + b"3")
+        for one in identities
+    ]
