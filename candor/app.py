@@ -7,11 +7,14 @@ from fastapi.openapi.utils import get_openapi
 
 from candor import operations
 from candor.kernel.http import Dispatcher
-from candor.kernel.problems import install_problem_handlers
+from candor.kernel.problems import document_problems, install_problem_handlers
 from candor.wiring import Installation
 from collector import openapi as collector_openapi
 from collector import routes as collector_routes
+from privacy.subjects import routes as subject_routes
 from slo import routes as slo_routes
+from slo.alerts import routes as alert_routes
+from slo.governance import routes as governance_routes
 from slo.journeys import routes as funnel_routes
 
 
@@ -35,7 +38,10 @@ def create_framework() -> FastAPI:
     )
     framework.include_router(operations.router)
     framework.include_router(slo_routes.router)
+    framework.include_router(governance_routes.router)
+    framework.include_router(alert_routes.router)
     framework.include_router(funnel_routes.router)
+    framework.include_router(subject_routes.router)
     install_problem_handlers(framework)
 
     def document() -> dict[str, Any]:
@@ -46,6 +52,7 @@ def create_framework() -> FastAPI:
                 summary=framework.summary,
                 routes=framework.routes,
             )
+            document_problems(schema)
             schema["paths"] |= collector_openapi.PATHS
             framework.openapi_schema = schema
         return framework.openapi_schema

@@ -2,7 +2,7 @@
 
 import typer
 
-from candor.commands import demo, funnel, ingest, keys, run, slo
+from candor.commands import alerts, checks, demo, funnel, ingest, keys, run, slo
 
 app = typer.Typer(
     help="Measure customer journeys, and prove the promises made about them.",
@@ -11,14 +11,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run.serve)
+app.command()(run.work)
 app.command()(run.migrate)
 app.command()(run.check)
 app.command()(run.openapi)
 app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(funnel.funnel)
+app.add_typer(checks.app, name="checks")
 app.add_typer(keys.app, name="keys")
 app.add_typer(slo.app, name="slo")
+app.add_typer(alerts.app, name="alerts")
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def bring_in(  # noqa: PLR0913, PLR0917 - one call for each file
             if record.fault is not None:
                 total.refuse(file, record.line, "malformed", record.fault)
         if whole:
-            answer = destination.send(kind, [record.document for record in whole])
+            answer = destination.send(kind, [_as_told(record.document, kind) for record in whole])
             total.accepted += answer["accepted"]
             total.deduplicated += answer["deduplicated"]
             total.quarantined += answer["quarantined"]
@@ -94,6 +94,16 @@ def open_destination(settings: Settings, url: str | None, key: str | None) -> It
         yield _Server(client)
 
 
+def _as_told(document: Any, kind: Kind) -> Any:  # noqa: ANN401 - any JSON may be in a file
+    """Return a record to send; of a call without ``sentAt``.
+
+    That says how far off the client's clock was when the call was received, which was then.
+    """
+    if kind == "segment" and isinstance(document, dict):
+        return {name: value for name, value in document.items() if name != "sentAt"}
+    return document
+
+
 class _Stores:
     """The stores of this machine, through the same pipeline as the doors."""
 
@@ -102,13 +112,15 @@ class _Stores:
 
     def send(self, kind: Kind, documents: Sequence[Any]) -> Mapping[str, Any]:
         services = self._installation.services
-        reception = Reception(services.clock(), services.settings.limits, services.secrets)
+        reception = Reception(
+            services.clock(), services.settings.limits, services.secrets, "candor ingest"
+        )
         if kind == "segment":
             calls: list[bytes | msgspec.Raw] = [msgspec.json.encode(one) for one in documents]
             batch = segment.decode_segment(segment.SegmentBody(calls, None), "batch", reception)
         else:
             batch = decode_native(msgspec.json.encode(documents), "application/json", reception)
-        receipt: Receipt = self._installation.collector.intake.submit(batch).wait()
+        receipt: Receipt = self._installation.collector.submit(batch).wait()
         answer: dict[str, Any] = msgspec.json.decode(encode_receipt(receipt))
         return answer
 

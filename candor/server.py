@@ -1,10 +1,11 @@
 """The process of ``candor serve``: opens the installation, listens, and closes in order."""
 
 import gc
+import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 
@@ -13,7 +14,9 @@ from candor.kernel.errors import CandorError, ConflictError
 from candor.kernel.logging import configure_logging, log
 from candor.kernel.migrate import pending_migrations
 from candor.kernel.settings import Settings
+from candor.scheduling import jobs_of, jobs_running
 from candor.wiring import open_installation, open_services
+from collector.receivers.synthetic_file import open_checks, require_environment
 
 _BACKLOG = 2048
 _SHUTDOWN_SECONDS = 10
@@ -23,12 +26,16 @@ _COLLECTION_THRESHOLDS = (50_000, 20, 20)
 def serve_until_stopped(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; acknowledged events that are not loaded yet stay on the disk.
 
+    Beside embedded stores, which no other process can open, it runs the recurring jobs too.
+
     Raises:
         CandorError: a store cannot be opened, is not migrated, or the port is taken.
     """
     configure_logging(settings.log_level)
     listener = listen(settings)
-    with listener, open_installation(settings) as installation:
+    with listener, open_installation(settings) as installation, ExitStack() as stack:
+        if settings.is_embedded:
+            stack.enter_context(jobs_running(installation.services, jobs_of(installation)))
         host, port = listener.getsockname()[:2]
         log().info("candor is listening", host=host, port=port)
         server = uvicorn.Server(uvicorn_config(create_app(installation), settings))
@@ -58,6 +65,7 @@ def complaints_about(settings: Settings) -> list[str]:
     Opens the stores to see, and changes nothing in a server's.
     """
     try:
+        require_environment(open_checks(settings.checks.files), os.environ)
         with open_services(settings) as services:
             pending = pending_migrations(services.engine, services.telemetry)
     except CandorError as error:

@@ -17,6 +17,7 @@ from candor.kernel.settings import Settings
 from candor.kernel.telemetry_store import open_telemetry_store
 from candor.kernel.tracing import close_tracing, new_tracer_provider, tracer_of
 from collector.assembly import Collector, open_collector
+from privacy.subjects.index import StoredSubjectIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
             tracer=tracer_of(tracing),
             gate=OpenGate(),
             redactor=NoRedaction(),
+            subjects=StoredSubjectIndex(engine),
         )
 
 

@@ -1,15 +1,20 @@
-"""One running collector: spool, loader, dedupe window and intake, opened and closed in order."""
+"""One running collector: spool, loader, linker, dedupe window and intake, opened in order."""
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from candor.kernel.errors import UnavailableError
+from candor.kernel.errors import ConflictError, UnavailableError
 from candor.kernel.logging import log
 from candor.kernel.services import Services
 from collector.dedupe import IdentityWindow
-from collector.intake import Intake
+from collector.event import Batch
+from collector.intake import Intake, Submission
+from collector.linking import Linker
 from collector.loader import Loader
 from collector.spool import Spool
 from collector.store import recent_identities
@@ -26,6 +31,23 @@ class Collector:
     intake: Intake
     spool: Spool
     loader: Loader
+    linker: Linker
+
+    def submit(self, batch: Batch) -> Submission:
+        """Send a batch through the pipeline, and what it says about persons to the subject index.
+
+        A refused event links nobody. The submission is answered when both are durable; when the
+        index cannot be written, the sender comes back, and the events are known by then.
+        """
+        submission = self.intake.submit(batch)
+        if not batch.links:
+            return submission
+        refused = {rejection.index for rejection in submission.receipt.rejections}
+        links = [link for index, link in batch.links if index not in refused]
+        fate = self.linker.submit(links)
+        if fate is None:
+            return submission
+        return Submission(submission.receipt, (*submission.fates, fate))
 
     def flush(self) -> None:
         """Return when everything submitted before this call can be queried.
@@ -47,11 +69,14 @@ def open_collector(services: Services) -> Iterator[Collector]:
     Only then are the identities of the window read back from the telemetry store, so that none is
     missing when the first door opens. At the end it loads what still waits, for at most ten
     seconds; what is left then stays on the disk for the next start.
+
+    Raises:
+        ConflictError: another process uses the same spool.
     """
     settings, clock = services.settings, services.clock
     spool = Spool(settings.spool_dir, settings.spool, clock, services.metrics)
     loader = Loader(spool, services.telemetry, services.metrics, services.tracer)
-    with spool.running():
+    with _held(settings.spool_dir), spool.running():
         loader.load_waiting()
         window = IdentityWindow(settings.dedupe.window)
         _restore(window, services)
@@ -65,9 +90,10 @@ def open_collector(services: Services) -> Iterator[Collector]:
             clock=clock,
             metrics=services.metrics,
         )
-        with loader.running():
+        linker = Linker(services.subjects, clock)
+        with loader.running(), linker.running():
             try:
-                yield Collector(intake, spool, loader)
+                yield Collector(intake, spool, loader, linker)
             finally:
                 spool.close()
                 spool.wait_until_loaded(_tokens(spool), _DRAIN_SECONDS)
@@ -80,6 +106,29 @@ def _restore(window: IdentityWindow, services: Services) -> None:
         end = until if until < now else _END_OF_TIME
         for identities in recent_identities(services.telemetry, since, end):
             window.restore(identities, until)
+
+
+@contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    """Keep a spool's folder for this process inside the block.
+
+    Two writers would seal and load each other's segments.
+
+    Raises:
+        ConflictError: another process has it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConflictError(
+                f"Another process uses the spool {directory}. Give each its own CANDOR_SPOOL_DIR."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _tokens(spool: Spool) -> list[str]:

@@ -13,7 +13,7 @@ from collector.intake import Submission
 from collector.receivers.decoding import Reception
 
 SCOPE = "ingest"
-_SYNC_HEADER = b"x-candor-sync"
+SYNC_HEADER = b"x-candor-sync"
 
 
 class Entrance:
@@ -64,7 +64,7 @@ class Entrance:
     async def durable(self, submission: Submission, request: DoorRequest) -> Receipt:
         """Return the receipt when everything it says is on the disk, or queryable if so asked."""
         receipt = await submission
-        if request.header(_SYNC_HEADER) == "1":
+        if request.header(SYNC_HEADER) == "1":
             await asyncio.to_thread(self.collector.flush)
         return receipt
 

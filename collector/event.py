@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from candor.kernel.ports import Refusal
+from candor.kernel.ports import Link, Refusal
 
 Outcome = Literal["ok", "error", "rejected", "abandoned", "duplicate", "held", "resumed"]
 
@@ -65,7 +65,8 @@ class Batch:
 
     ``indices[n]`` is the position of ``events[n]`` in the request, ``items[i]`` what was sent at
     position ``i``, and ``source`` who sent it. ``items`` are views of the request's body: they live
-    as long as the request is decoded and judged, and no longer.
+    as long as the request is decoded and judged, and no longer. ``links`` are what the request says
+    about who is who, each with the position that said it.
     """
 
     door: str
@@ -74,6 +75,7 @@ class Batch:
     rejections: list[Rejection] = field(default_factory=list)
     items: Sequence[bytes | msgspec.Raw] = ()
     source: str = ""
+    links: list[tuple[int, Link]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

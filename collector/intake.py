@@ -14,11 +14,13 @@ from candor.kernel.clock import Clock
 from candor.kernel.errors import CandorError
 from candor.kernel.metrics import Metrics
 from candor.kernel.ports import EntryGate, Redactor, Refusal
+from collector.check import CheckResult
 from collector.dedupe import Claim, IdentityWindow
 from collector.event import Batch, Event, Receipt, Rejection
 from collector.segment import Signal
 from collector.spool import Spool
-from collector.store import encode_events
+from collector.store import encode_checks, encode_events, encode_vitals
+from collector.vital import Vital
 
 
 class TraceRequest(Protocol):
@@ -54,6 +56,18 @@ class Submission:
         for fate in self.fates:
             fate.result()
         return self.receipt
+
+
+def joined(first: Submission, second: Submission) -> Submission:
+    """Return two submissions of one request as one."""
+    one, other = first.receipt, second.receipt
+    receipt = Receipt(
+        one.accepted + other.accepted,
+        one.deduplicated + other.deduplicated,
+        one.quarantined + other.quarantined,
+        (*one.rejections, *other.rejections),
+    )
+    return Submission(receipt, (*first.fates, *second.fates))
 
 
 class Intake:
@@ -107,6 +121,25 @@ class Intake:
             raise
         receipt = Receipt(len(kept), claim.duplicates, 0, tuple(request.rejections))
         return self._spooled("traces", "otlp", claim, payload, receipt, source=source)
+
+    def submit_checks(self, results: Sequence[CheckResult]) -> Submission:
+        """Send the results of a check through the stages; they are about no person."""
+        claim = self._window.claim([result.identity for result in results])
+        fresh = [results[position] for position in claim.fresh]
+        receipt = Receipt(len(fresh), claim.duplicates, 0, ())
+        return self._spooled(
+            "checks", "synthetic", claim, encode_checks(fresh), receipt, source="synthetic"
+        )
+
+    def submit_vitals(self, door: str, vitals: Sequence[Vital], source: str) -> Submission:
+        """Send web vitals through the stages: they are about a page, so no person's gate decides.
+
+        Their texts are closed words and templated paths; the door leaves nothing to redact.
+        """
+        claim = self._window.claim([vital.identity for vital in vitals])
+        payload = encode_vitals([vitals[position] for position in claim.fresh])
+        receipt = Receipt(len(claim.fresh), claim.duplicates, 0, ())
+        return self._spooled("vitals", door, claim, payload, receipt, source=source)
 
     def _spooled(  # noqa: PLR0913 - what is stored, where from, and what it is answered with
         self,

@@ -29,6 +29,8 @@ Insert = Callable[[TelemetryStore, Sequence[bytes | memoryview], str], None]
 INSERTS: dict[Signal, Insert] = {
     "events": store.insert_events,
     "traces": store.insert_traces,
+    "vitals": store.insert_vitals,
+    "checks": store.insert_checks,
 }
 
 

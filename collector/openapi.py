@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from collector.receivers.cloudevents import BATCH, STRUCTURED
+from collector.receivers.segment_call import CallType
+
 _ANSWER: dict[str, Any] = {
     "type": "object",
     "required": ["accepted", "deduplicated", "quarantined", "rejected"],
@@ -55,16 +58,103 @@ def _door(summary: str, types: list[str], answer: dict[str, Any]) -> dict[str, A
     }
 
 
+_RUM_PARAMETERS = [
+    {
+        "name": "key",
+        "in": "query",
+        "required": True,
+        "description": "A public key: scope ingest:public, bound to the page's origin",
+        "schema": {"type": "string"},
+    },
+]
+_RUM_PROBLEMS = _PROBLEMS | {
+    "401": {"description": "No key in the address, or not a valid one"},
+    "403": {"description": "No public key, or one that is bound to other origins"},
+    "429": {"description": "The key came too often, or the spool is full; see Retry-After"},
+}
+
+
+def _rum() -> dict[str, Any]:
+    """Return what pages may ask; the browser's own preflight is left to the browser."""
+    post = _door(
+        "Take web vitals, errors and journey steps of a page, one or an array, up to 64 KB",
+        ["text/plain", "application/json"],
+        _ANSWER,
+    )["post"]
+    terms = {
+        "type": "object",
+        "required": ["requires_consent"],
+        "properties": {"requires_consent": {"type": "boolean"}},
+    }
+    told = {"description": "Its terms", "content": {"application/json": {"schema": terms}}}
+    asked = ("401", "403", "429")
+    return {
+        "post": post
+        | {"parameters": _RUM_PARAMETERS, "responses": post["responses"] | _RUM_PROBLEMS},
+        "get": {
+            "tags": ["telemetry"],
+            "summary": "Say whether a public key requires consent",
+            "parameters": _RUM_PARAMETERS,
+            "responses": {"200": told} | {status: _RUM_PROBLEMS[status] for status in asked},
+        },
+    }
+
+
+_SEGMENT_ANSWER = {
+    "type": "object",
+    "required": ["success"],
+    "properties": {"success": {"type": "boolean"}, **_ANSWER["properties"]},
+}
+_CALLS: dict[CallType, tuple[str, list[str]]] = {
+    "track": ("Take what a person did", ["event"]),
+    "identify": ("Take who a person is; traits are not stored", []),
+    "page": ("Take that a page was seen", []),
+    "screen": ("Take that a screen was seen", []),
+    "group": ("Take that a person belongs to a group", ["groupId"]),
+    "alias": ("Take that two identifiers are of one person", ["userId", "previousId"]),
+}
+
+
+def _segment_door(summary: str, required: list[str]) -> dict[str, Any]:
+    """Return one of Segment's calls: errors have Segment's shape, and limits are answered 400."""
+    door = _door(summary, ["application/json"], _SEGMENT_ANSWER)
+    body, responses = door["post"]["requestBody"], door["post"]["responses"]
+    body["content"]["application/json"] = {"schema": {"type": "object", "required": required}}
+    del responses["413"]
+    errors = {
+        status: {"description": told["description"], "content": {"application/json": {}}}
+        for status, told in responses.items()
+        if status != "200"
+    }
+    door["post"]["responses"] = {"200": responses["200"], **errors}
+    return door
+
+
 PATHS: dict[str, Any] = {
     "/v1/traces": _door(
         "Take OTLP traces, in protobuf or JSON",
         ["application/x-protobuf", "application/json"],
         {"type": "object", "properties": {"partialSuccess": {"type": "object"}}},
     ),
-    "/v1/batch": _door("Take Segment calls", ["application/json"], _ANSWER),
+    **{f"/v1/{call}": _segment_door(*told) for call, told in _CALLS.items()},
+    "/v1/batch": _segment_door("Take Segment calls: at most 2,500 and 500 KB", ["batch"]),
+    "/v1/import": _segment_door("Take Segment calls of the past", ["batch"]),
+    "/v1/events": _door(
+        "Take CloudEvents: structured, in a batch, or binary with ce- headers and any content type",
+        [STRUCTURED, BATCH, "*/*"],
+        _ANSWER,
+    ),
     "/api/v1/events": _door(
         "Take native events: an object, an array, or one a line",
         ["application/json", "application/x-ndjson"],
         _ANSWER,
     ),
+    "/v1/rum": _rum(),
+    "/rum.js": {
+        "get": {
+            "tags": ["telemetry"],
+            "summary": "The script that measures a page and sends its beacons",
+            "responses": {"200": {"description": "The script", "content": {"text/javascript": {}}}},
+        }
+    },
 }

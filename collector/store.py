@@ -9,9 +9,18 @@ import msgspec
 
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
+from collector import check
+from collector.check import CheckResult
 from collector.event import COLUMNS, Event
+from collector.vital import VITAL_COLUMNS, Vital
 
 _ENCODER = msgspec.json.Encoder()
+_RECENT_IDENTITIES = (
+    "select_recent_identities",
+    "select_recent_span_identities",
+    "select_recent_vital_identities",
+    "select_recent_check_identities",
+)
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
@@ -44,11 +53,49 @@ def insert_traces(
     )
 
 
+def encode_checks(results: Sequence[CheckResult]) -> bytes:
+    """Return results as the spool keeps them and the engine reads them: a JSON array a line."""
+    return _ENCODER.encode_lines(results)
+
+
+def insert_checks(
+    telemetry: TelemetryStore, payloads: Sequence[bytes | memoryview], token: str
+) -> None:
+    """Store what ``encode_checks`` made, once for each token.
+
+    The table keeps one row of those with the same identity, also of two processes that ran the
+    same check because the first one crashed.
+    """
+    telemetry.insert("checks", check.COLUMNS, payloads, "JSONCompactEachRow", token)
+
+
+def encode_vitals(vitals: Sequence[Vital]) -> bytes:
+    """Return vitals as the spool keeps them and the engine reads them: a JSON array a line."""
+    return _ENCODER.encode_lines(vitals)
+
+
+def insert_vitals(
+    telemetry: TelemetryStore, payloads: Sequence[bytes | memoryview], token: str
+) -> None:
+    """Store what ``encode_vitals`` made, once for each token.
+
+    Numbers are read to the last bit: a delta is a part of its beacon's identity.
+    """
+    telemetry.insert(
+        "vitals",
+        VITAL_COLUMNS,
+        payloads,
+        "JSONCompactEachRow",
+        token,
+        settings={"precise_float_parsing": 1},
+    )
+
+
 def recent_identities(
     telemetry: TelemetryStore, since: datetime, until: datetime
 ) -> Iterator[Sequence[str]]:
-    """Yield the identities of every event and span received in ``[since, until)``, in blocks."""
-    for name in ("select_recent_identities", "select_recent_span_identities"):
+    """Yield the identities of all that was received in ``[since, until)``, in blocks."""
+    for name in _RECENT_IDENTITIES:
         text = statement("collector", name)
         for columns in telemetry.blocks(text, {"since": since, "until": until}):
             yield columns[0]

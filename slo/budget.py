@@ -5,7 +5,7 @@ Ratios are computed as fractions of integers and turned into floats once, at the
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -92,11 +92,17 @@ class Slice:
     counts: EventCounts
 
 
-def coverage(slices: Iterable[Slice], window: Window) -> float | None:
-    """Return the share of the window's minutes that hold valid events; none for no minute."""
-    if not window.minutes:
+def coverage(
+    slices: Iterable[Slice], window: Window, left_out: timedelta = timedelta(0)
+) -> float | None:
+    """Return the share of the window's minutes that hold valid events; none for no minute.
+
+    Minutes that are ``left_out`` by corrections are not expected to.
+    """
+    expected = window.minutes - left_out // MINUTE
+    if expected <= 0:
         return None
-    return sum(1 for part in slices if part.counts.valid) / window.minutes
+    return sum(1 for part in slices if part.counts.valid) / expected
 
 
 def exhausted_at(slices: Iterable[Slice], target: Decimal) -> datetime | None:

@@ -3,9 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from slo.indicator import ATTRIBUTE_PREFIX, NUMBER_FIELDS, TEXT_FIELDS, Condition, Filter, Indicator
+from slo.indicator import (
+    ALL_NUMBER_FIELDS,
+    ALL_TEXT_FIELDS,
+    ATTRIBUTE_PREFIX,
+    Condition,
+    Filter,
+    Indicator,
+)
 
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_TEXTS = {name: name for name in ALL_TEXT_FIELDS} | {"ends_run": "toString(ends_run)"}
+_NUMBERS = {name: name for name in ALL_NUMBER_FIELDS} | {
+    "amount": "toFloat64(amount)",
+    "status": "toFloat64(status)",
+}
 
 
 @dataclass(slots=True)
@@ -80,12 +92,12 @@ def text_column(name: str, parameters: Parameters) -> str:
     """Return the text of a field; of an attribute that is absent, the empty string.
 
     Raises:
-        KeyError: events have no such field; callers have checked the name before.
+        KeyError: no signal has such a field; callers have checked the name before.
     """
     if name.startswith(ATTRIBUTE_PREFIX):
         key = parameters.bind(name.removeprefix(ATTRIBUTE_PREFIX), "String")
         return f"attributes[{key}]"
-    return {known: known for known in TEXT_FIELDS}[name]
+    return _TEXTS[name]
 
 
 def _condition(condition: Condition, parameters: Parameters) -> str:
@@ -95,7 +107,7 @@ def _condition(condition: Condition, parameters: Parameters) -> str:
     if operator in _COMPARISONS:
         limit = parameters.bind(values[0], "Float64")
         return f"ifNull({_number(name, parameters)} {_COMPARISONS[operator]} {limit}, 0)"
-    if name in NUMBER_FIELDS:
+    if name in ALL_NUMBER_FIELDS:
         numbers = parameters.bind([float(value) for value in values], "Array(Float64)")
         found = f"ifNull(has({numbers}, {_number(name, parameters)}), 0)"
         return f"NOT {found}" if operator == "ne" else found
@@ -107,7 +119,7 @@ def _condition(condition: Condition, parameters: Parameters) -> str:
 
 
 def _existence(name: str, parameters: Parameters) -> str:
-    if name in NUMBER_FIELDS:
+    if name in ALL_NUMBER_FIELDS:
         return f"isNotNull({_number(name, parameters)})"
     if name.startswith(ATTRIBUTE_PREFIX):
         key = parameters.bind(name.removeprefix(ATTRIBUTE_PREFIX), "String")
@@ -116,6 +128,6 @@ def _existence(name: str, parameters: Parameters) -> str:
 
 
 def _number(name: str, parameters: Parameters) -> str:
-    if name in NUMBER_FIELDS:
-        return {"duration_ms": "duration_ms", "amount": "toFloat64(amount)"}[name]
+    if name in ALL_NUMBER_FIELDS:
+        return _NUMBERS[name]
     return f"toFloat64OrNull({text_column(name, parameters)})"

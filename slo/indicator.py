@@ -6,6 +6,7 @@ from typing import Literal
 Scalar = str | int | float | bool
 Operator = Literal["any", "ne", "gt", "gte", "lt", "lte", "prefix", "exists"]
 Comparison = Literal["gt", "gte", "lt", "lte"]
+Signal = Literal["events", "checks"]
 
 TEXT_FIELDS = frozenset(
     {
@@ -25,6 +26,27 @@ TEXT_FIELDS = frozenset(
 )
 NUMBER_FIELDS = frozenset({"duration_ms", "amount"})
 ATTRIBUTE_PREFIX = "attributes."
+CHECK_TEXT_FIELDS = frozenset(
+    {"check", "journey", "step", "location", "outcome", "reason", "ends_run"}
+)
+CHECK_NUMBER_FIELDS = frozenset({"status", "duration_ms", "first_byte_ms", "connect_ms", "tls_ms"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What a filter over one signal may name; a name means the same in every signal."""
+
+    text: frozenset[str]
+    number: frozenset[str]
+    has_attributes: bool = False
+
+
+FIELDS: dict[Signal, Fields] = {
+    "events": Fields(TEXT_FIELDS, NUMBER_FIELDS, has_attributes=True),
+    "checks": Fields(CHECK_TEXT_FIELDS, CHECK_NUMBER_FIELDS),
+}
+ALL_NUMBER_FIELDS = frozenset[str]().union(*(fields.number for fields in FIELDS.values()))
+ALL_TEXT_FIELDS = frozenset[str]().union(*(fields.text for fields in FIELDS.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +76,20 @@ class Indicator:
     """Which events count.
 
     ``valid`` chooses the events; of these, the good ones match ``good`` (or, when ``inverted``, do
-    not match it), or keep the threshold.
+    not match it), or keep the threshold. Its events are those of ``signal``: journey events, or the
+    steps of synthetic checks.
     """
 
     valid: Filter
     good: Filter = field(default=())
     inverted: bool = False
     threshold: Threshold | None = None
+    signal: Signal = "events"
 
 
-def is_known_field(name: str) -> bool:
-    """Whether a filter may name this field of an event."""
+def is_known_field(name: str, signal: Signal = "events") -> bool:
+    """Whether a filter may name this field of a signal."""
+    fields = FIELDS[signal]
     if name.startswith(ATTRIBUTE_PREFIX):
-        return len(name) > len(ATTRIBUTE_PREFIX)
-    return name in TEXT_FIELDS or name in NUMBER_FIELDS
+        return fields.has_attributes and len(name) > len(ATTRIBUTE_PREFIX)
+    return name in fields.text or name in fields.number

@@ -5,14 +5,14 @@ Source: OpenSLO specification v1; the rules of its Go SDK.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 
+from candor.kernel.document import Value
 from candor.kernel.errors import InvalidInputError
-from slo.document import Value
-from slo.indicator import NUMBER_FIELDS, Comparison, Filter, Indicator, Threshold
-from slo.source import check_signal, read_filter
+from slo.indicator import FIELDS, Comparison, Filter, Indicator, Signal, Threshold
+from slo.source import check_signal, read_filter, signal_of
 from slo.window import parse_duration
 
 _METHODS = ("Occurrences", "Timeslices", "RatioTimeslices")
@@ -139,7 +139,7 @@ def indicator_for(metric: Metric, goal: Goal) -> Indicator | None:
         goal.place.fault("required", "A thresholdMetric needs op and value on its objective.")
         return None
     threshold = Threshold(metric.value, goal.operator, float(goal.limit))
-    return Indicator(valid=metric.indicator.valid, threshold=threshold)
+    return replace(metric.indicator, threshold=threshold)
 
 
 def _description(fields: dict[str, Value]) -> str:
@@ -272,25 +272,30 @@ def _read_ratio(ratio: Value) -> Metric | None:
         return None
     if spec is None:
         return None
-    valid = read_filter(spec["filter"]) if "filter" in spec else ()
+    signal = signal_of(spec)
+    valid = read_filter(spec["filter"], signal) if "filter" in spec else ()
     shorthand = spec.get("good")
     part = good or bad
     if (part is None) == (shorthand is None):
         ratio.fault("one-of", "Say once what is good: good, bad, or good inside the total's spec.")
         return None
     if shorthand is not None:
-        return Metric(Indicator(valid, read_filter(shorthand)))
-    matched = _part_filter(part) if part is not None else None
-    return Metric(Indicator(valid, matched, inverted=bad is not None)) if matched else None
+        return Metric(Indicator(valid, read_filter(shorthand, signal), signal=signal))
+    matched = _part_filter(part, signal) if part is not None else None
+    indicator = Indicator(valid, matched or (), inverted=bad is not None, signal=signal)
+    return Metric(indicator) if matched else None
 
 
-def _part_filter(part: Value) -> Filter | None:
+def _part_filter(part: Value, signal: Signal) -> Filter | None:
     spec = _metric_spec(part, ("signal", "filter", "good"))
     if spec is None:
         return None
-    conditions = read_filter(spec["filter"]) if "filter" in spec else ()
+    if signal_of(spec) != signal:
+        part.fault("one-of", "Good and bad are counted in the same signal as total.")
+        return None
+    conditions = read_filter(spec["filter"], signal) if "filter" in spec else ()
     if "good" in spec:
-        conditions += read_filter(spec["good"])
+        conditions += read_filter(spec["good"], signal)
     if not conditions:
         part.fault("required", "Say which events these are: a filter with a condition.")
         return None
@@ -305,12 +310,13 @@ def _read_threshold(threshold: Value) -> Metric | None:
     if value is None:
         threshold.fault("required", "Name the value that has the threshold: value: duration_ms.")
         return None
-    name = value.text()
-    if name not in NUMBER_FIELDS:
-        value.fault("one-of", f"A value is one of {', '.join(sorted(NUMBER_FIELDS))}.")
+    name, signal = value.text(), signal_of(spec)
+    known = FIELDS[signal].number
+    if name not in known:
+        value.fault("one-of", f"A value is one of {', '.join(sorted(known))}.")
         return None
-    valid = read_filter(spec["filter"]) if "filter" in spec else ()
-    return Metric(Indicator(valid), value=name)
+    valid = read_filter(spec["filter"], signal) if "filter" in spec else ()
+    return Metric(Indicator(valid, signal=signal), value=name)
 
 
 def _metric_spec(metric: Value, known: Iterable[str]) -> dict[str, Value] | None:

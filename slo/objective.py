@@ -20,6 +20,11 @@ class Objective:
     indicator: Indicator
 
     @property
+    def properties(self) -> dict[str, str]:
+        """What a selector may ask for."""
+        return {"service": self.service}
+
+    @property
     def budget(self) -> Decimal:
         """The share of valid events that may be bad: 1 - target."""
         return 1 - self.target

@@ -6,7 +6,7 @@ Source: OpenSLO specification v1.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from slo.document import Finding, Value, read_documents, report_of
+from candor.kernel.document import Finding, Value, read_documents, report_of
 from slo.kinds import (
     Metric,
     Promise,

@@ -105,6 +105,7 @@ def _registered(row: ObjectiveRow) -> Registered:
             good=_filter(indicator["good"]),
             inverted=indicator["inverted"],
             threshold=Threshold(**threshold) if threshold is not None else None,
+            signal=indicator.get("signal", "events"),
         ),
     )
     return Registered(objective, row.revision, row.applied_at)

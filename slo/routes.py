@@ -8,8 +8,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from candor.kernel.errors import InvalidInputError, MalformedError, UnsupportedTypeError
 from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, requires
 from candor.kernel.services import Services
+from slo.correction import corrected
 from slo.errors import InvalidDocumentsError
 from slo.evaluation import read_budget, read_burn, read_timeline
+from slo.governance.store import corrections_of
 from slo.objective import Objective
 from slo.openslo import finding_document, has_errors, read_openslo
 from slo.register import all_objectives, apply_objectives, find_objective
@@ -82,7 +84,8 @@ def show_budget(
     """Return the error budget of an objective, in its own window or another."""
     objective = find_objective(session, name).objective
     window = _window(objective, services, at, length)
-    return budget_document(objective, read_budget(services.telemetry, objective, window))
+    gaps = corrected(corrections_of(session, objective), window)
+    return budget_document(objective, read_budget(services.telemetry, objective, window, gaps))
 
 
 @router.get("/objectives/{name}/burn", dependencies=[requires("slo:read")])
@@ -91,7 +94,9 @@ def show_burn(
 ) -> dict[str, Any]:
     """Return the burn rates of an objective, tier by tier."""
     objective = find_objective(session, name).objective
-    states = read_burn(services.telemetry, [objective], _instant(services, at))
+    until = _instant(services, at)
+    gaps = corrected(corrections_of(session, objective), rolling(objective.window, until))
+    states = read_burn(services.telemetry, [objective], until, {name: gaps})
     return burn_document(objective, states[0])
 
 
@@ -102,7 +107,9 @@ def show_timeline(
     """Return how the budget of a window was spent over time."""
     objective = find_objective(session, name).objective
     window = _window(objective, services, at, length)
-    return timeline_document(objective, read_timeline(services.telemetry, objective, window))
+    gaps = corrected(corrections_of(session, objective), window)
+    points = read_timeline(services.telemetry, objective, window, gaps)
+    return timeline_document(objective, points)
 
 
 def _window(

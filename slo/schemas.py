@@ -48,7 +48,7 @@ def budget_document(objective: Objective, reading: BudgetReading) -> dict[str, A
         "seconds_left": _float(budget.seconds_left),
         "coverage": reading.coverage,
         "exhausted_at": reading.exhausted_at.isoformat() if reading.exhausted_at else None,
-        "corrected_seconds": 0,
+        "corrected_seconds": int(reading.corrected.total_seconds()),
     }
 
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 
+from candor.kernel.document import Value, report_of, value_of
 from candor.kernel.errors import InvalidInputError
-from slo.document import Value, report_of, value_of
 from slo.indicator import (
-    NUMBER_FIELDS,
+    ALL_NUMBER_FIELDS,
+    ATTRIBUTE_PREFIX,
+    FIELDS,
     Condition,
     Filter,
     Operator,
     Scalar,
+    Signal,
     is_known_field,
 )
 
@@ -23,18 +26,15 @@ _OPERATORS: dict[str, Operator] = {
     "exists": "exists",
 }
 _SIGNALS = ("events", "spans", "logs", "metrics", "vitals", "checks")
-_BUILT_SIGNALS = ("events",)
+_BUILT_SIGNALS: dict[str | None, Signal] = {signal: signal for signal in FIELDS}
 
 
-def read_filter(value: Value) -> Filter:
-    """Return the conditions of a filter, reporting each that cannot be meant."""
+def read_filter(value: Value, signal: Signal = "events") -> Filter:
+    """Return the conditions of a filter over a signal, reporting each that cannot be meant."""
     conditions: list[Condition] = []
     for name, field in value.fields().items():
-        if not is_known_field(name):
-            field.fault(
-                "unknown-field",
-                "Events have no such field. Values of your own are attributes.KEY.",
-            )
+        if not is_known_field(name, signal):
+            field.fault("unknown-field", _unknown_field(signal))
         elif field.is_mapping:
             conditions += _comparisons(name, field)
         elif field.is_list:
@@ -60,17 +60,31 @@ def filter_from(conditions: Mapping[str, object], path: str) -> Filter:
     return result
 
 
+def signal_of(spec: Mapping[str, Value]) -> Signal:
+    """Return the signal of a spec; events where ``check_signal`` has a fault to report."""
+    signal = spec.get("signal")
+    is_text = signal is not None and not (signal.is_mapping or signal.is_list)
+    return _BUILT_SIGNALS.get(signal.text() if signal is not None and is_text else None, "events")
+
+
 def check_signal(spec: dict[str, Value], place: Value) -> None:
     """Report a signal that is missing, unknown, or not built yet."""
     signal = spec.get("signal")
     if signal is None:
-        place.fault("required", "Name the signal: events.")
+        place.fault("required", f"Name the signal: {' or '.join(FIELDS)}.")
         return
     text = signal.text()
     if text not in _SIGNALS:
         signal.fault("one-of", f"A signal is one of {', '.join(_SIGNALS)}.")
     elif text not in _BUILT_SIGNALS:
         signal.fault("unsupported", f"Objectives over {text} are not supported yet.")
+
+
+def _unknown_field(signal: Signal) -> str:
+    fields = FIELDS[signal]
+    if fields.has_attributes:
+        return "Events have no such field. Values of your own are attributes.KEY."
+    return f"Of {signal} there are {', '.join(sorted(fields.text | fields.number))}."
 
 
 def _comparisons(name: str, field: Value) -> list[Condition]:
@@ -93,7 +107,7 @@ def _comparisons(name: str, field: Value) -> list[Condition]:
 
 
 def _is_number_field(name: str, operand: Value) -> bool:
-    if name in NUMBER_FIELDS or name.startswith("attributes."):
+    if name in ALL_NUMBER_FIELDS or name.startswith(ATTRIBUTE_PREFIX):
         return True
     operand.fault("type", "This field is a text and has no order.")
     return False
@@ -105,7 +119,7 @@ def _condition(
     if None in values or not values:
         return []
     present = tuple(value for value in values if value is not None)
-    if name in NUMBER_FIELDS:
+    if name in ALL_NUMBER_FIELDS:
         if operator == "prefix" or not all(
             isinstance(value, int | float) and not isinstance(value, bool) for value in present
         ):

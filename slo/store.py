@@ -13,9 +13,10 @@ from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from slo.budget import EventCounts, Slice
 from slo.conditions import Parameters, Variables, filter_text, good_text, valid_text
-from slo.indicator import Indicator
+from slo.indicator import Indicator, Signal
 from slo.window import Window, whole_minute
 
+_TABLES: dict[Signal, str] = {"events": "events", "checks": "checks FINAL"}
 _DIMENSIONS = frozenset({"journey", "name", "step", "outcome", "channel", "service"})
 LATENCY_BOUNDS_MS = frozenset(
     {
@@ -59,18 +60,21 @@ class Plan:
 def count(telemetry: TelemetryStore, questions: Sequence[Question]) -> list[EventCounts]:
     """Return the answer to each question; one query for all that the rollup can answer.
 
-    Cost: at most two queries, whatever the number of questions.
+    Cost: at most one query for the rollup and one for each signal, whatever the number of
+    questions.
     """
     answers: dict[int, EventCounts] = {}
-    for exact in (True, False):
-        group = [n for n, question in enumerate(questions) if rollup_is_exact(question) is exact]
-        if group:
-            build = rollup_statement if exact else raw_statement
-            plan = build([questions[n] for n in group])
-            row = telemetry.query(plan.text, plan.parameters.values)[0]
-            for number, (column, element) in zip(group, plan.places, strict=True):
-                good, valid = row[f"g{column}"], row[f"v{column}"]
-                answers[number] = EventCounts(_nth(good, element), _nth(valid, element))
+    groups: dict[tuple[bool, Signal], list[int]] = {}
+    for number, question in enumerate(questions):
+        kind = (rollup_is_exact(question), question.indicator.signal)
+        groups.setdefault(kind, []).append(number)
+    for (exact, _), group in groups.items():
+        build = rollup_statement if exact else raw_statement
+        plan = build([questions[number] for number in group])
+        row = telemetry.query(plan.text, plan.parameters.values)[0]
+        for number, (column, element) in zip(group, plan.places, strict=True):
+            good, valid = row[f"g{column}"], row[f"v{column}"]
+            answers[number] = EventCounts(_nth(good, element), _nth(valid, element))
     return [answers[number] for number in range(len(questions))]
 
 
@@ -79,13 +83,12 @@ def count_by_minute(telemetry: TelemetryStore, question: Question) -> list[Slice
     rollup = rollup_is_exact(question)
     parameters = Parameters()
     valid, good = _measures(question.indicator, parameters, rollup=rollup)
-    name = "list_rollup_minutes" if rollup else "list_event_minutes"
-    text = _filled(
-        name,
-        valid=valid,
-        good=good,
-        within=_within(question.window, parameters, rollup=rollup),
-    )
+    within = _within(question.window, parameters, rollup=rollup)
+    if rollup:
+        text = _filled("list_rollup_minutes", valid=valid, good=good, within=within)
+    else:
+        table = _TABLES[question.indicator.signal]
+        text = _filled("list_event_minutes", table=table, valid=valid, good=good, within=within)
     columns = telemetry.columns(text, parameters.values)
     if not columns:
         return []
@@ -98,6 +101,8 @@ def count_by_minute(telemetry: TelemetryStore, question: Question) -> list[Slice
 def rollup_is_exact(question: Question) -> bool:
     """Whether the one-minute rollup answers a question without an error."""
     window, indicator = question.window, question.indicator
+    if indicator.signal != "events":
+        return False
     if any(whole_minute(edge) != edge for edge in (window.since, window.until)):
         return False
     conditions = (*indicator.valid, *indicator.good)
@@ -112,7 +117,7 @@ def rollup_is_exact(question: Question) -> bool:
 
 
 def raw_statement(questions: Sequence[Question]) -> Plan:
-    """Return a statement over the events."""
+    """Return a statement over the events of the one signal that the questions are about."""
     plan = Plan.of(questions)
     parameters = plan.parameters
     hull = _hull(questions)
@@ -125,7 +130,8 @@ def raw_statement(questions: Sequence[Question]) -> Plan:
         well = ", ".join(f"countIf(({valid}) AND {good} AND {inside})" for inside in within)
         columns += (f"[{counted}] AS v{number}", f"[{well}] AS g{number}")
     around = _within(hull, parameters, rollup=False)
-    plan.text = _filled("count_events", columns=", ".join(columns), within=around)
+    table = _TABLES[questions[0].indicator.signal]
+    plan.text = _filled("count_events", table=table, columns=", ".join(columns), within=around)
     return plan
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import Engine
@@ -63,8 +64,9 @@ def embedded_telemetry(embedded: TelemetryStore) -> Iterator[TelemetryStore]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgresql_server(tmp_path_factory.mktemp("postgresql")) as dsn:
+def postgresql_dsn() -> Iterator[str]:
+    # Not in pytest's folder: a second session closes that to the server's user.
+    with TemporaryDirectory(prefix="candor-") as folder, postgresql_server(Path(folder)) as dsn:
         yield dsn
 
 

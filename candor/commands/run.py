@@ -1,10 +1,19 @@
-"""Commands that run or prepare an installation: serve, migrate, check, openapi."""
+"""Commands that run or prepare an installation: serve, work, migrate, check, openapi."""
 
 from typing import Annotated
 
 import typer
 
-from candor.commands.console import FAILED, AsJson, fail, print_json, say, settings, told_errors
+from candor.commands.console import (
+    FAILED,
+    WRONG_USE,
+    AsJson,
+    fail,
+    print_json,
+    say,
+    settings,
+    told_errors,
+)
 
 
 def serve() -> None:
@@ -16,6 +25,23 @@ def serve() -> None:
 
     with told_errors():
         serve_until_stopped(settings())
+
+
+def work() -> None:
+    """Run the recurring jobs of an installation on servers until Ctrl-C, and nothing else.
+
+    Any number of processes share the jobs. With embedded stores `candor serve` runs them itself.
+
+    Example: CANDOR_TELEMETRY_DSN=https://user:password@host:8443/candor candor work
+    """
+    from candor.kernel.errors import CandorError  # noqa: PLC0415 - keeps --help quick
+    from candor.scheduling import work_until_stopped  # noqa: PLC0415 - as above
+
+    effective = settings()
+    try:
+        work_until_stopped(effective)
+    except CandorError as error:
+        fail(error.detail, WRONG_USE if effective.is_embedded else FAILED)
 
 
 def migrate(

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import typer
 
+from candor.commands import gate
 from candor.commands.asking import Client, Key, Url, ask
 from candor.commands.console import (
     FAILED,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from candor.kernel.services import Services
 
 app = typer.Typer(help="Objectives, error budgets and burn rates.", no_args_is_help=True)
+app.command("gate")(gate.gate)
 Paths = Annotated[list[Path], typer.Argument(help="OpenSLO files, or folders of them.")]
 
 
@@ -185,21 +187,29 @@ def _apply_here(texts: dict[str, str]) -> dict[str, Any]:
 
 def _status_here(services: "Services", name: str | None, at: str | None) -> list[dict[str, Any]]:
     from candor.kernel.database import session_of  # noqa: PLC0415 - keeps --help quick
+    from slo.correction import corrected  # noqa: PLC0415 - as above
     from slo.evaluation import read_budget, read_burn  # noqa: PLC0415 - as above
+    from slo.governance.store import corrections_of  # noqa: PLC0415 - as above
     from slo.register import all_objectives  # noqa: PLC0415 - as above
     from slo.schemas import budget_document, burn_document  # noqa: PLC0415 - as above
     from slo.window import MINUTE, rolling, whole_minute  # noqa: PLC0415 - as above
 
+    until = _instant(at) if at is not None else whole_minute(services.clock()) + MINUTE
     with session_of(services.engine) as session:
         objectives = [
             one.objective for one in all_objectives(session) if name in {None, one.objective.name}
         ]
-    until = _instant(at) if at is not None else whole_minute(services.clock()) + MINUTE
+        gaps = {
+            one.name: corrected(corrections_of(session, one), rolling(one.window, until))
+            for one in objectives
+        }
     telemetry = services.telemetry
-    burns = read_burn(telemetry, objectives, until)
+    burns = read_burn(telemetry, objectives, until, gaps)
     return [
         {
-            "budget": budget_document(one, read_budget(telemetry, one, rolling(one.window, until))),
+            "budget": budget_document(
+                one, read_budget(telemetry, one, rolling(one.window, until), gaps[one.name])
+            ),
             "burn": burn_document(one, burn),
         }
         for one, burn in zip(objectives, burns, strict=True)

@@ -4,9 +4,11 @@ Hot doors are found by (method, path) before FastAPI sees the request. Each read
 under limits that are checked before the first byte and again while it is unpacked.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 from isal import igzip_lib, isal_zlib
@@ -25,6 +27,7 @@ from candor.kernel.services import Services
 
 _GZIP_OR_ZLIB = 32 + isal_zlib.MAX_WBITS
 _UNPACK_STEP_BYTES = 1 << 20
+_BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,11 @@ class DoorRequest:
     def header(self, name: bytes) -> str:
         """Return a header's value, or the empty string; ``name`` in lower case."""
         return self.headers.get(name, b"").decode("latin-1")
+
+    def parameter(self, name: str) -> str:
+        """Return a parameter of the address, or the empty string."""
+        query = self.scope["query_string"].decode("latin-1")
+        return next((value for key, value in parse_qsl(query) if key == name), "")
 
     @property
     def media_type(self) -> str:
@@ -110,14 +118,16 @@ Doors = Mapping[tuple[str, str], Door]
 class Dispatcher:
     """ASGI application: hot doors by (method, path), everything else to the framework.
 
-    A hot path has one method; any other is answered with 405.
+    A method that a hot path does not know is answered with 405, naming those that it does.
     """
 
     def __init__(self, doors: Doors, framework: ASGIApp, tracer: Tracer) -> None:
         self._doors = doors
         self._framework = framework
         self._tracer = tracer
-        self._allowed = {path: method for method, path in doors}
+        self._allowed: dict[str, list[str]] = {}
+        for method, path in doors:
+            self._allowed.setdefault(path, []).append(method)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
@@ -183,21 +193,33 @@ SessionDep = Annotated[Session, Depends(transaction, scope="function")]
 
 
 def requires(scope: str) -> Any:  # noqa: ANN401 - FastAPI types its own markers so
-    """Return a route dependency that lets only holders of ``scope`` pass."""
+    """Return a route dependency that lets only holders of ``scope`` pass, and gives their name."""
 
-    def check(request: Request, services: ServicesDep) -> None:
+    def check(request: Request, services: ServicesDep) -> str:
         if services.settings.auth.mode == "open":
-            return
+            return "open"
         key = DoorRequest(request.scope, request.receive).bearer()
-        services.keys.holder(key, scope)
+        return services.keys.holder(key, scope).name
 
     return Depends(check)
 
 
-def _not_allowed(method: str) -> Answer:
+def acting(scope: str) -> Any:  # noqa: ANN401 - as requires
+    """Return a route parameter: the name of the key that acts, which must carry ``scope``."""
+
+    def name(request: Request, services: ServicesDep) -> str:
+        if services.settings.auth.mode == "open":
+            return "anyone"
+        key = DoorRequest(request.scope, request.receive).bearer()
+        return services.keys.holder(key, scope).name
+
+    return Depends(name)
+
+
+def _not_allowed(methods: Iterable[str]) -> Answer:
     body = b'{"type": "urn:candor:problem:method_not_allowed", "title": "Method Not Allowed",'
     body += b' "status": 405}'
-    return Answer(405, body, "application/problem+json", {"allow": method})
+    return Answer(405, body, "application/problem+json", {"allow": ", ".join(methods)})
 
 
 def _over(limit: int) -> TooLargeError:
@@ -205,10 +227,12 @@ def _over(limit: int) -> TooLargeError:
 
 
 async def _send(send: Send, answer: Answer) -> None:
-    headers = [
-        (b"content-type", answer.content_type.encode("latin-1")),
-        (b"content-length", str(len(answer.body)).encode()),
-    ]
+    headers = []
+    if answer.status not in _BODILESS:
+        headers = [
+            (b"content-type", answer.content_type.encode("latin-1")),
+            (b"content-length", str(len(answer.body)).encode()),
+        ]
     if answer.headers:
         headers += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in answer.headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -1,11 +1,13 @@
 """What Candor counts about itself, for Prometheus; no label ever holds a personal value."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_JOB_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,9 @@ class Metrics:
     records_corrupt: Gauge
     load_failures: Counter
     identities: Gauge
+    job_runs: Counter
+    job_seconds: Histogram
+    job_last_success: Gauge
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -65,6 +70,13 @@ def new_metrics() -> Metrics:
         ),
         load_failures=new.counter("load_failures", "Inserts that failed and are tried again."),
         identities=new.gauge("dedupe_identities", "Identities that are remembered."),
+        job_runs=new.counter("job_runs", "Runs of recurring jobs.", "job", "outcome"),
+        job_seconds=new.seconds(
+            "job_seconds", "Time of one run of a job.", "job", most=_JOB_SECONDS
+        ),
+        job_last_success=new.gauge(
+            "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
+        ),
     )
 
 
@@ -77,8 +89,10 @@ class _Maker:
     def counter(self, name: str, told: str, *labels: str) -> Counter:
         return Counter(f"candor_{name}", told, labels, registry=self.registry)
 
-    def gauge(self, name: str, told: str) -> Gauge:
-        return Gauge(f"candor_{name}", told, registry=self.registry)
+    def gauge(self, name: str, told: str, *labels: str) -> Gauge:
+        return Gauge(f"candor_{name}", told, labels, registry=self.registry)
 
-    def seconds(self, name: str, told: str, *labels: str) -> Histogram:
-        return Histogram(f"candor_{name}", told, labels, buckets=_SECONDS, registry=self.registry)
+    def seconds(
+        self, name: str, told: str, *labels: str, most: Sequence[float] = _SECONDS
+    ) -> Histogram:
+        return Histogram(f"candor_{name}", told, labels, buckets=most, registry=self.registry)

@@ -6,6 +6,7 @@ from the first day and an owner only replaces a part of it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -75,6 +76,70 @@ class Redactor(Protocol):
         """Return an OTLP trace request with personal values masked; the same bytes when clean."""
 
 
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """One of the names that a person goes by: its type, and the pseudonym that stands for it."""
+
+    type: str
+    subject_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who said that identifiers belong together, and when.
+
+    ``source`` is the name of the key, ``door`` and ``call`` how it was said, ``at`` the time of the
+    act and ``received_at`` that of its arrival. ``decided`` tells a decision that someone made from
+    what telemetry implies: only a decision undoes an unlinking.
+    """
+
+    source: str
+    door: str
+    call: str
+    at: datetime
+    received_at: datetime
+    decided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What one act said: all these identifiers are of one person, and belong to ``group``."""
+
+    identifiers: tuple[Identifier, ...]
+    provenance: Provenance
+    group: Identifier | None = None
+
+
+class SubjectIndex(Protocol):
+    """Knows which identifiers are of one person. It sees pseudonyms, never an identifier."""
+
+    def link(self, identifiers: Sequence[Identifier], provenance: Provenance) -> None:
+        """Say that identifiers are of one person; saying it again adds nothing.
+
+        Linking is transitive: whoever shares an identifier becomes one person.
+        """
+
+    def link_all(self, links: Sequence[Link]) -> None:
+        """Say what many acts said, all of it or nothing."""
+
+    def unlink(
+        self, identifier: Identifier, provenance: Provenance, other: Identifier | None = None
+    ) -> None:
+        """Take an identifier from its person, or the link to ``other`` alone; again adds nothing.
+
+        What only that held together falls apart. Telemetry does not link it anew.
+
+        Raises:
+            ConflictError: no act linked it with ``other``.
+        """
+
+    def linked(self, subject_key: str) -> tuple[str, ...]:
+        """Return every subject key of the person, itself among them, in order.
+
+        A key that was never linked is a person of its own.
+        """
+
+
 class OpenGate:
     """The entry gate of an installation that has no purposes: every event may enter."""
 
@@ -95,3 +160,22 @@ class NoRedaction:
     def redact_traces(self, request: bytes) -> bytes:
         """Return the request itself."""
         return request
+
+
+class NoSubjectIndex:
+    """The subject index of an installation without one: each identifier is a person of its own."""
+
+    def link(self, identifiers: Sequence[Identifier], provenance: Provenance) -> None:
+        """Remember nothing."""
+
+    def link_all(self, links: Sequence[Link]) -> None:
+        """Remember nothing."""
+
+    def unlink(
+        self, identifier: Identifier, provenance: Provenance, other: Identifier | None = None
+    ) -> None:
+        """Change nothing."""
+
+    def linked(self, subject_key: str) -> tuple[str, ...]:
+        """Return the key alone."""
+        return (subject_key,)

@@ -6,7 +6,9 @@ the fault inside the body: no value, so no personal value.
 
 import json
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +23,20 @@ from candor.kernel.errors import (
 
 PROBLEM_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:candor:problem:"
+
+
+def document_problems(schema: dict[str, Any]) -> None:
+    """Add to an OpenAPI document the problems that its operations may answer with, in place.
+
+    Operations that need no key have none but what they name themselves.
+    """
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            if path.startswith("/api/"):
+                for status in _statuses(path, method, operation):
+                    operation["responses"][str(status)] = _response(HTTPStatus(status))
+    schema.get("components", {}).get("schemas", {}).pop("HTTPValidationError", None)
+    schema.get("components", {}).get("schemas", {}).pop("ValidationError", None)
 
 
 def problem_body(error: CandorError) -> bytes:
@@ -56,6 +72,22 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(CandorError, _answer_candor_error)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_http_exception)
+
+
+def _statuses(path: str, method: str, operation: Mapping[str, Any]) -> list[int]:
+    statuses = [401, 403, 422, 503]
+    if "{" in path or "parameters" in operation or method == "post":
+        statuses.append(404)
+    if "requestBody" in operation or method in {"post", "put"}:
+        statuses += [400, 409, 413, 415]
+    if method == "delete":
+        statuses.append(409)
+    return statuses
+
+
+def _response(status: HTTPStatus) -> dict[str, Any]:
+    schema = {"type": "object", "required": ["type", "title", "status"]}
+    return {"description": status.phrase, "content": {PROBLEM_TYPE: {"schema": schema}}}
 
 
 def _answer_candor_error(request: Request, error: Exception) -> Response:

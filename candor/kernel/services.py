@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
 from candor.kernel.metrics import Metrics
-from candor.kernel.ports import EntryGate, Redactor
+from candor.kernel.ports import EntryGate, Redactor, SubjectIndex
 from candor.kernel.secrets import Secrets
 from candor.kernel.security import KeyRing
 from candor.kernel.settings import Settings
@@ -28,3 +28,4 @@ class Services:
     tracer: Tracer
     gate: EntryGate
     redactor: Redactor
+    subjects: SubjectIndex

@@ -1,14 +1,25 @@
 """Every setting of one running Candor, read once, frozen, and passed to whoever needs it."""
 
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -23,6 +34,13 @@ _MASK = "********"
 
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _split(value: object) -> object:
+    """Return a text of the environment as the list that it stands for."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.lstrip().startswith("[") else value.split(",")
 
 
 class SpoolSettings(_Group):
@@ -84,6 +102,60 @@ class TracingSettings(_Group):
     endpoint: str | None = None
 
 
+class AlertSettings(_Group):
+    """What wakes people, beside the tiers that follow from each objective; none switches it off.
+
+    Shares are of an objective's whole budget. A burn tier stays silent below ``traffic_floor``
+    valid or ``minimum_bad_events`` bad events in its long window.
+    """
+
+    disabled_tiers: frozenset[Literal["fast", "medium", "slow", "long"]] = frozenset()
+    traffic_floor: int = Field(default=0, ge=0)
+    minimum_bad_events: int = Field(default=1, ge=0)
+    remaining_below: float | None = Field(default=None, gt=0, le=1)
+    drop_share: float | None = Field(default=None, gt=0, le=1)
+    drop_within: timedelta = Field(default=timedelta(hours=24), ge=timedelta(minutes=1))
+    exhausted_within: timedelta | None = Field(default=None, gt=timedelta(0))
+    no_data_for: timedelta | None = Field(default=None, ge=timedelta(minutes=1))
+    pending_for: timedelta = Field(default=timedelta(0), ge=timedelta(0))
+    keep_firing: timedelta = Field(default=timedelta(minutes=5), ge=timedelta(0))
+
+
+class AlertmanagerSettings(_Group):
+    """Every replica of the Alertmanager that is told of alerts, not a balancer before them."""
+
+    urls: tuple[str, ...] = ()
+
+
+class WebhookSettings(_Group):
+    """An address that is told of alerts, and the secret that signs what it gets."""
+
+    url: str = Field(pattern="^https?://")
+    secret: SecretStr = Field(min_length=16)
+
+
+class NotifySettings(_Group):
+    """Chats, pagers and mailboxes by their Apprise addresses, and what they are told.
+
+    ``title`` and ``body`` may name $objective, $service, $severity, $tier, $kind, $transition,
+    $summary, $since, $until, $link and $id.
+    """
+
+    urls: tuple[SecretStr, ...] = ()
+    title: str = "[$severity] $objective $transition"
+    body: str = "$summary\nService: $service\nSince: $since\n$link"
+
+
+class ChecksSettings(_Group):
+    """Which synthetic checks this process runs, and what it calls the place that it runs them from.
+
+    ``files`` are YAML files, as a JSON list or with commas between them.
+    """
+
+    files: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split)] = ()
+    location: str = Field(default="default", pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]{0,62}$")
+
+
 class Settings(BaseSettings):
     """The effective settings: environment over ``candor.toml`` over defaults.
 
@@ -110,6 +182,12 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     telemetry: TelemetryLimits = TelemetryLimits()
     tracing: TracingSettings = TracingSettings()
+    public_url: str | None = Field(default=None, pattern="^https?://")
+    alerts: AlertSettings = AlertSettings()
+    alertmanager: AlertmanagerSettings = AlertmanagerSettings()
+    webhooks: tuple[WebhookSettings, ...] = ()
+    notify: NotifySettings = NotifySettings()
+    checks: ChecksSettings = ChecksSettings()
 
     @field_validator("telemetry_dsn")
     @classmethod

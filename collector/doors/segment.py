@@ -7,8 +7,6 @@ from collector.entrance import Entrance
 from collector.receivers.segment import (
     BATCHES,
     BODY_BYTES,
-    CALL_TYPES,
-    DOOR,
     SegmentLimitError,
     basic_user,
     decode_segment,
@@ -16,6 +14,7 @@ from collector.receivers.segment import (
     encode_segment_receipt,
     split_segment,
 )
+from collector.receivers.segment_call import CALL_TYPES, DOOR
 
 
 def segment_doors(entrance: Entrance) -> Doors:
@@ -44,7 +43,7 @@ def _door(entrance: Entrance, path_type: str) -> Door:
             write_key = body.write_key
             source = await entrance.authenticate(lambda: write_key or request.bearer(), DOOR)
             entrance.collector.spool.refuse_when_full(source)
-        submission = entrance.collector.intake.submit(
+        submission = entrance.collector.submit(
             decode_segment(body, path_type, entrance.reception(source))
         )
         del body

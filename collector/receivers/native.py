@@ -1,7 +1,6 @@
 """The native door: Candor's own events as a JSON object, an array, or one a line."""
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
@@ -13,7 +12,6 @@ from candor.kernel.errors import MalformedError, TooLargeError, UnsupportedTypeE
 from candor.kernel.ports import Refusal
 from collector.event import Batch, Event, Outcome, Receipt, Rejection
 from collector.receivers.decoding import (
-    MOST_AMOUNT,
     UNREADABLE,
     Attributes,
     Reception,
@@ -23,37 +21,20 @@ from collector.receivers.decoding import (
     text_items,
     time_fault,
 )
+from collector.receivers.fields import (
+    SUBJECT_TYPE,
+    Experiment,
+    Milliseconds,
+    Name,
+    Subject,
+    Text,
+    Value,
+    Word,
+)
 
 DOOR = "native"
 JSON_TYPES = frozenset({"application/json"})
 LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
-
-_SUBJECT_TYPE = re.compile(r"[a-z][a-z0-9_]*")
-
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Text = Annotated[str, Meta(max_length=400)]
-Word = Annotated[str, Meta(max_length=100)]
-
-
-class Subject(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """Whom the event is about; the value is keyed before it goes any further."""
-
-    type: Annotated[str, Meta(min_length=1, max_length=40)]
-    value: Name
-
-
-class Experiment(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """Which variant of which experiment the person saw."""
-
-    key: Name
-    variant: Word = ""
-
-
-class Value(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """What the event is worth."""
-
-    amount: Annotated[float, Meta(gt=-MOST_AMOUNT, lt=MOST_AMOUNT)]
-    currency: Annotated[str, Meta(max_length=12)] = ""
 
 
 class NativeEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -69,7 +50,7 @@ class NativeEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     outcome: Outcome | None = None
     channel: Word | None = None
     service: Word | None = None
-    duration_ms: Annotated[float, Meta(ge=0)] | None = None
+    duration_ms: Milliseconds | None = None
     subject: Subject | None = None
     error_code: Word | None = None
     experiment: Experiment | None = None
@@ -91,7 +72,7 @@ def decode_native(body: bytes, media_type: str, reception: Reception) -> Batch:
     """
     items = split_native(body, media_type, reception)
     sent, rejections = read_items(items, reception)
-    events = [_stored(event, reception) for event in sent.values()]
+    events = [stored_event(event, DOOR, reception) for event in sent.values()]
     return Batch(DOOR, events, list(sent), rejections, items, reception.source)
 
 
@@ -122,6 +103,44 @@ def read_items(
         else:
             events[index] = read
     return events, rejections
+
+
+def event_fault(event: NativeEvent, reception: Reception) -> Refusal | None:
+    """Return what is wrong with an event whose every field could be read."""
+    if skewed := time_fault(event.time, reception, "time"):
+        return skewed
+    subject = event.subject
+    if subject is not None and not SUBJECT_TYPE.fullmatch(subject.type):
+        return Refusal("malformed", "A subject type is one lower-case word.", "subject.type")
+    return None
+
+
+def stored_event(event: NativeEvent, door: str, reception: Reception) -> Event:
+    """Return an event as it is stored; its person is a pseudonym from here on."""
+    subject, experiment, value = event.subject, event.experiment, event.value
+    return Event(
+        event.id,
+        door,
+        event.name,
+        event.schema or "",
+        event.time,
+        reception.received_at,
+        event.journey or "",
+        event.instance or "",
+        event.step or "",
+        event.outcome or "",
+        event.channel or "",
+        event.service or "",
+        event.duration_ms,
+        reception.secrets.subject_key(subject.type, subject.value) if subject else "",
+        subject.type if subject else "",
+        event.error_code or "",
+        experiment.key if experiment else "",
+        experiment.variant if experiment else "",
+        value.amount if value else None,
+        value.currency if value else "",
+        event.attributes or {},
+    )
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -165,40 +184,4 @@ def _read(item: bytes | Raw, reception: Reception) -> NativeEvent | Refusal:
         event = _EVENT.decode(item)
     except UNREADABLE as error:
         return malformed(error)
-    return _fault(event, reception) or event
-
-
-def _fault(event: NativeEvent, reception: Reception) -> Refusal | None:
-    if skewed := time_fault(event.time, reception, "time"):
-        return skewed
-    subject = event.subject
-    if subject is not None and not _SUBJECT_TYPE.fullmatch(subject.type):
-        return Refusal("malformed", "A subject type is one lower-case word.", "subject.type")
-    return None
-
-
-def _stored(event: NativeEvent, reception: Reception) -> Event:
-    subject, experiment, value = event.subject, event.experiment, event.value
-    return Event(
-        event.id,
-        DOOR,
-        event.name,
-        event.schema or "",
-        event.time,
-        reception.received_at,
-        event.journey or "",
-        event.instance or "",
-        event.step or "",
-        event.outcome or "",
-        event.channel or "",
-        event.service or "",
-        event.duration_ms,
-        reception.secrets.subject_key(subject.type, subject.value) if subject else "",
-        subject.type if subject else "",
-        event.error_code or "",
-        experiment.key if experiment else "",
-        experiment.variant if experiment else "",
-        value.amount if value else None,
-        value.currency if value else "",
-        event.attributes or {},
-    )
+    return event_fault(event, reception) or event

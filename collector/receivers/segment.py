@@ -2,43 +2,54 @@
 
 A call becomes an event of its own name (``track``) or of its kind (``page``, ``identify`` and so
 on). Of its properties, those that bear the name of an event's field become that field; the rest
-are attributes. Traits and the address in the context are personal and are not stored.
+are attributes, as is what is kept of the context. Traits are personal and are not stored.
 
 Source: Segment's HTTP API, "HTTP Tracking API" and "Spec".
 """
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Literal, get_args
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import get_args
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 
 from candor.kernel.errors import CandorError, InvalidInputError, MalformedError, TooLargeError
 from candor.kernel.ids import new_id
-from candor.kernel.ports import Refusal
+from candor.kernel.ports import Link, Refusal
 from collector.event import Batch, Event, Outcome, Receipt, Rejection
 from collector.receivers.decoding import (
     MOST_AMOUNT,
     UNREADABLE,
-    Attributes,
     Reception,
     malformed,
     text_field,
     text_items,
     time_fault,
 )
+from collector.receivers.segment_call import (
+    CALL_TYPES,
+    DOOR,
+    Call,
+    is_absent,
+    link_of,
+    time_of,
+)
+from collector.receivers.segment_context import (
+    channel_of,
+    keep_page,
+    kept_context,
+    kept_integrations,
+)
 
-DOOR = "segment"
 BODY_BYTES = 500 * 1024
 EVENT_BYTES = 32 * 1024
 BATCH_EVENTS = 2500
 
-CallType = Literal["track", "identify", "page", "screen", "group", "alias"]
-CALL_TYPES: tuple[CallType, ...] = get_args(CallType)
 BATCHES = ("batch", "import")
 
 _OUTCOMES = frozenset(get_args(Outcome))
@@ -47,8 +58,8 @@ _TEXTS = {
     "journey": 100, "instance": 400, "step": 400, "channel": 100, "service": 100, "error_code": 100,
 }  # fmt: skip
 _MOST_CURRENCY = 12
-
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
+_MOST_CHANNEL = 100
+_NO_INSTANT = Refusal("clock_skew", "No calendar has the time that follows.", "timestamp")
 
 
 class SegmentLimitError(TooLargeError):
@@ -57,34 +68,27 @@ class SegmentLimitError(TooLargeError):
     status = 400
 
 
-class Call(msgspec.Struct, rename="camel", gc=False):
-    """One call; fields that Candor does not use are read over."""
-
-    type: str = ""
-    message_id: Annotated[str, Meta(max_length=200)] | None = None
-    user_id: str | int | None = None
-    anonymous_id: str | int | None = None
-    event: Name | None = None
-    name: Annotated[str, Meta(max_length=200)] | None = None
-    channel: Annotated[str, Meta(max_length=100)] | None = None
-    group_id: str | int | None = None
-    previous_id: str | int | None = None
-    timestamp: datetime | None = None
-    original_timestamp: datetime | None = None
-    properties: Attributes | None = None
-
-
 class _Envelope(msgspec.Struct, rename="camel"):
     batch: list[Raw] | None = None
     write_key: str | None = None
+    sent_at: datetime | None = None
+    context: dict[str, Raw] | None = None
+    integrations: dict[str, Raw] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentBody:
-    """A body split into calls, with the key if it travels inside."""
+    """A body split into calls, with the key if it travels inside.
+
+    The rest is what a batch says for all its calls: when it was sent, by the client's clock, the
+    channel, and the attributes that its context and integrations become.
+    """
 
     calls: Sequence[bytes | Raw]
     write_key: str | None
+    sent_at: datetime | None = None
+    channel: str | None = None
+    shared: Mapping[str, Raw] = field(default_factory=dict)
 
 
 _CALL = msgspec.json.Decoder(Call, strict=True)
@@ -100,8 +104,8 @@ def split_segment(body: bytes, path_type: str) -> SegmentBody:
     """
     try:
         envelope = _SPLIT.decode(body)
-    except UNREADABLE:
-        raise MalformedError("The body is not the JSON object of a Segment call.") from None
+    except UNREADABLE as error:
+        envelope = _split_slowly(body, malformed(error).path)
     if path_type not in BATCHES:
         if len(body) > EVENT_BYTES:
             raise SegmentLimitError(f"A call may weigh {EVENT_BYTES} bytes (32 KB).")
@@ -110,7 +114,13 @@ def split_segment(body: bytes, path_type: str) -> SegmentBody:
         raise MalformedError("A batch needs its calls in an array.", path="batch")
     if len(envelope.batch) > BATCH_EVENTS:
         raise SegmentLimitError(f"A batch may hold {BATCH_EVENTS} calls. Send smaller ones.")
-    return SegmentBody(text_items(body, envelope.batch), envelope.write_key)
+    return SegmentBody(
+        text_items(body, envelope.batch),
+        envelope.write_key,
+        envelope.sent_at,
+        channel_of(envelope.context),
+        kept_context(envelope.context) | kept_integrations(envelope.integrations),
+    )
 
 
 def decode_segment(body: SegmentBody, path_type: str, reception: Reception) -> Batch:
@@ -119,10 +129,14 @@ def decode_segment(body: SegmentBody, path_type: str, reception: Reception) -> B
     indices: list[int] = []
     for index, item in enumerate(body.calls):
         try:
-            batch.events.append(_read(item, path_type, reception))
-            indices.append(index)
+            event, link = _read(item, body, path_type, reception)
         except _RefusedError as error:
             batch.rejections.append(Rejection(index, text_field(item, "messageId"), error.refusal))
+            continue
+        batch.events.append(event)
+        indices.append(index)
+        if link is not None:
+            batch.links.append((index, link))
     batch.indices = indices
     return batch
 
@@ -169,6 +183,25 @@ def encode_segment_error(error: CandorError) -> bytes:
     return msgspec.json.encode(document)
 
 
+def _split_slowly(body: bytes, fault: str | None) -> _Envelope:
+    """Return a batch of which msgspec refuses something: if that is one call, it fails alone later.
+
+    Raises:
+        MalformedError: it is no batch even so, or what it says for all its calls is at fault.
+    """
+    try:
+        document = json.loads(body)
+        calls = msgspec.convert(document.pop("batch"), list[object])
+        envelope = _SPLIT.decode(json.dumps(document))
+        envelope.batch = [Raw(json.dumps(call).encode()) for call in calls]
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        place = malformed(error).path if isinstance(error, msgspec.MsgspecError) else None
+        raise MalformedError(
+            "The body is not the JSON object of a Segment call.", path=place or fault
+        ) from None
+    return envelope
+
+
 class _RefusedError(Exception):
     """Carries a refusal out of the reading of one call; it never leaves this module."""
 
@@ -177,68 +210,84 @@ class _RefusedError(Exception):
         self.refusal = refusal
 
 
-def _read(item: bytes | Raw, path_type: str, reception: Reception) -> Event:
+def _read(
+    item: bytes | Raw, body: SegmentBody, path_type: str, reception: Reception
+) -> tuple[Event, Link | None]:
     if len(item) > EVENT_BYTES:
         raise _RefusedError(Refusal("too_large", f"A call may weigh {EVENT_BYTES} bytes (32 KB)."))
     try:
         call = _CALL.decode(item)
+        kind = call.type if path_type in BATCHES else path_type
+        event = _event_of(call, kind, body, reception)
+        return event, link_of(call, kind, event.time, reception)
     except UNREADABLE as error:
         raise _RefusedError(malformed(error)) from None
-    return _event_of(call, call.type if path_type in BATCHES else path_type, reception)
 
 
-def _event_of(call: Call, kind: str, reception: Reception) -> Event:
+def _event_of(call: Call, kind: str, body: SegmentBody, reception: Reception) -> Event:
     fault = _fault(call, kind)
     if fault is not None:
         raise _RefusedError(fault)
-    at = call.timestamp or call.original_timestamp or reception.received_at
-    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    skewed = time_fault(at, reception, "timestamp")
-    if skewed is not None:
-        raise _RefusedError(skewed)
-    subject_type = "user_id" if call.user_id not in (None, "") else "anonymous_id"
-    subject = call.user_id if subject_type == "user_id" else call.anonymous_id
+    subject_type = "anonymous_id" if is_absent(call.user_id) else "user_id"
+    subject = call.anonymous_id if is_absent(call.user_id) else call.user_id
+    channel = call.channel or channel_of(call.context) or body.channel or ""
     event = Event(
         id=call.message_id or new_id(reception.received_at),
         door=DOOR,
-        name=call.event or kind,
+        name=(call.event or kind) if kind == "track" else kind,
         schema="",
-        time=at,
+        time=_time_of(call, body, reception),
         received_at=reception.received_at,
         step=call.name or "",
-        channel=_CHANNELS.get(call.channel or "", call.channel or ""),
+        channel=_CHANNELS.get(channel, channel[:_MOST_CHANNEL]),
         subject_key=reception.secrets.subject_key(subject_type, str(subject)),
         subject_type=subject_type,
     )
-    return _with_properties(event, call.properties or {})
+    properties = call.properties or {}
+    if kind == "page":
+        keep_page(properties)
+    if kind in {"page", "screen"} and call.category:
+        properties.setdefault("category", Raw(msgspec.json.encode(call.category)))
+    _with_properties(event, properties)
+    kept = kept_context(call.context) | kept_integrations(call.integrations)
+    event.attributes = {**body.shared, **kept, **properties}
+    return event
+
+
+def _time_of(call: Call, body: SegmentBody, reception: Reception) -> datetime:
+    at = time_of(call, body.sent_at, reception)
+    skewed = time_fault(at, reception, "timestamp") if at is not None else _NO_INSTANT
+    if at is None or skewed is not None:
+        raise _RefusedError(skewed or _NO_INSTANT)
+    return at
 
 
 def _fault(call: Call, kind: str) -> Refusal | None:
     if kind not in CALL_TYPES:
         return Refusal("malformed", f"A call's type is one of {', '.join(CALL_TYPES)}.", "type")
-    if call.user_id in (None, "") and call.anonymous_id in (None, ""):
+    if is_absent(call.user_id) and is_absent(call.anonymous_id):
         return Refusal("malformed", "A call needs a userId or an anonymousId.", "userId")
-    needed: Mapping[str, tuple[str, object]] = {
-        "track": ("event", call.event),
-        "group": ("groupId", call.group_id),
-        "alias": ("previousId", call.previous_id),
+    needed: Mapping[str, tuple[tuple[str, object], ...]] = {
+        "track": (("event", call.event),),
+        "group": (("groupId", call.group_id),),
+        "alias": (("userId", call.user_id), ("previousId", call.previous_id)),
     }
-    field, value = needed.get(kind, ("", kind))
-    if value in (None, ""):
-        return Refusal("malformed", f"A {kind} call needs this field.", field)
+    for name, value in needed.get(kind, ()):
+        if value is None or not str(value).strip():
+            return Refusal("malformed", f"A call of the type {kind} needs this field.", name)
     return None
 
 
-def _with_properties(event: Event, properties: dict[str, Raw]) -> Event:
-    """Promote properties that bear a field's name and fit it; keep all others as attributes."""
-    for field, most in _TEXTS.items():
-        value = _value(properties, field)
+def _with_properties(event: Event, properties: dict[str, Raw]) -> None:
+    """Promote properties that bear a field's name and fit it; the others stay where they are."""
+    for name, most in _TEXTS.items():
+        value = _value(properties, name)
         if isinstance(value, str) and len(value) <= most:
-            setattr(event, field, value)
-            del properties[field]
+            setattr(event, name, value)
+            del properties[name]
     outcome = _value(properties, "outcome")
-    if outcome in _OUTCOMES:
-        event.outcome = str(outcome)
+    if isinstance(outcome, str) and outcome in _OUTCOMES:
+        event.outcome = outcome
         del properties["outcome"]
     duration = _number(properties, "duration_ms")
     if duration is not None and duration >= 0:
@@ -252,8 +301,6 @@ def _with_properties(event: Event, properties: dict[str, Raw]) -> Event:
         if isinstance(currency, str) and len(currency) <= _MOST_CURRENCY:
             event.currency = currency
             del properties["currency"]
-    event.attributes = properties
-    return event
 
 
 def _value(properties: dict[str, Raw], name: str) -> object:
@@ -262,6 +309,9 @@ def _value(properties: dict[str, Raw], name: str) -> object:
 
 def _number(properties: dict[str, Raw], name: str) -> float | None:
     value = _value(properties, name)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
         return float(value)
-    return None
+    except OverflowError:
+        return None

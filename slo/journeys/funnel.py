@@ -10,6 +10,7 @@ Source: PostHog's funnels, which this follows.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import groupby
 from statistics import fmean, median
 from typing import Literal
 
@@ -133,29 +134,41 @@ def tally(
 
 
 def _attempt_from(moments: Sequence[Moment], start: int, steps: int, most: int) -> Attempt:
-    """Take the earliest event that fits for each step in turn, which reaches as far as any way."""
+    """Take as many steps as each instant allows, which reaches as far as any way."""
     entered = moments[start].at_milliseconds
-    times, used = [entered], {start}
-    for step in range(1, steps):
-        found = _next(moments, start, times[-1], 1 << step, used)
-        if found is None or moments[found].at_milliseconds - entered > most:
+    first = start
+    while first and moments[first - 1].at_milliseconds == entered:
+        first -= 1
+    rest = (moments[n] for n in range(first, len(moments)) if n != start)
+    times = [entered]
+    for at, instant in groupby(rest, key=lambda moment: moment.at_milliseconds):
+        if at - entered > most or len(times) == steps:
             break
-        used.add(found)
-        times.append(moments[found].at_milliseconds)
+        times += [at] * _steps_taken([moment.steps for moment in instant], len(times), steps)
     return Attempt(tuple(times), moments[start].group)
 
 
-def _next(
-    moments: Sequence[Moment], start: int, since: int, bit: int, used: set[int]
-) -> int | None:
-    first = start
-    while first and moments[first - 1].at_milliseconds == moments[start].at_milliseconds:
-        first -= 1
-    for position in range(first, len(moments)):
-        moment = moments[position]
-        if moment.at_milliseconds >= since and moment.steps & bit and position not in used:
-            return position
-    return None
+def _steps_taken(events: Sequence[int], step: int, steps: int) -> int:
+    """Return how many steps from ``step`` on the events of one instant take, one event a step.
+
+    Events of one instant have no order, so this is a matching: a later step may claim an event
+    that an earlier one can do without.
+    """
+    taken: dict[int, int] = {}
+
+    def claim(wanted: int, seen: set[int]) -> bool:
+        for event, bits in enumerate(events):
+            if bits >> wanted & 1 and event not in seen:
+                seen.add(event)
+                if event not in taken or claim(taken[event], seen):
+                    taken[event] = wanted
+                    return True
+        return False
+
+    reached = step
+    while reached < steps and claim(reached, set()):
+        reached += 1
+    return reached - step
 
 
 def _ratio(part: int, whole: int) -> float | None:

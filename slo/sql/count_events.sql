@@ -1,3 +1,3 @@
 SELECT $columns
-FROM events
+FROM $table
 WHERE $within

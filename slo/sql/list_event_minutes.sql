@@ -1,5 +1,5 @@
 SELECT toStartOfMinute(time) AS at, $valid AS valid_events, $good AS good_events
-FROM events
+FROM $table
 WHERE $within
 GROUP BY at
 HAVING valid_events > 0

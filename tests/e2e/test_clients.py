@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
+from cloudevents.core.bindings.http import to_binary_event, to_structured_event
+from cloudevents.core.v1.event import CloudEvent
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -47,6 +49,13 @@ def test_segments_python_library_is_taken(server: Server) -> None:
     client.join()
     assert failed == []
     assert metric(server, 'candor_events_accepted_total{door="segment"}') == before + 6
+    person = httpx.post(
+        f"{server.url}/api/v1/subjects/links",
+        json={"type": "anonymous_id", "value": "a1"},
+        headers=server.headers,
+    ).json()
+    assert {one["type"] for one in person["identifiers"]} == {"user_id", "anonymous_id", "email"}
+    assert {act["call"] for act in person["record"]} == {"identify", "group", "alias"}
 
 
 def test_segments_python_library_may_pack_its_requests(server: Server) -> None:
@@ -58,6 +67,21 @@ def test_segments_python_library_may_pack_its_requests(server: Server) -> None:
     client.flush()
     client.join()
     assert failed == []
+
+
+def test_the_cloudevents_sdk_is_taken_in_both_modes(server: Server) -> None:
+    attributes = {"type": "checkout.payment", "source": "/shop/{café}", "id": "1"}
+    for number, converted in enumerate((to_binary_event, to_structured_event)):
+        event = CloudEvent(
+            attributes | {"specversion": "1.0", "id": str(number)}, {"journey": "checkout"}
+        )
+        message = converted(event)
+        answer = httpx.post(
+            f"{server.url}/v1/events",
+            content=message.body,
+            headers=message.headers | server.headers,
+        )
+        assert answer.json()["accepted"] == 1
 
 
 def test_opentelemetrys_exporter_is_taken(server: Server) -> None:

@@ -63,6 +63,23 @@ def test_keys_are_made_listed_and_revoked() -> None:
     candor("keys", "create", "x", "--scope", "ingest", "--expires", "soon", expect=2)
 
 
+def test_a_public_key_is_made_with_its_terms_and_listed_with_them() -> None:
+    public = ("--scope", "ingest:public", "--requires-consent", "--per-minute", "60")
+    origins = ("--origin", "https://shop.example.org", "--origin", "https://example.org:444/")
+    made = document("keys", "create", "pages", *public, *origins)
+    terms = {
+        "origins": ["https://shop.example.org", "https://example.org:444"],
+        "per_minute": 60,
+        "requires_consent": True,
+    }
+    assert terms.items() <= made.items()
+    (listed,) = document("keys", "list")
+    assert terms.items() <= listed.items()
+    assert "https://example.org:444" in candor("keys", "list").stdout
+    candor("keys", "create", "pages", "--scope", "ingest:public", expect=1)
+    candor("keys", "create", "pages", "--scope", "ingest", *origins, expect=1)
+
+
 def test_no_key_yet_says_how_to_make_one() -> None:
     assert "candor keys create" in candor("keys", "list").stderr
 

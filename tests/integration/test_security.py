@@ -10,7 +10,16 @@ from candor.kernel.errors import (
     NotFoundError,
     UnauthenticatedError,
 )
-from candor.kernel.security import KeyRing, NewKey, all_keys, create_key, find_key, revoke_key
+from candor.kernel.security import (
+    PUBLIC_SCOPE,
+    KeyRing,
+    NewKey,
+    PublicTerms,
+    all_keys,
+    create_key,
+    find_key,
+    revoke_key,
+)
 from tests.support.stores import NOON, SECRETS, FixedClock
 
 TRUST = timedelta(seconds=1)
@@ -97,3 +106,58 @@ def test_revoking_twice_changes_nothing_and_an_unknown_id_is_said(state: Engine)
         assert revoke_key(session, new.record.id, NOON + TRUST) == first
         with pytest.raises(NotFoundError):
             revoke_key(session, "nobody", NOON)
+
+
+def public(engine: Engine, scopes: list[str], terms: PublicTerms | None) -> NewKey:
+    with session_of(engine) as session:
+        return create_key(session, SECRETS, name="pages", scopes=scopes, at=NOON, public=terms)
+
+
+def test_a_public_key_keeps_its_terms_with_origins_as_browsers_spell_them(state: Engine) -> None:
+    origins = ("HTTPS://Shop.Example.org:443/", "http://127.0.0.1:8000", "http://[::1]:80")
+    new = public(state, [PUBLIC_SCOPE], PublicTerms(origins, 60, requires_consent=True))
+    with session_of(state) as session:
+        found = find_key(session, SECRETS, new.key)
+    assert found == new.record
+    assert found is not None
+    spelt = ("https://shop.example.org", "http://127.0.0.1:8000", "http://[::1]")
+    assert found.public == PublicTerms(spelt, 60, requires_consent=True)
+
+
+def test_a_public_key_opens_its_door_alone_and_no_other_key_opens_that(
+    state: Engine, clock: FixedClock
+) -> None:
+    ring = KeyRing(state, SECRETS, clock, TRUST)
+    key = public(state, [PUBLIC_SCOPE], PublicTerms(("https://shop.example.org",))).key
+    assert ring.holder(key, PUBLIC_SCOPE).name == "pages"
+    with pytest.raises(ForbiddenError):
+        ring.holder(key, "ingest")
+    for scope in ("admin", "ingest"):
+        with pytest.raises(ForbiddenError):
+            ring.holder(made(state, scope).key, PUBLIC_SCOPE)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "terms"),
+    [
+        ([PUBLIC_SCOPE], None),
+        ([PUBLIC_SCOPE], PublicTerms(())),
+        ([PUBLIC_SCOPE, "ingest"], PublicTerms(("https://shop.example.org",))),
+        (["ingest"], PublicTerms(("https://shop.example.org",))),
+        ([PUBLIC_SCOPE], PublicTerms(("https://shop.example.org",), 0)),
+        *(
+            ([PUBLIC_SCOPE], PublicTerms((origin,)))
+            for origin in (
+                *("*", "null", "", "shop.example.org", "ftp://shop.example.org", "https://"),
+                *("https://*.example.org", "https://shop.example.org/cart", "https://a b"),
+                *("https://user@shop.example.org", "https://shop.example.org?x", "https://ü.org"),
+            )
+        ),
+        ([PUBLIC_SCOPE], PublicTerms(tuple(f"https://shop-{n}.example.org" for n in range(200)))),
+    ],
+)
+def test_a_public_key_that_is_bound_to_nothing_is_not_made(
+    sqlite: Engine, scopes: list[str], terms: PublicTerms | None
+) -> None:
+    with pytest.raises(InvalidInputError):
+        public(sqlite, scopes, terms)

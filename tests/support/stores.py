@@ -13,12 +13,13 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from candor.kernel.database import open_engine
 from candor.kernel.metrics import new_metrics
 from candor.kernel.migrate import migrate_state, migrate_telemetry
-from candor.kernel.ports import EntryGate, NoRedaction, OpenGate, Redactor
+from candor.kernel.ports import EntryGate, NoRedaction, OpenGate, Redactor, SubjectIndex
 from candor.kernel.secrets import Secrets, open_secrets
 from candor.kernel.security import KeyRing
 from candor.kernel.services import Services
 from candor.kernel.settings import Settings, TelemetryLimits
 from candor.kernel.telemetry_store import TelemetryStore, open_telemetry_store
+from privacy.subjects.index import StoredSubjectIndex
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECRETS = Secrets(pepper=bytes(32), key_pepper=bytes(range(32)))
@@ -108,6 +109,7 @@ def services_on(  # noqa: PLR0913 - whatever a test wants to be different
     *,
     gate: EntryGate | None = None,
     redactor: Redactor | None = None,
+    subjects: SubjectIndex | None = None,
     tracer: Tracer | None = None,
     **settings: object,
 ) -> Services:
@@ -125,4 +127,5 @@ def services_on(  # noqa: PLR0913 - whatever a test wants to be different
         tracer=tracer or NoOpTracer(),
         gate=gate or OpenGate(),
         redactor=redactor or NoRedaction(),
+        subjects=subjects or StoredSubjectIndex(engine),
     )

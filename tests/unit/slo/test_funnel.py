@@ -29,6 +29,10 @@ def test_events_of_the_same_instant_convert_in_either_order() -> None:
         assert depth(list(order)) == 3
 
 
+def test_events_of_one_instant_that_fit_several_steps_are_shared_out() -> None:
+    assert depth([Moment(0, 1), Moment(0, 6), Moment(0, 2)]) == 3
+
+
 def test_one_event_counts_for_one_step() -> None:
     assert depth([Moment(0, 7)]) == 1
     assert depth([Moment(0, 7), Moment(1, 7), Moment(2, 7)]) == 3

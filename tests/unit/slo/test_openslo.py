@@ -295,3 +295,50 @@ def test_dates_and_numbers_stay_as_they_are_written() -> None:
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_reader(text: str) -> None:
     read_openslo({"f": text})
+
+
+def test_objectives_over_checks_name_the_fields_of_checks() -> None:
+    runs = {"check": "checkout", "ends_run": True, "status": {"lt": 500}}
+    (availability,), findings = read(
+        ratio(total=source(signal="checks", filter=runs, good={"outcome": "ok"}))
+    )
+    assert findings == []
+    assert availability.indicator.signal == "checks"
+    assert availability.indicator.valid == (
+        Condition("check", "any", ("checkout",)),
+        Condition("ends_run", "any", ("true",)),
+        Condition("status", "lt", (500.0,)),
+    )
+    (latency,), findings = read(
+        threshold(
+            {"target": 0.95, "op": "lte", "value": 250},
+            signal="checks", filter={"step": "pay"}, value="first_byte_ms",
+        )
+    )  # fmt: skip
+    assert findings == []
+    assert (latency.indicator.signal, latency.indicator.threshold) == (
+        "checks",
+        Threshold("first_byte_ms", "lte", 250.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "rule"),
+    [
+        ({"signal": "checks", "filter": {"channel": "web"}, "good": {"outcome": "ok"}},
+         "unknown-field"),
+        ({"signal": "checks", "filter": {"attributes.plan": "pro"}, "good": {"outcome": "ok"}},
+         "unknown-field"),
+        ({"signal": "checks", "filter": {"reason": {"gt": 1}}, "good": {"outcome": "ok"}}, "type"),
+        ({"filter": {"reason": "status"}, "good": {"outcome": "ok"}}, "unknown-field"),
+        ({"signal": ["checks"], "good": {"outcome": "ok"}}, "type"),
+    ],
+)  # fmt: skip
+def test_a_field_of_another_signal_is_a_fault(spec: dict[str, Any], rule: str) -> None:
+    assert read(ratio(total=source(**spec)))[1][0][0] == rule
+
+
+def test_a_ratio_is_counted_in_one_signal() -> None:
+    checks, events = source(signal="checks", filter={"outcome": "ok"}), source()
+    _, findings = read(ratio(good=checks, total=events))
+    assert [rule for rule, _, _ in findings] == ["one-of"]

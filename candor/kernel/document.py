@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -77,6 +77,11 @@ class Value:
         """Whether it holds a list."""
         return isinstance(self._node, SequenceNode)
 
+    @property
+    def is_null(self) -> bool:
+        """Whether it is null, written out or left empty."""
+        return bool(self._node.tag == _NULL)
+
     def fields(self, known: Iterable[str] | None = None) -> "dict[str, Value]":
         """Return the fields of a mapping; unknown and repeated ones are faults.
 
@@ -98,6 +103,16 @@ class Value:
             elif node.tag != _NULL:
                 fields[name] = value
         return fields
+
+    def pairs(self) -> "list[tuple[str, Value]]":
+        """Return names and values of a mapping as they stand, null and repeated ones too."""
+        if not isinstance(self._node, MappingNode):
+            self.fault("type", "This must be a mapping of fields.")
+            return []
+        return [
+            (str(key.value), Value(node, f"{self.path}.{key.value}".lstrip("."), self._report))
+            for key, node in self._node.value
+        ]
 
     def items(self) -> "list[Value]":
         """Return the entries of a list; something else is a fault, and gives none."""
@@ -150,6 +165,14 @@ class Value:
                 return None
             return int(number) if number == number.to_integral_value() else float(number)
         return text
+
+    def plain(self) -> Any:  # noqa: ANN401 - any JSON value
+        """Return everything from here down as JSON values; null is None."""
+        if self.is_mapping:
+            return {name: value.plain() for name, value in self.pairs()}
+        if self.is_list:
+            return [value.plain() for value in self.items()]
+        return None if self.is_null else self.scalar()
 
 
 def read_documents(text: str) -> tuple[list[Value], list[Finding]]:

@@ -1,0 +1,37 @@
+"""The collector's recurring work: synthetic checks, each a job of its own."""
+
+import os
+
+from candor.kernel.jobs import Job, slot_of
+from candor.kernel.services import Services
+from collector.assembly import Collector
+from collector.check import Check
+from collector.receivers.synthetic import Probe
+from collector.receivers.synthetic_file import open_checks, require_environment
+
+
+def jobs(services: Services, collector: Collector) -> tuple[Job, ...]:
+    """Return a job for each check of the settings' files; none when they name no file.
+
+    A job bears the name of its check and of its location: every location runs every check.
+
+    Raises:
+        InvalidInputError: a file has a fault, or a variable is not in the environment.
+    """
+    settings = services.settings.checks
+    checks = open_checks(settings.files)
+    require_environment(checks, os.environ)
+    if not checks:
+        return ()
+    probe = Probe(settings.location, os.environ, services.clock)
+    return tuple(_job(check, probe, collector, settings.location) for check in checks)
+
+
+def _job(check: Check, probe: Probe, collector: Collector, location: str) -> Job:
+    def run(services: Services) -> None:
+        due = slot_of(services.clock(), check.every)
+        results = probe.run(check, due)
+        collector.spool.refuse_when_full()
+        collector.intake.submit_checks(results).wait()
+
+    return Job(f"check {check.name} from {location}", check.every, run)

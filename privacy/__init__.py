@@ -1,0 +1,1 @@
+"""Promises about people: what may be done with their data, and what was done."""

@@ -1,0 +1,55 @@
+"""What the subject endpoints take and answer. An identifier comes in a body, never in a URL."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from candor.kernel.ports import Identifier
+from privacy.subjects.index import Person
+
+
+class SubjectIn(BaseModel):
+    """A person as somebody knows them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40, examples=["email"])]
+    value: Annotated[str, Field(pattern=r"\S", max_length=200, examples=["customer-1@example.org"])]
+
+
+class UnlinkIn(SubjectIn):
+    """An identifier to take from its person, or only from one other identifier."""
+
+    other: SubjectIn | None = None
+
+
+class LinkIn(BaseModel):
+    """Identifiers that someone decided are of one person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subjects: Annotated[list[SubjectIn], Field(min_length=2, max_length=20)]
+
+
+def person_document(asked: Identifier, person: Person) -> dict[str, Any]:
+    """Return a person: pseudonyms and who linked them, never an identifier."""
+    return {
+        "subject_key": asked.subject_key,
+        "identifiers": [_identifier(one) for one in person.identifiers],
+        "record": [
+            {
+                "action": act.action,
+                "identifiers": [_identifier(one) for one in act.identifiers],
+                "source": act.source,
+                "door": act.door,
+                "call": act.call,
+                "at": act.at.isoformat(),
+                "received_at": act.received_at.isoformat(),
+            }
+            for act in person.acts
+        ],
+    }
+
+
+def _identifier(one: Identifier) -> dict[str, str]:
+    return {"type": one.type, "subject_key": one.subject_key}

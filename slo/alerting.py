@@ -1,0 +1,250 @@
+"""When an error budget is in such danger that someone must know, and when that is over.
+
+Source: SRE Workbook, chapter 5, "Alerting on SLOs", for burn rules and their short windows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+from slo.budget import EventCounts, burn_rate
+from slo.burn_rate import Severity, Tier, tiers_of
+
+Kind = Literal["burn", "budget_remaining", "budget_drop", "exhaustion", "no_data"]
+State = Literal["pending", "firing", "acknowledged", "resolved"]
+Transition = Literal["fired", "resolved"]
+_FORECAST_LOOKBACK = timedelta(hours=6)
+_GRAVITY: tuple[Severity, ...] = ("page", "ticket")
+
+Counts = Mapping[timedelta, EventCounts]
+"""The counts of the windows that end now, by their lengths."""
+
+
+@dataclass(frozen=True, slots=True)
+class BurnCondition:
+    """The window that ends now burns faster than the factor."""
+
+    lookback: timedelta
+    factor: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class BurnRule:
+    """Conditions that must hold together; any one of an objective's rules is enough to alert."""
+
+    name: str
+    severity: Severity
+    conditions: tuple[BurnCondition, ...]
+
+    @classmethod
+    def of_tier(cls, tier: Tier) -> "BurnRule":
+        """Return the rule of a tier: both of its windows burn faster than its factor."""
+        conditions = tuple(BurnCondition(one, tier.factor) for one in (tier.long, tier.short))
+        return cls(tier.name, tier.severity, conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What alerts of an objective listen to; what is none is switched off.
+
+    A burn rule stays silent below ``traffic_floor`` valid or ``minimum_bad`` bad events in its
+    longest window. Shares are of the period's budget. An alert fires once its condition has held
+    for ``pending_for``, and resolves once it has not held for ``keep_firing``, so that an incident
+    that flickers is one alert.
+    """
+
+    burn: tuple[BurnRule, ...]
+    traffic_floor: int = 0
+    minimum_bad: int = 1
+    remaining_below: Fraction | None = None
+    drop_share: Fraction | None = None
+    drop_within: timedelta = timedelta(hours=24)
+    exhausted_within: timedelta | None = None
+    no_data_for: timedelta | None = None
+    pending_for: timedelta = timedelta(0)
+    keep_firing: timedelta = timedelta(minutes=5)
+
+    def lookbacks(self, period: timedelta) -> set[timedelta]:
+        """Return the lengths of the windows whose counts decide."""
+        lengths = {one.lookback for rule in self.burn for one in rule.conditions}
+        if self.remaining_below is not None or self.exhausted_within is not None:
+            lengths.add(period)
+        if self.exhausted_within is not None:
+            lengths.add(_FORECAST_LOOKBACK)
+        if self.drop_share is not None:
+            lengths.add(self.drop_within)
+        if self.no_data_for is not None:
+            lengths |= {self.no_data_for, period}
+        return lengths
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Whether one kind of danger is there now, at what severity, and in words why.
+
+    ``tier`` names the burn rule that holds; of several, the first.
+    """
+
+    kind: Kind
+    severity: Severity
+    active: bool
+    tier: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One incident of one objective, kind and severity, from its first sign to its end.
+
+    ``tier`` is the burn rule that began it and never changes: it is part of the alert's identity
+    wherever it was delivered.
+    """
+
+    id: str
+    objective: str
+    service: str
+    kind: Kind
+    severity: Severity
+    tier: str
+    state: State
+    summary: str
+    pending_since: datetime
+    last_active_at: datetime
+    evaluated_at: datetime
+    fired_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    resolved_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has fired and is not over."""
+        return self.state in {"firing", "acknowledged"}
+
+
+def default_rules(period: timedelta) -> Rules:
+    """Return the four tiers for a period, and nothing else."""
+    return Rules(tuple(BurnRule.of_tier(tier) for tier in tiers_of(period)))
+
+
+def signals_of(rules: Rules, target: Decimal, period: timedelta, counts: Counts) -> list[Signal]:
+    """Return every danger that the rules know, active or not, from counts alone.
+
+    ``counts`` has every length of ``rules.lookbacks``.
+    """
+    signals = [_burn_signal(rules, severity, target, counts) for severity in _severities(rules)]
+    if rules.remaining_below is not None:
+        signals.append(_remaining(rules.remaining_below, target, counts[period]))
+    if rules.drop_share is not None:
+        signals.append(_drop(rules, rules.drop_share, target, period, counts))
+    if rules.exhausted_within is not None:
+        signals.append(_exhaustion(rules.exhausted_within, target, period, counts))
+    if rules.no_data_for is not None:
+        silent = not counts[rules.no_data_for].valid and counts[period].valid > 0
+        signals.append(Signal("no_data", "ticket", silent, summary="No valid events arrive."))
+    return signals
+
+
+def advance(
+    alert: Alert, signal: Signal, rules: Rules, at: datetime
+) -> tuple[Alert | None, Transition | None]:
+    """Return the alert one evaluation later, and what has to be told, if anything.
+
+    None takes the place of an alert that was pending and came to nothing.
+    """
+    alert = replace(alert, evaluated_at=at)
+    if signal.active:
+        alert = replace(alert, last_active_at=at, summary=signal.summary)
+    if alert.state == "pending":
+        if not signal.active:
+            return None, None
+        if at - alert.pending_since >= rules.pending_for:
+            return replace(alert, state="firing", fired_at=at), "fired"
+    elif not signal.active and at - alert.last_active_at >= rules.keep_firing:
+        return replace(alert, state="resolved", resolved_at=at), "resolved"
+    return alert, None
+
+
+def _severities(rules: Rules) -> list[Severity]:
+    return [one for one in _GRAVITY if any(rule.severity == one for rule in rules.burn)]
+
+
+def _burn_signal(rules: Rules, severity: Severity, target: Decimal, counts: Counts) -> Signal:
+    for rule in rules.burn:
+        if rule.severity == severity and _holds(rule, rules, target, counts):
+            spent = max(rule.conditions, key=lambda one: one.lookback)
+            burn = float(burn_rate(counts[spent.lookback], target) or 0)
+            return Signal(
+                "burn",
+                severity,
+                active=True,
+                tier=rule.name,
+                summary=f"The error budget burns {burn:.3g} times as fast as it may.",
+            )
+    return Signal("burn", severity, active=False)
+
+
+def _holds(rule: BurnRule, rules: Rules, target: Decimal, counts: Counts) -> bool:
+    longest = counts[max(one.lookback for one in rule.conditions)]
+    if longest.valid < rules.traffic_floor or longest.bad < rules.minimum_bad:
+        return False
+    burns = ((burn_rate(counts[one.lookback], target), one.factor) for one in rule.conditions)
+    return all(burn is not None and burn > factor for burn, factor in burns)
+
+
+def _remaining(share: Fraction, target: Decimal, whole: EventCounts) -> Signal:
+    spent = burn_rate(whole, target)
+    low = spent is not None and 1 - spent < share
+    return Signal(
+        "budget_remaining",
+        "ticket",
+        low,
+        summary=f"Less than {float(share):.3g} of the error budget remains.",
+    )
+
+
+def _drop(
+    rules: Rules, share: Fraction, target: Decimal, period: timedelta, counts: Counts
+) -> Signal:
+    burn = burn_rate(counts[rules.drop_within], target)
+    lost = burn is not None and burn * _parts(rules.drop_within, period) >= share
+    return Signal(
+        "budget_drop",
+        "ticket",
+        lost,
+        summary=f"{float(share):.3g} of the error budget was lost within {rules.drop_within}.",
+    )
+
+
+def _exhaustion(within: timedelta, target: Decimal, period: timedelta, counts: Counts) -> Signal:
+    left = time_to_exhaustion(target, period, counts[period], counts[_FORECAST_LOOKBACK])
+    near = left is not None and left <= within
+    return Signal(
+        "exhaustion", "ticket", near, summary=f"The error budget will be spent within {within}."
+    )
+
+
+def time_to_exhaustion(
+    target: Decimal, period: timedelta, whole: EventCounts, recent: EventCounts
+) -> timedelta | None:
+    """Return when the rest of the budget is gone if it burns on as it did recently.
+
+    period x remaining / burn; zero when it is spent, none when nothing burns or is measured.
+
+    Source: SRE Workbook, chapter 5.
+    """
+    spent, burn = burn_rate(whole, target), burn_rate(recent, target)
+    if spent is None or not burn:
+        return None
+    return timedelta(seconds=float(max(Fraction(0), 1 - spent) / burn * _seconds(period)))
+
+
+def _parts(part: timedelta, whole: timedelta) -> Fraction:
+    return _seconds(part) / _seconds(whole)
+
+
+def _seconds(length: timedelta) -> Fraction:
+    return Fraction(length // timedelta(microseconds=1), 1_000_000)

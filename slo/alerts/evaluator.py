@@ -1,0 +1,192 @@
+"""One evaluation of every objective: what began, what is over, and who is to be told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from sqlalchemy.orm import Session
+
+from candor.kernel.database import session_of
+from candor.kernel.ids import new_id
+from candor.kernel.services import Services
+from candor.kernel.settings import AlertSettings
+from slo.alerting import (
+    Alert,
+    Counts,
+    Rules,
+    Signal,
+    Transition,
+    advance,
+    default_rules,
+    signals_of,
+)
+from slo.alerts import store
+from slo.alerts.delivery import Delivery, Silence
+from slo.alerts.messages import facts_of
+from slo.alerts.targets import target_names
+from slo.budget import EventCounts
+from slo.correction import corrected, without
+from slo.governance.store import corrections_of
+from slo.objective import Objective
+from slo.register import all_objectives
+from slo.store import Question, count
+from slo.window import Window, rolling, whole_minute
+
+Turn = tuple[Alert, Transition]
+"""An alert that has just fired or been resolved."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """An objective, what its alerts listen to, and the counts of those windows."""
+
+    objective: Objective
+    rules: Rules
+    counts: Counts
+
+
+def evaluate(services: Services) -> list[Turn]:
+    """Evaluate every objective at the last whole minute, and return what has begun or ended.
+
+    Alerts and the messages about them are written in one transaction, so that a crash neither
+    forgets to tell nor tells twice. Doing it again for the same minute changes nothing.
+
+    Cost: one or two queries for all objectives together.
+    """
+    at = whole_minute(services.clock())
+    with session_of(services.engine) as session:
+        objectives = [one.objective for one in all_objectives(session)]
+        gaps = {
+            one.name: corrected(corrections_of(session, one), rolling(one.window, at))
+            for one in objectives
+        }
+    readings = _readings(services, objectives, gaps, at)
+    with session_of(services.engine) as session:
+        turns = _turns(session, readings, at)
+        silences = store.silences(session, ends_after=at)
+        for turn in turns:
+            _tell(services, session, turn, silences, at)
+    return turns
+
+
+def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
+    """Return the rules of an objective: its tiers, and what the settings switch on."""
+    tiers = default_rules(objective.window).burn
+    return Rules(
+        burn=tuple(rule for rule in tiers if rule.name not in settings.disabled_tiers),
+        traffic_floor=settings.traffic_floor,
+        minimum_bad=settings.minimum_bad_events,
+        remaining_below=_share(settings.remaining_below),
+        drop_share=_share(settings.drop_share),
+        drop_within=settings.drop_within,
+        exhausted_within=settings.exhausted_within,
+        no_data_for=settings.no_data_for,
+        pending_for=settings.pending_for,
+        keep_firing=settings.keep_firing,
+    )
+
+
+def _readings(
+    services: Services,
+    objectives: Sequence[Objective],
+    gaps: Mapping[str, Sequence[Window]],
+    at: datetime,
+) -> list[_Reading]:
+    """Return the counts of every window that decides, without what is corrected."""
+    rules = [rules_of(one, services.settings.alerts) for one in objectives]
+    wanted = [
+        {
+            length: without(rolling(length, at), gaps[one.name])
+            for length in sorted(listened.lookbacks(one.window))
+        }
+        for one, listened in zip(objectives, rules, strict=True)
+    ]
+    questions = [
+        Question(one.indicator, part)
+        for one, windows in zip(objectives, wanted, strict=True)
+        for parts in windows.values()
+        for part in parts
+    ]
+    answers = iter(count(services.telemetry, questions) if questions else ())
+    return [
+        _Reading(
+            one,
+            listened,
+            {length: _sum([next(answers) for _ in parts]) for length, parts in windows.items()},
+        )
+        for one, listened, windows in zip(objectives, rules, wanted, strict=True)
+    ]
+
+
+def _turns(session: Session, readings: Sequence[_Reading], at: datetime) -> list[Turn]:
+    known = {(one.objective, one.kind, one.severity): one for one in store.open_alerts(session)}
+    turns: list[Turn] = []
+    for reading in readings:
+        objective = reading.objective
+        for signal in signals_of(reading.rules, objective.target, objective.window, reading.counts):
+            alert = known.pop((objective.name, signal.kind, signal.severity), None)
+            if alert is None and signal.active:
+                alert = _begun(objective, signal, at)
+                store.keep_alert(session, alert)
+            elif alert is None or alert.evaluated_at >= at:
+                continue
+            turns += _turn(session, alert, signal, reading.rules, at)
+    for orphan in known.values():  # its objective or its rule is gone
+        over = Signal(orphan.kind, orphan.severity, active=False)
+        turns += _turn(session, orphan, over, Rules((), keep_firing=timedelta(0)), at)
+    return turns
+
+
+def _begun(objective: Objective, signal: Signal, at: datetime) -> Alert:
+    return Alert(
+        id=new_id(at),
+        objective=objective.name,
+        service=objective.service,
+        kind=signal.kind,
+        severity=signal.severity,
+        tier=signal.tier,
+        state="pending",
+        summary=signal.summary,
+        pending_since=at,
+        last_active_at=at,
+        evaluated_at=at,
+    )
+
+
+def _turn(session: Session, alert: Alert, signal: Signal, rules: Rules, at: datetime) -> list[Turn]:
+    after, transition = advance(alert, signal, rules, at)
+    if after is None:
+        store.drop_alert(session, alert)
+        return []
+    store.keep_alert(session, after)
+    return [(after, transition)] if transition is not None else []
+
+
+def _tell(
+    services: Services, session: Session, turn: Turn, silences: Sequence[Silence], at: datetime
+) -> None:
+    alert, transition = turn
+    silenced = any(silence.covers(alert, at) for silence in silences)
+    for target in target_names(services.settings):
+        delivery = Delivery(
+            id=new_id(at),
+            alert_id=alert.id,
+            transition=transition,
+            target=target,
+            state="silenced" if silenced else "waiting",
+            attempts=0,
+            created_at=at,
+            next_at=at,
+            outcome="",
+            payload=facts_of(alert, transition, services.settings.public_url),
+        )
+        store.add_delivery(session, delivery)
+
+
+def _sum(counts: Sequence[EventCounts]) -> EventCounts:
+    return EventCounts(sum(one.good for one in counts), sum(one.valid for one in counts))
+
+
+def _share(ratio: float | None) -> Fraction | None:
+    return None if ratio is None else Fraction(str(ratio))

@@ -1,0 +1,1 @@
+"""What people decide about budgets: corrections, annotations, policies, overrides of the gate."""

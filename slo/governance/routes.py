@@ -1,0 +1,195 @@
+"""Corrections, annotations, policies and the release gate under /api/v1."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime
+from sqlalchemy.orm import Session
+
+from candor.kernel.errors import NotFoundError
+from candor.kernel.http import ServicesDep, SessionDep, acting, requires
+from candor.kernel.services import Services
+from slo.correction import Correction, corrected
+from slo.evaluation import read_budget
+from slo.governance import schemas, store
+from slo.objective import Objective
+from slo.policy import reasons_of
+from slo.register import all_objectives, find_objective
+from slo.window import MINUTE, Window, rolling, whole_minute
+
+router = APIRouter(prefix="/api/v1", tags=["objectives"])
+
+Author = Annotated[str, acting("slo:write")]
+DryRun = Annotated[bool, Query(description="Show what would change, and keep nothing")]
+_MOST_PREVIEWED = 50
+
+
+@router.get("/corrections", dependencies=[requires("slo:read")])
+def list_corrections(session: SessionDep) -> list[dict[str, Any]]:
+    """Return every correction that was ever made, newest first, those undone too."""
+    return [schemas.correction_document(one) for one in store.all_corrections(session)]
+
+
+@router.post("/corrections", status_code=201, responses={200: {"description": "A dry run"}})
+def correct(
+    body: schemas.CorrectionBody,
+    services: ServicesDep,
+    session: SessionDep,
+    author: Author,
+    *,
+    dry_run: DryRun = False,
+) -> JSONResponse:
+    """Leave a span out of budgets; the answer says what that does to each of them."""
+    correction = body.correction(author, services.clock())
+    concerned = _concerned(session, correction)
+    preview = [_preview(services, session, one, correction) for one in concerned[:_MOST_PREVIEWED]]
+    if not dry_run:
+        store.add_correction(session, correction)
+    document = schemas.correction_document(correction) | {
+        "id": None if dry_run else correction.id,
+        "objectives": len(concerned),
+        "preview": preview,
+    }
+    return JSONResponse(document, 200 if dry_run else 201)
+
+
+@router.delete("/corrections/{correction_id}")
+def undo(
+    correction_id: str, services: ServicesDep, session: SessionDep, author: Author
+) -> dict[str, Any]:
+    """Take a correction back; who did and when stays on the record."""
+    undone = store.undo_correction(session, correction_id, author, services.clock())
+    return schemas.correction_document(undone)
+
+
+@router.get("/annotations", dependencies=[requires("slo:read")])
+def list_annotations(
+    services: ServicesDep,
+    session: SessionDep,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    service: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return the annotations of a span, oldest first; of the last 30 days if none is named."""
+    end = until or services.clock() + timedelta(days=1)
+    start = since or end - timedelta(days=31)
+    found = store.annotations_between(session, start, end, service)
+    return [schemas.annotation_document(one) for one in found]
+
+
+@router.post("/annotations", status_code=201)
+def annotate(
+    body: schemas.AnnotationBody, services: ServicesDep, session: SessionDep, author: Author
+) -> dict[str, Any]:
+    """Mark a deployment, an incident, a change of a flag, or a note."""
+    annotation = body.annotation(author, services.clock())
+    store.add_annotation(session, annotation)
+    return schemas.annotation_document(annotation)
+
+
+@router.get("/policies", dependencies=[requires("slo:read")])
+def list_policies(session: SessionDep) -> list[dict[str, Any]]:
+    """Return every error budget policy, by name."""
+    return [schemas.policy_document(one) for one in store.all_policies(session)]
+
+
+@router.put("/policies/{name}")
+def put_policy(
+    name: schemas.Name,
+    body: schemas.PolicyBody,
+    services: ServicesDep,
+    session: SessionDep,
+    author: Author,
+) -> dict[str, Any]:
+    """Decide what happens when budgets run low; in force at once."""
+    policy = body.policy(name)
+    store.put_policy(session, policy, author, services.clock())
+    return schemas.policy_document(policy)
+
+
+@router.get("/gate", dependencies=[requires("slo:read")])
+def gate(
+    services: ServicesDep, session: SessionDep, service: Annotated[str, Query(min_length=1)]
+) -> dict[str, Any]:
+    """Say whether a service may be released: go, slow or freeze, and why."""
+    return read_gate(services, session, service)
+
+
+@router.get("/gate/overrides", dependencies=[requires("slo:read")])
+def list_overrides(session: SessionDep, service: str | None = None) -> list[dict[str, Any]]:
+    """Return every override that was ever made, newest first."""
+    return [schemas.override_document(one) for one in store.all_overrides(session, service)]
+
+
+@router.post("/gate/overrides", status_code=201)
+def override_gate(
+    body: schemas.OverrideBody, services: ServicesDep, session: SessionDep, author: Author
+) -> dict[str, Any]:
+    """Let a service be released all the same, until an instant, for a reason."""
+    override = body.override(author, services.clock())
+    store.add_override(session, override)
+    return schemas.override_document(override)
+
+
+def read_gate(services: Services, session: Session, service: str) -> dict[str, Any]:
+    """Return what the gate says of a service now.
+
+    Raises:
+        NotFoundError: no objective belongs to that service.
+    """
+    now = services.clock()
+    objectives = [one.objective for one in all_objectives(session)]
+    concerned = [one for one in objectives if one.service == service]
+    if not concerned:
+        raise NotFoundError(
+            "No objective belongs to that service. `GET /api/v1/objectives` lists them."
+        )
+    policy = store.policy_for(session, service)
+    reasons = [
+        reason
+        for objective in concerned
+        for reason in reasons_of(policy, objective.name, _remaining(services, session, objective))
+    ]
+    overrides = store.all_overrides(session, service)
+    override = next((one for one in overrides if one.holds(now)), None)
+    return schemas.gate_document(service, reasons, override)
+
+
+def _remaining(services: Services, session: Session, objective: Objective) -> Any:  # noqa: ANN401 - Fraction or none
+    window = _present(objective, services.clock())
+    gaps = corrected(store.corrections_of(session, objective), window)
+    return read_budget(services.telemetry, objective, window, gaps).budget.remaining
+
+
+def _concerned(session: Session, correction: Correction) -> list[Objective]:
+    """Return the objectives that a correction concerns.
+
+    Raises:
+        ObjectiveNotFoundError: it names one that does not exist.
+    """
+    if correction.objective is not None:
+        return [find_objective(session, correction.objective).objective]
+    objectives = (one.objective for one in all_objectives(session))
+    return [one for one in objectives if correction.concerns(one.name, one.properties)]
+
+
+def _preview(
+    services: Services, session: Session, objective: Objective, correction: Correction
+) -> dict[str, Any]:
+    window = _present(objective, services.clock())
+    present = store.corrections_of(session, objective)
+    before, after = corrected(present, window), corrected([*present, correction], window)
+    more = sum(gap.length.total_seconds() for gap in after)
+    more -= sum(gap.length.total_seconds() for gap in before)
+    return schemas.preview_document(
+        objective.name,
+        read_budget(services.telemetry, objective, window, before),
+        read_budget(services.telemetry, objective, window, after),
+        more,
+    )
+
+
+def _present(objective: Objective, now: datetime) -> Window:
+    return rolling(objective.window, whole_minute(now) + MINUTE)

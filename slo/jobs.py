@@ -1,0 +1,64 @@
+"""What recurs for objectives: evaluate alerts, and deliver the messages about them."""
+
+from datetime import timedelta
+
+import httpx
+
+from candor.kernel.database import session_of
+from candor.kernel.jobs import Job
+from candor.kernel.services import Services
+from slo.alerts import store
+from slo.alerts.alertmanager import RESOLVED_FOR, push
+from slo.alerts.delivery import attempted
+from slo.alerts.evaluator import evaluate
+from slo.alerts.targets import NotifyByApprise, notify_by_apprise, send
+
+_SENDING_SECONDS = 10.0
+_CLAIMED_FOR = timedelta(minutes=2)
+
+
+def evaluate_alerts(services: Services) -> None:
+    """Evaluate every objective, and tell every Alertmanager what fires."""
+    evaluate(services)
+    urls = services.settings.alertmanager.urls
+    if urls:
+        with httpx.Client(timeout=_SENDING_SECONDS) as client:
+            push_alerts(services, client)
+
+
+def push_alerts(services: Services, client: httpx.Client) -> None:
+    """Send what fires, and what was over lately, to every Alertmanager; what is silenced is not."""
+    now = services.clock()
+    with session_of(services.engine) as session:
+        alerts = store.alerts_to_push(session, now - RESOLVED_FOR)
+        silences = store.silences(session, ends_after=now)
+    heard = [one for one in alerts if not any(silence.covers(one, now) for silence in silences)]
+    settings = services.settings
+    push(heard, settings.alertmanager.urls, client, now, settings.public_url)
+
+
+def deliver_messages(services: Services) -> None:
+    """Send the messages that are due."""
+    with httpx.Client(timeout=_SENDING_SECONDS) as client:
+        deliver(services, client, notify_by_apprise)
+
+
+def deliver(services: Services, client: httpx.Client, notify: NotifyByApprise) -> None:
+    """Try each message that is due once, and write what became of it.
+
+    A message is claimed before it is sent: two senders at once send it once. One that dies in
+    between leaves it due again after two minutes; its id tells a receiver that it came before.
+    """
+    now = services.clock()
+    with session_of(services.engine) as session:
+        due = store.claim_due(session, now, _CLAIMED_FOR)
+    for delivery in due:
+        sent, outcome = send(delivery, services.settings, client, notify, now)
+        with session_of(services.engine) as session:
+            store.settle(session, attempted(delivery, outcome, sent=sent, at=now))
+
+
+JOBS: tuple[Job, ...] = (
+    Job("slo.evaluate_alerts", timedelta(minutes=1), evaluate_alerts),
+    Job("slo.deliver_messages", timedelta(seconds=15), deliver_messages),
+)

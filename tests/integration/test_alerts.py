@@ -1,0 +1,243 @@
+"""Alerts on real stores: begun, kept over restarts, acknowledged, silenced, delivered, over."""
+
+import base64
+import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from candor.kernel.database import session_of
+from candor.kernel.services import Services
+from candor.kernel.settings import Settings
+from candor.kernel.telemetry_store import TelemetryStore
+from collector.event import Event
+from slo import jobs
+from slo.alerts import store as alert_store
+from slo.alerts.evaluator import evaluate
+from slo.alerts.rehearsal import rehearse
+from slo.alerts.targets import notify_by_apprise
+from slo.openslo import read_openslo
+from slo.register import apply_objectives
+from slo.window import MINUTE
+from tests.integration.test_objectives import store
+from tests.support.asgi import Application, application_on
+from tests.support.receiver import Receiver, receiver
+from tests.support.stores import NOON, FixedClock, services_on
+from tests.unit.slo.test_openslo import objective
+
+SECRET = "a secret of the receiver"
+
+
+def incident(telemetry: TelemetryStore, *, since_minutes: int = 3) -> None:
+    """Half of all checkouts fail in the three minutes before noon; none did before."""
+    events = []
+    for minute in range(60):
+        for number in range(20):
+            bad = minute < since_minutes and number % 2
+            at = NOON - (minute + 1) * MINUTE
+            outcome = "error" if bad else "ok"
+            events.append(
+                Event(
+                    f"{minute}-{number}", "native", "x", "", at, NOON, "checkout", outcome=outcome
+                )
+            )
+    store(telemetry, events)
+
+
+def applied(services: Services) -> None:
+    import yaml  # noqa: PLC0415 - used here alone
+
+    objectives, _ = read_openslo({"f": yaml.safe_dump(objective())})
+    with session_of(services.engine) as session:
+        apply_objectives(session, objectives, NOON)
+
+
+@contextmanager
+def told(
+    folder: Path,
+    state: Engine,
+    telemetry: TelemetryStore,
+    clock: FixedClock,
+    **settings: Any,  # noqa: ANN401 - settings
+) -> Iterator[tuple[Services, Receiver]]:
+    with receiver() as target:
+        hook = {"url": f"{target.url}/hook", "secret": SECRET}
+        services = services_on(folder, state, telemetry, clock, webhooks=[hook], **settings)
+        incident(telemetry)
+        applied(services)
+        yield services, target
+
+
+def deliver(services: Services) -> None:
+    with httpx.Client(timeout=5) as client:
+        jobs.deliver(services, client, notify_by_apprise)
+
+
+def test_an_incident_is_one_alert_over_restarts_and_is_told_once_by_two_schedulers(
+    tmp_path: Path, state: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with told(tmp_path, state, embedded_telemetry, clock) as (services, target):
+        assert {alert.severity for alert, _ in evaluate(services)} == {"page", "ticket"}
+        restarted = services_on(
+            tmp_path, state, embedded_telemetry, clock, webhooks=services.settings.webhooks
+        )
+        assert evaluate(restarted) == []
+        clock.pass_by(MINUTE)
+        assert evaluate(restarted) == []
+        deliver(services)
+        deliver(restarted)
+        assert sorted(one.json()["data"]["severity"] for one in target.requests) == [
+            "page",
+            "ticket",
+        ]
+
+
+def test_a_webhook_is_a_signed_cloud_event(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with told(tmp_path, sqlite, embedded_telemetry, clock) as (services, target):
+        evaluate(services)
+        deliver(services)
+        request = next(one for one in target.requests if one.json()["data"]["severity"] == "page")
+        document = request.json()
+        assert request.headers["content-type"] == "application/cloudevents+json"
+        assert (document["specversion"], document["type"]) == ("1.0", "dev.candor.alert.fired")
+        assert (document["subject"], document["data"]["tier"]) == ("checkout", "fast")
+        signed = ".".join((request.headers["webhook-id"], request.headers["webhook-timestamp"], ""))
+        digest = hmac.digest(SECRET.encode(), signed.encode() + request.body, "sha256")
+        expected = "v1," + base64.b64encode(digest).decode()
+        assert request.headers["webhook-signature"] == expected
+
+
+def test_a_target_that_fails_is_tried_again_later_and_then_left_for_a_person(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with told(tmp_path, sqlite, embedded_telemetry, clock) as (services, target):
+        evaluate(services)
+        target.statuses = [500] * 20
+        deliver(services)
+        assert len(target.requests) == 2
+        deliver(services)
+        assert len(target.requests) == 2
+        for _ in range(12):
+            clock.pass_by(timedelta(hours=1))
+            deliver(services)
+        assert len(target.requests) == 20
+        with session_of(sqlite) as session:
+            alerts = alert_store.list_alerts(session, state=None, objective=None)
+            found = alert_store.deliveries_of(session, [one.id for one in alerts])
+        states = {(one.state, one.outcome) for group in found.values() for one in group}
+        assert states == {("dead", "status 500")}
+
+
+def test_apprise_reaches_the_services_it_knows(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with receiver() as chat:
+        address = chat.url.replace("http://", "json://") + "/chat"
+        with told(tmp_path, sqlite, embedded_telemetry, clock, notify={"urls": [address]}) as (
+            services,
+            _,
+        ):
+            evaluate(services)
+            deliver(services)
+        titles = sorted(one.json()["title"] for one in chat.requests)
+        assert titles == ["[page] checkout fired", "[ticket] checkout fired"]
+
+
+@pytest.fixture
+def alarmed(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> Iterator[Application]:
+    incident(embedded_telemetry)
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock)
+    applied(services)
+    with application_on(services) as running:
+        yield running
+
+
+def listed(application: Application, query: str = "") -> dict[str, dict[str, Any]]:
+    alerts = application.get(f"/api/v1/alerts{query}").json()
+    return {alert["severity"]: alert for alert in alerts}
+
+
+def test_an_alert_is_listed_acknowledged_and_over(alarmed: Application, clock: FixedClock) -> None:
+    evaluate(alarmed.services)
+    page = listed(alarmed)["page"]
+    assert (page["state"], page["tier"], page["fired_at"]) == ("firing", "fast", NOON.isoformat())
+    answer = alarmed.post(f"/api/v1/alerts/{page['id']}/acknowledge").json()
+    assert (answer["state"], answer["acknowledged_by"]) == ("acknowledged", "test")
+    assert alarmed.post("/api/v1/alerts/nothing/acknowledge").status_code == 404
+    clock.pass_by(timedelta(days=4))
+    evaluate(alarmed.services)
+    assert listed(alarmed)["page"]["state"] == "resolved"
+    assert alarmed.post(f"/api/v1/alerts/{page['id']}/acknowledge").status_code == 409
+    assert listed(alarmed, "?state=firing") == {}
+
+
+def test_an_alert_ends_with_its_objective(alarmed: Application, clock: FixedClock) -> None:
+    evaluate(alarmed.services)
+    from slo.tables import ObjectiveRow  # noqa: PLC0415 - there is no door that removes one yet
+
+    with session_of(alarmed.services.engine) as session:
+        session.delete(session.get_one(ObjectiveRow, "checkout"))
+    clock.pass_by(MINUTE)
+    evaluate(alarmed.services)
+    assert {one["state"] for one in listed(alarmed).values()} == {"resolved"}
+
+
+def test_what_is_silenced_is_on_the_record_and_not_told(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with (
+        told(tmp_path, sqlite, embedded_telemetry, clock) as (services, target),
+        application_on(services) as application,
+    ):
+        until = (NOON + timedelta(hours=1)).isoformat()
+        body = {"service": "shop", "severity": "page", "until": until, "reason": "known"}
+        made = application.post("/api/v1/silences", json=body)
+        assert made.status_code == 201
+        everything = application.post("/api/v1/silences", json={"until": until, "reason": "quiet"})
+        assert everything.status_code == 422
+        evaluate(services)
+        deliver(services)
+        assert [one.json()["data"]["severity"] for one in target.requests] == ["ticket"]
+        states = [one["state"] for one in listed(application)["page"]["deliveries"]]
+        assert states == ["silenced"]
+        ended = application.request("DELETE", f"/api/v1/silences/{made.json()['id']}")
+        assert ended.json()["until"] == NOON.isoformat()
+
+
+def test_a_correction_keeps_an_incident_from_alerting(alarmed: Application) -> None:
+    body = {
+        "objective": "checkout",
+        "since": (NOON - timedelta(minutes=3)).isoformat(),
+        "until": NOON.isoformat(),
+        "category": "bad_instrumentation",
+        "reason": "the probe",
+    }
+    assert alarmed.post("/api/v1/corrections", json=body).status_code == 201
+    assert evaluate(alarmed.services) == []
+
+
+def test_a_test_message_tries_every_target(tmp_path: Path) -> None:
+    with receiver() as target:
+        target.statuses = [200, 404]
+        hooks = [{"url": f"{target.url}/{number}", "secret": SECRET} for number in range(2)]
+        settings = Settings(
+            spool_dir=tmp_path,
+            webhooks=hooks,
+            alertmanager={"urls": [target.url]},
+        )
+        outcomes = rehearse(settings, NOON)
+    assert [(one["target"], one["outcome"]) for one in outcomes] == [
+        ("webhook:0", "status 200"),
+        ("webhook:1", "status 404"),
+        ("alertmanager:0", "ok"),
+    ]

@@ -1,0 +1,178 @@
+"""Corrections, annotations, policies and the gate, asked over HTTP on real stores."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from candor.kernel.database import session_of
+from candor.kernel.errors import ConflictError, NotFoundError
+from collector.event import Event
+from slo.correction import Correction
+from slo.governance.store import add_correction, all_corrections, undo_correction
+from slo.window import MINUTE
+from tests.integration.test_objectives import apply, store
+from tests.support.asgi import Application
+from tests.support.stores import NOON
+from tests.unit.slo.test_openslo import objective
+
+INCIDENT = NOON - timedelta(hours=3)
+
+
+@pytest.fixture
+def checkout(application: Application) -> Application:
+    """An objective whose budget one bad minute has spent: 2 bad of 1,000 at 99.9 %."""
+    ok = [
+        Event(f"e{n}", "native", "x", "", NOON - MINUTE, NOON, "checkout", outcome="ok")
+        for n in range(998)
+    ]
+    bad = [
+        Event(f"b{n}", "native", "x", "", INCIDENT, NOON, "checkout", outcome="error")
+        for n in range(2)
+    ]
+    store(application.services.telemetry, ok + bad)
+    apply(application, objective())
+    return application
+
+
+def body(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
+    return {
+        "objective": "checkout",
+        "since": INCIDENT.isoformat(),
+        "until": (INCIDENT + MINUTE).isoformat(),
+        "category": "bad_instrumentation",
+        "reason": "the probe was broken",
+    } | fields
+
+
+def budget(application: Application) -> dict[str, Any]:
+    answer: dict[str, Any] = application.get("/api/v1/objectives/checkout/budget").json()
+    return answer
+
+
+def test_a_correction_is_previewed_counts_and_can_be_undone(checkout: Application) -> None:
+    preview = checkout.post("/api/v1/corrections?dry_run=1", json=body())
+    assert preview.status_code == 200
+    assert preview.json()["id"] is None
+    assert preview.json()["preview"] == [
+        {
+            "objective": "checkout",
+            "remaining_before": -1.0,
+            "remaining_after": 1.0,
+            "corrected_seconds": 60.0,
+            "sentence": "checkout: remaining -100.0 % -> 100.0 %",
+        }
+    ]
+    assert budget(checkout)["remaining"] == -1.0
+    made = checkout.post("/api/v1/corrections", json=body())
+    assert made.status_code == 201
+    after = budget(checkout)
+    assert (after["remaining"], after["bad"], after["corrected_seconds"]) == (1.0, 0, 60)
+    undone = checkout.request("DELETE", f"/api/v1/corrections/{made.json()['id']}")
+    assert undone.json()["undone_by"] == "test"
+    assert budget(checkout)["remaining"] == -1.0
+    assert [one["reason"] for one in checkout.get("/api/v1/corrections").json()] == [
+        "the probe was broken"
+    ]
+
+
+def test_burn_rates_and_the_time_line_leave_out_what_is_corrected(checkout: Application) -> None:
+    def long_burns() -> list[float]:
+        tiers = checkout.get("/api/v1/objectives/checkout/burn").json()["tiers"]
+        return [tier["long_burn"] for tier in tiers]
+
+    assert max(long_burns()) > 0
+    checkout.post("/api/v1/corrections", json=body(objective=None, selector={"service": "shop"}))
+    assert max(long_burns()) == 0
+    points = checkout.get("/api/v1/objectives/checkout/timeline").json()["points"]
+    assert sum(point["valid"] for point in points) == 998
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"objective": "nobody"}, {"reason": ""}, {"category": "mood"}, {"zone": "Mars/Olympus"}],
+)
+def test_a_correction_that_cannot_be_meant_is_refused(
+    application: Application, fields: dict[str, Any]
+) -> None:
+    answer = application.post("/api/v1/corrections", json=body(**fields))
+    assert answer.status_code in {404, 422}
+    assert application.get("/api/v1/corrections").json() == []
+
+
+def test_a_correction_is_kept_and_undone_once_on_both_state_stores(state: Engine) -> None:
+    correction = Correction(
+        "c", None, {"service": "api"}, INCIDENT, NOON, None, "UTC", "deployment", "why", "ops", NOON
+    )
+    with session_of(state) as session:
+        add_correction(session, correction)
+    with session_of(state) as session:
+        assert all_corrections(session) == [correction]
+        assert undo_correction(session, "c", "lead", NOON).undone_by == "lead"
+    with session_of(state) as session, pytest.raises(ConflictError):
+        undo_correction(session, "c", "lead", NOON)
+    with session_of(state) as session, pytest.raises(NotFoundError):
+        undo_correction(session, "d", "lead", NOON)
+
+
+def test_the_gate_freezes_at_a_spent_budget_and_says_why(checkout: Application) -> None:
+    answer = checkout.get("/api/v1/gate?service=shop").json()
+    assert answer["decision"] == "freeze"
+    assert answer["reasons"] == [
+        {
+            "objective": "checkout",
+            "remaining": -1.0,
+            "policy": "default",
+            "text": "The error budget is spent: release nothing but fixes.",
+        }
+    ]
+    assert checkout.get("/api/v1/gate?service=nobody").status_code == 404
+
+
+def test_a_policy_changes_what_the_gate_says_at_once(checkout: Application) -> None:
+    steps: list[dict[str, Any]] = [{"below": -2, "decision": "freeze", "text": "stop"},
+             {"below": 0.5, "decision": "slow", "text": "care"}]  # fmt: skip
+    put = checkout.request(
+        "PUT", "/api/v1/policies/shop", json={"service": "shop", "owner": "sre", "steps": steps}
+    )
+    assert put.status_code == 200
+    answer = checkout.get("/api/v1/gate?service=shop").json()
+    assert (answer["decision"], answer["reasons"][0]["text"]) == ("slow", "care")
+    assert checkout.get("/api/v1/policies").json() == [
+        {"name": "shop", "service": "shop", "owner": "sre",
+         "steps": [step | {"below": float(step["below"])} for step in steps]}
+    ]  # fmt: skip
+
+
+def test_an_override_lets_a_release_through_and_stays_on_the_record(
+    checkout: Application,
+) -> None:
+    late = {"service": "shop", "reason": "the fix itself", "expires_at": NOON.isoformat()}
+    assert checkout.post("/api/v1/gate/overrides", json=late).status_code == 422
+    until = (NOON + timedelta(hours=1)).isoformat()
+    made = checkout.post("/api/v1/gate/overrides", json=late | {"expires_at": until})
+    assert made.status_code == 201
+    answer = checkout.get("/api/v1/gate?service=shop").json()
+    assert answer["decision"] == "go"
+    assert (answer["override"]["author"], answer["override"]["reason"]) == (
+        "test",
+        "the fix itself",
+    )
+    assert len(checkout.get("/api/v1/gate/overrides?service=shop").json()) == 1
+
+
+def test_annotations_are_listed_by_service_and_span(application: Application) -> None:
+    mark = {"kind": "deployment", "service": "shop", "at": INCIDENT.isoformat(), "text": "v4.12"}
+    assert application.post("/api/v1/annotations", json=mark).status_code == 201
+    wrong = mark | {"until": (INCIDENT - MINUTE).isoformat()}
+    assert application.post("/api/v1/annotations", json=wrong).status_code == 422
+    listed = application.get("/api/v1/annotations?service=shop").json()
+    assert [(one["text"], one["author"]) for one in listed] == [("v4.12", "test")]
+    assert application.get("/api/v1/annotations?service=web").json() == []
+
+
+def test_reading_needs_its_scope_and_deciding_another(application: Application) -> None:
+    reader = {"authorization": f"Bearer {application.make_key('slo:read')}"}
+    assert application.get("/api/v1/corrections", headers=reader).status_code == 200
+    assert application.post("/api/v1/corrections", json=body(), headers=reader).status_code == 403

@@ -1,0 +1,199 @@
+"""Alerts fire at the minute that the arithmetic predicts, once an incident, and end as it says."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from itertools import accumulate
+from math import floor
+
+import pytest
+
+from slo.alerting import (
+    Alert,
+    BurnCondition,
+    BurnRule,
+    Rules,
+    Signal,
+    advance,
+    default_rules,
+    signals_of,
+    time_to_exhaustion,
+)
+from slo.budget import EventCounts
+from slo.burn_rate import tiers_of
+from slo.window import MINUTE
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+MONTH = timedelta(days=30)
+TARGET = Decimal("0.999")
+RATE = 10_000
+
+
+class Traffic:
+    """Steady traffic of 10,000 events a minute; ``bad`` says how many of a minute's are bad."""
+
+    def __init__(self, minutes: int, bad: Callable[[int], int]) -> None:
+        self.bad = [0, *accumulate(bad(minute) for minute in range(minutes))]
+
+    def counts(self, until: int, length: timedelta) -> EventCounts:
+        since = max(0, until - length // MINUTE)
+        bad = self.bad[until] - self.bad[since]
+        valid = RATE * (until - since)
+        return EventCounts(valid - bad, valid)
+
+    def signals(self, until: int, rules: Rules) -> list[Signal]:
+        counts = {length: self.counts(until, length) for length in rules.lookbacks(MONTH)}
+        return signals_of(rules, TARGET, MONTH, counts)
+
+
+def opened(signal: Signal, at: datetime) -> Alert:
+    return Alert(
+        "a", "o", "s", signal.kind, signal.severity, signal.tier, "pending", "", at, at, at
+    )
+
+
+def replay(traffic: Traffic, rules: Rules, minutes: range) -> Iterator[tuple[int, str, str, str]]:
+    """Yield (minute, transition, severity, tier) as a minutely evaluation would tell them."""
+    alerts: dict[str, Alert] = {}
+    for minute in minutes:
+        at = START + minute * MINUTE
+        for signal in traffic.signals(minute, rules):
+            alert = alerts.get(signal.severity)
+            if alert is None and not signal.active:
+                continue
+            after, told = advance(alert or opened(signal, at), signal, rules, at)
+            if after is None or after.state == "resolved":
+                alerts.pop(signal.severity, None)
+            else:
+                alerts[signal.severity] = after
+            if told and after is not None:
+                yield minute, told, after.severity, after.tier
+
+
+@pytest.mark.parametrize("ratio", [Fraction(1), Fraction(1, 10), Fraction(1, 50)])
+def test_an_incident_fires_each_tier_at_its_predicted_minute_and_once(ratio: Fraction) -> None:
+    begin = 4 * 1440
+    traffic = Traffic(begin + 400, lambda minute: int(RATE * ratio) if minute >= begin else 0)
+    told = list(replay(traffic, default_rules(MONTH), range(begin - 60, begin + 400)))
+
+    def minute_of(tier: int) -> int:
+        one = tiers_of(MONTH)[tier]
+        needed = one.factor * (1 - Fraction(TARGET)) / ratio * (one.long // MINUTE)
+        return begin + floor(needed) + 1
+
+    expected = []
+    for severity, numbers in (("page", (0, 1)), ("ticket", (2, 3))):
+        minute, number = min((minute_of(number), number) for number in numbers)
+        expected.append((minute, "fired", severity, tiers_of(MONTH)[number].name))
+    assert sorted(told) == sorted(expected)
+
+
+def test_an_alert_ends_when_the_short_window_is_clean_and_five_minutes_more() -> None:
+    begin, length = 4 * 1440, 60
+    traffic = Traffic(
+        begin + 600, lambda minute: RATE // 50 if begin <= minute < begin + length else 0
+    )
+    told = list(replay(traffic, default_rules(MONTH), range(begin - 10, begin + 600)))
+    page = [one for one in told if one[2] == "page"]
+    assert [one[1] for one in page] == ["fired", "resolved"]
+    last_active = max(
+        minute
+        for minute in range(begin, begin + 600)
+        if any(
+            one.active and one.severity == "page"
+            for one in traffic.signals(minute, default_rules(MONTH))
+        )
+    )
+    assert page[1][0] == last_active + 5
+
+
+def test_burning_at_nine_tenths_never_fires_in_ninety_days() -> None:
+    traffic = Traffic(90 * 1440, lambda _: RATE * 9 // 10_000)
+    rules = default_rules(MONTH)
+    assert list(replay(traffic, rules, range(1, 90 * 1440, 7))) == []
+
+
+def test_an_incident_that_flickers_is_one_alert() -> None:
+    begin = 4 * 1440
+    traffic = Traffic(
+        begin + 240, lambda minute: RATE // 5 if minute >= begin and minute % 4 < 2 else 0
+    )
+    told = list(replay(traffic, default_rules(MONTH), range(begin, begin + 240)))
+    assert [one[1] for one in told if one[2] == "page"] == ["fired"]
+
+
+def signal_of(rules: Rules, kind: str, counts: dict[timedelta, EventCounts]) -> Signal:
+    return next(one for one in signals_of(rules, TARGET, MONTH, counts) if one.kind == kind)
+
+
+HOUR = timedelta(hours=1)
+ONE_RULE = (BurnRule("r", "page", (BurnCondition(HOUR, Fraction(10)),)),)
+
+
+@pytest.mark.parametrize(
+    ("rules", "active"),
+    [
+        (Rules(ONE_RULE), True),
+        (Rules(ONE_RULE, traffic_floor=101), False),
+        (Rules(ONE_RULE, minimum_bad=6), False),
+    ],
+)
+def test_little_traffic_and_few_bad_events_hold_a_rule_back(rules: Rules, *, active: bool) -> None:
+    assert signal_of(rules, "burn", {HOUR: EventCounts(95, 100)}).active is active
+
+
+def test_a_burn_at_the_very_factor_does_not_fire() -> None:
+    counts = {HOUR: EventCounts(99, 100)}
+    assert not signal_of(Rules(ONE_RULE), "burn", counts).active
+    assert signal_of(Rules(ONE_RULE), "burn", {HOUR: EventCounts(98, 100)}).active
+
+
+def test_unmeasured_windows_do_not_burn() -> None:
+    assert not signal_of(Rules(ONE_RULE, minimum_bad=0), "burn", {HOUR: EventCounts(0, 0)}).active
+
+
+def test_a_low_a_falling_and_a_dying_budget_have_alerts_of_their_own() -> None:
+    rules = Rules(
+        (),
+        remaining_below=Fraction(1, 4),
+        drop_share=Fraction(1, 10),
+        drop_within=timedelta(hours=24),
+        exhausted_within=timedelta(days=2),
+    )
+    healthy = dict.fromkeys(rules.lookbacks(MONTH), EventCounts(1_000_000, 1_000_000))
+    assert not any(one.active for one in signals_of(rules, TARGET, MONTH, healthy))
+    spent = healthy | {MONTH: EventCounts(999_200, 1_000_000)}
+    assert signal_of(rules, "budget_remaining", spent).active
+    fallen = healthy | {timedelta(hours=24): EventCounts(997_000, 1_000_000)}
+    assert signal_of(rules, "budget_drop", fallen).active
+    burning = spent | {timedelta(hours=6): EventCounts(990_000, 1_000_000)}
+    assert signal_of(rules, "exhaustion", burning).active
+
+
+def test_silence_is_told_only_where_there_was_traffic() -> None:
+    rules = Rules((), no_data_for=HOUR)
+    quiet = {HOUR: EventCounts(0, 0), MONTH: EventCounts(5, 5)}
+    assert signal_of(rules, "no_data", quiet).active
+    assert not signal_of(rules, "no_data", quiet | {MONTH: EventCounts(0, 0)}).active
+
+
+def test_the_time_to_exhaustion_is_the_rest_over_the_burn() -> None:
+    half, double = EventCounts(9995, 10_000), EventCounts(998, 1000)
+    assert time_to_exhaustion(TARGET, MONTH, half, double) == timedelta(days=7.5)
+    assert time_to_exhaustion(TARGET, MONTH, EventCounts(0, 10), double) == timedelta(0)
+    assert time_to_exhaustion(TARGET, MONTH, half, EventCounts(10, 10)) is None
+
+
+def test_a_condition_that_passes_before_its_time_is_never_told() -> None:
+    rules = Rules(ONE_RULE, pending_for=2 * MINUTE)
+    active = Signal("burn", "page", active=True)
+    pending, told = advance(opened(active, START), active, rules, START)
+    assert (told, pending and pending.state) == (None, "pending")
+    assert pending is not None
+    assert advance(pending, Signal("burn", "page", active=False), rules, START + MINUTE) == (
+        None,
+        None,
+    )
+    fired, told = advance(pending, active, rules, START + 2 * MINUTE)
+    assert (told, fired and fired.state) == ("fired", "firing")
