@@ -82,9 +82,10 @@ class Loader:
             self._spool.wait_for_segments(_POLL_SECONDS)
             try:
                 self.load_waiting()
-            except UnavailableError as error:
+            except (UnavailableError, OSError) as error:
+                reason = error.detail if isinstance(error, UnavailableError) else error.strerror
                 self._metrics.load_failures.inc()
-                log().warning("insert failed, will try again", reason=error.detail, pause=pause)
+                log().warning("insert failed, will try again", reason=reason, pause=pause)
                 self._spool.pressure.drained(0, pause)
                 self._stopping.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

@@ -2,10 +2,10 @@
 
 A segment begins with the name and version of the format. A record is a header (mark, payload
 length, number of events, CRC-32 of the payload, CRC-32 of the header itself; little endian) and the
-payload. The header's own checksum is why a payload that went bad costs that record alone: its
-length is still to be trusted. Where a header went bad, the next mark whose header holds is where
-reading goes on. Checksums start from the segment's token, which no sender knows, so that nothing
-inside a payload can pass for a record.
+payload. Where bytes went bad, reading goes on at the next mark behind which a whole record stands,
+so that no other record is lost with them. Checksums start from the segment's token, which no sender
+knows: nothing inside a payload can pass for a record. The header has a checksum of its own because
+its length tells a write that was cut short from bytes that changed later.
 
 ::
 
@@ -87,7 +87,8 @@ def read_segment(path: Path) -> Iterator[Record | Damage]:
     while position < len(view):
         record = _record_at(view, position, seed)
         if record is None:
-            position = _resumption(content, view, position, seed)
+            found = content.find(_MARK, position + 1)
+            position = found if found >= 0 else len(view)
             continue
         if start < position:
             yield _damage(view, start, position, seed)
@@ -163,15 +164,6 @@ def _record_at(view: memoryview, position: int, seed: int) -> Record | None:
     if end > len(view) or isal_zlib.crc32(payload, seed) != checksum:
         return None
     return Record(payload, count)
-
-
-def _resumption(content: mmap | bytes, view: memoryview, position: int, seed: int) -> int:
-    """Return where to go on after a position at which there is no whole record."""
-    promise = _promise_at(view, position, seed)
-    if promise is not None and promise[0] <= len(view):
-        return promise[0]
-    found = content.find(_MARK, position + 1)
-    return found if found >= 0 else len(view)
 
 
 def _damage(view: memoryview, start: int, end: int, seed: int) -> Damage:

@@ -42,6 +42,7 @@ def _door(entrance: Entrance, path_type: str) -> Door:
         if not authorization:
             write_key = body.write_key
             source = await entrance.authenticate(lambda: write_key or request.bearer(), DOOR)
+            entrance.collector.spool.refuse_when_full(source)
         submission = entrance.collector.submit(
             decode_segment(body, path_type, entrance.reception(source))
         )

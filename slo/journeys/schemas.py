@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from candor.kernel.errors import InvalidInputError
 from slo.indicator import TEXT_FIELDS, is_known_field
 from slo.journeys.funnel import DEFAULT_WINDOW, Step, StepResult, Tally, Unit
+from slo.journeys.steps import StepReport
 from slo.journeys.store import FunnelQuery
 from slo.source import filter_from
 from slo.window import Window, parse_span
@@ -52,9 +53,7 @@ class FunnelBody(BaseModel):
             raise InvalidInputError("Exclusions are not supported yet.", path="exclude")
         if self.breakdown is not None and not _is_text(self.breakdown):
             raise InvalidInputError("Break down by a text field of events.", path="breakdown")
-        span = Window(self.since or _EARLIEST, self.until or now + timedelta(days=1))
-        if span.since >= span.until:
-            raise InvalidInputError("until must lie after since.", path="until")
+        span = span_of(self.since, self.until, now)
         steps = tuple(
             Step(step.event, filter_from(step.where, f"steps[{number}].where"))
             for number, step in enumerate(self.steps)
@@ -80,6 +79,36 @@ def funnel_document(body: FunnelBody, total: Tally, groups: Mapping[str, Tally])
             value: _steps(body, part.results()) for value, part in sorted(groups.items())
         }
     return document
+
+
+def span_of(since: datetime | None, until: datetime | None, now: datetime) -> Window:
+    """Return the window that is asked for: of all time where an end is left open.
+
+    Raises:
+        InvalidInputError: it ends before it begins.
+    """
+    span = Window(since or _EARLIEST, until or now + timedelta(days=1))
+    if span.since >= span.until:
+        raise InvalidInputError("until must lie after since.", path="until")
+    return span
+
+
+def step_document(report: StepReport) -> dict[str, Any]:
+    """Return one step of a journey."""
+    return {
+        "step": report.step,
+        "events": report.events,
+        "entries": report.entries,
+        "instances": report.instances,
+        "errors": report.errors,
+        "error_rate": report.error_rate,
+        "latency_ms": {
+            "p50": report.p50_latency_ms,
+            "p95": report.p95_latency_ms,
+            "p99": report.p99_latency_ms,
+        },
+        "next": report.next,
+    }
 
 
 def _steps(body: FunnelBody, results: Sequence[StepResult]) -> list[dict[str, Any]]:

@@ -73,6 +73,12 @@ def test_the_parts_of_the_window_join_and_each_fills_a_bucket_of_its_own() -> No
     assert [len(bucket) for _, bucket in window._buckets] == [1] * len(parts)
 
 
+def test_a_text_and_the_same_bytes_are_two_identities() -> None:
+    window = IdentityWindow(WINDOW)
+    window.restore(["a"], NOON)
+    assert window.claim([b"a", "a", b"a"]).fresh == [0]
+
+
 @given(st.lists(st.text(max_size=4), unique=True), st.data())
 def test_identities_are_told_apart_whatever_their_ends(
     names: list[str], data: st.DataObject

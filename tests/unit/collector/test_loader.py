@@ -1,3 +1,4 @@
+import errno
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -76,8 +77,11 @@ def test_a_segment_stays_when_the_store_is_away(tmp_path: Path) -> None:
         assert len(spool.sealed()) == 1
 
 
-def test_the_background_loader_tries_again_until_it_succeeds(tmp_path: Path) -> None:
-    store = FakeStore([UnavailableError("away")])
+@pytest.mark.parametrize("failure", [UnavailableError("away"), OSError(errno.EIO, "disk")])
+def test_the_background_loader_tries_again_until_it_succeeds(
+    tmp_path: Path, failure: Exception
+) -> None:
+    store = FakeStore([failure])
     with spool_with(tmp_path, b"a") as (spool, metrics):
         tokens = [segment.token for segment in spool.sealed()]
         with loader_on(spool, store, metrics).running():

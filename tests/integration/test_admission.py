@@ -1,0 +1,95 @@
+"""Who is let in when the spool fills up, as each door's protocol says it."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from candor.kernel.database import session_of
+from candor.kernel.security import create_key
+from candor.kernel.telemetry_store import TelemetryStore
+from tests.support.asgi import Application, application_on
+from tests.support.events import native_event
+from tests.support.stores import NOON, FixedClock, services_on
+
+EVENTS = "/api/v1/events"
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture
+def waiting(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> Iterator[Application]:
+    """The application with a small spool that is not emptied by itself."""
+    spool = {
+        "max_bytes": 100_000,
+        "segment_age": "PT1H",
+        "min_free_disk_bytes": 0,
+        "source_budgets": {"small": 1000},
+    }
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock, spool=spool)
+    with application_on(services) as application:
+        yield application
+
+
+def fill(application: Application, size: int, number: int = 1) -> None:
+    event = native_event(number, attributes={"a": "x" * size})
+    assert application.post(EVENTS, json=event).json()["accepted"] == 1
+
+
+async def untouched() -> AsyncIterator[bytes]:
+    raise AssertionError("the body was read")
+    yield b""
+
+
+def test_traces_are_shed_before_events_and_taken_again_when_the_spool_is_drained(
+    waiting: Application,
+) -> None:
+    fill(waiting, 91_000)
+    refused = waiting.post("/v1/traces", content=untouched(), headers=JSON)
+    assert (refused.status_code, refused.json()["code"]) == (503, 14)
+    assert 1 <= int(refused.headers["retry-after"]) <= 300
+    assert "x-ratelimit-reset" not in refused.headers
+    fill(waiting, 10, number=2)
+    waiting.collector.flush()
+    assert waiting.post("/v1/traces", json={}).status_code == 200
+    told = waiting.services.metrics.registry.get_sample_value
+    assert told("candor_spool_refusals_total", {"reason": "shed", "kind": "traces"}) == 1
+
+
+@pytest.mark.parametrize("path", [EVENTS, "/v1/batch"])
+def test_a_full_spool_refuses_before_the_body_is_read_and_says_until_when(
+    waiting: Application, path: str
+) -> None:
+    fill(waiting, 100_000)
+    refused = waiting.post(path, content=untouched(), headers=JSON)
+    assert refused.status_code == 429
+    wait = int(refused.headers["retry-after"])
+    reset = int(refused.headers["x-ratelimit-reset"])
+    assert 1 <= wait <= 300
+    assert 0 <= reset - NOON.timestamp() <= wait
+
+
+def test_a_key_over_its_budget_is_refused_alone(waiting: Application) -> None:
+    services = waiting.services
+    with session_of(services.engine) as session:
+        small = create_key(
+            session, services.secrets, name="small", scopes=["ingest"], at=services.clock()
+        ).key
+    headers = {"authorization": f"Bearer {small}"}
+    body = native_event(1, attributes={"a": "x" * 1000})
+    assert waiting.post(EVENTS, json=body, headers=headers).status_code == 200
+    assert waiting.post(EVENTS, json=native_event(2), headers=headers).status_code == 429
+    fill(waiting, 10, number=3)
+    waiting.collector.flush()
+    assert waiting.post(EVENTS, json=native_event(2), headers=headers).status_code == 200
+
+
+def test_a_spool_that_is_not_emptied_for_too_long_takes_nothing_more(
+    waiting: Application, clock: FixedClock
+) -> None:
+    fill(waiting, 10)
+    clock.pass_by(timedelta(hours=6))
+    assert waiting.post(EVENTS, json=native_event(2)).status_code == 429
