@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from candor.kernel.errors import UnavailableError
 from candor.kernel.logging import log
 from candor.kernel.services import Services
+from collector.contracts.register import ContractRegister
 from collector.dedupe import IdentityWindow
 from collector.intake import Intake
 from collector.loader import Loader
+from collector.quarantine.keeping import Quarantine
+from collector.quarantine.keys import KeyCabinet
 from collector.spool import Spool
 from collector.store import recent_identities
 
@@ -24,6 +27,8 @@ class Collector:
     intake: Intake
     spool: Spool
     loader: Loader
+    contracts: ContractRegister
+    quarantine: Quarantine
 
     def flush(self) -> None:
         """Return when everything submitted before this call can be queried.
@@ -57,9 +62,14 @@ def open_collector(services: Services) -> Iterator[Collector]:
         for identities in recent_identities(services.telemetry, since):
             window.restore(identities, now)
         log().info("collector ready", identities=len(window))
+        contracts = ContractRegister(services.engine, settings.contracts, clock)
+        contracts.refresh()
+        quarantine = _open_quarantine(services, contracts)
         intake = Intake(
+            contracts=contracts,
             gate=services.gate,
             redactor=services.redactor,
+            quarantine=quarantine,
             window=window,
             spool=spool,
             clock=clock,
@@ -67,10 +77,16 @@ def open_collector(services: Services) -> Iterator[Collector]:
         )
         with loader.running():
             try:
-                yield Collector(intake, spool, loader)
+                yield Collector(intake, spool, loader, contracts, quarantine)
             finally:
                 spool.close()
                 spool.wait_until_loaded(_tokens(spool), _DRAIN_SECONDS)
+
+
+def _open_quarantine(services: Services, contracts: ContractRegister) -> Quarantine:
+    settings, key = services.settings.quarantine, services.secrets.quarantine_key
+    cabinet = KeyCabinet(services.engine, key, settings.retention)
+    return Quarantine(cabinet, key, settings, contracts, services.clock)
 
 
 def _tokens(spool: Spool) -> list[str]:

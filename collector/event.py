@@ -50,13 +50,43 @@ class Event(msgspec.Struct, array_like=True, gc=False):
 COLUMNS: tuple[str, ...] = Event.__struct_fields__
 
 
+class RefusedEvent(msgspec.Struct, array_like=True, gc=False):
+    """One row of the quarantine: why an event was refused, and what was sent, sealed.
+
+    ``event_digest`` recognises the id that its sender gave; ``sealed`` is base64.
+    """
+
+    id: str
+    received_at: datetime
+    code: str
+    path: str
+    message: str
+    door: str
+    call: str
+    source: str
+    contract: str
+    event_digest: str
+    subject_key: str
+    size_bytes: int
+    key_id: str
+    expires_at: datetime
+    sealed: str
+
+
+REFUSED_COLUMNS: tuple[str, ...] = RefusedEvent.__struct_fields__
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One refused event of a request: its position there, its id if it had one, and why."""
+    """One refused event of a request: its position there, its id if it had one, and why.
+
+    ``quarantine_id`` is where it is kept; none when it is not.
+    """
 
     index: int
     id: str | None
     refusal: Refusal
+    quarantine_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -65,7 +95,8 @@ class Batch:
 
     ``indices[n]`` is the position of ``events[n]`` in the request, ``items[i]`` what was sent at
     position ``i``, and ``source`` who sent it. ``items`` are views of the request's body: they live
-    as long as the request is decoded and judged, and no longer.
+    as long as the request is decoded and judged, and no longer. ``call`` is what the door was asked
+    for, where an item alone does not say it.
     """
 
     door: str
@@ -74,11 +105,16 @@ class Batch:
     rejections: list[Rejection] = field(default_factory=list)
     items: Sequence[bytes | msgspec.Raw] = ()
     source: str = ""
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of the events of one request; every one is in exactly one of the numbers."""
+    """What became of the events of one request.
+
+    ``rejections`` names each that was refused, also those that are kept in quarantine; the others
+    are accepted or deduplicated.
+    """
 
     accepted: int
     deduplicated: int

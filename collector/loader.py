@@ -28,6 +28,7 @@ Insert = Callable[[TelemetryStore, Sequence[bytes | memoryview], str], None]
 INSERTS: dict[Signal, Insert] = {
     "events": store.insert_events,
     "traces": store.insert_traces,
+    "quarantine": store.insert_refused,
 }
 
 

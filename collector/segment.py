@@ -20,7 +20,7 @@ from typing import Literal, get_args
 
 from isal import isal_zlib
 
-Signal = Literal["events", "traces"]
+Signal = Literal["events", "traces", "quarantine"]
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 OPEN, SEALED, STUCK = ".open", ".sealed", ".stuck"
 _HEADER = struct.Struct("<III")

@@ -9,13 +9,23 @@ import msgspec
 
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
-from collector.event import COLUMNS, Event
+from collector.event import COLUMNS, REFUSED_COLUMNS, Event, RefusedEvent
 
 _ENCODER = msgspec.json.Encoder()
+_IDENTITIES = (
+    "select_recent_identities",
+    "select_recent_span_identities",
+    "select_recent_refused_identities",
+)
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
     """Return events as the spool keeps them and the engine reads them: a JSON array a line."""
+    return _ENCODER.encode_lines(events)
+
+
+def encode_refused(events: Sequence[RefusedEvent]) -> bytes:
+    """Return refused events as the spool keeps them: a JSON array a line."""
     return _ENCODER.encode_lines(events)
 
 
@@ -44,9 +54,16 @@ def insert_traces(
     )
 
 
+def insert_refused(
+    telemetry: TelemetryStore, payloads: Sequence[bytes | memoryview], token: str
+) -> None:
+    """Store what ``encode_refused`` made, once for each token."""
+    telemetry.insert("quarantine", REFUSED_COLUMNS, payloads, "JSONCompactEachRow", token)
+
+
 def recent_identities(telemetry: TelemetryStore, since: datetime) -> Iterator[Sequence[str]]:
-    """Yield the identities of every event, then of every span, received at or after ``since``."""
-    for name in ("select_recent_identities", "select_recent_span_identities"):
+    """Yield the identities of events, of spans, and of refused events received since ``since``."""
+    for name in _IDENTITIES:
         columns = telemetry.columns(statement("collector", name), {"since": since})
         yield columns[0] if columns else ()
 

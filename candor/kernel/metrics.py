@@ -16,6 +16,7 @@ class Metrics:
     events_accepted: Counter
     events_deduplicated: Counter
     events_rejected: Counter
+    events_quarantined: Counter
     events_loaded: Counter
     requests: Counter
     commit_seconds: Histogram
@@ -45,6 +46,9 @@ def new_metrics() -> Metrics:
         events_accepted=counter("events_accepted", "Events acknowledged as durable.", "door"),
         events_deduplicated=counter("events_deduplicated", "Events known already.", "door"),
         events_rejected=counter("events_rejected", "Events refused.", "door", "code"),
+        events_quarantined=counter(
+            "events_quarantined", "Refused events kept in quarantine.", "door", "code"
+        ),
         events_loaded=counter(
             "events_loaded", "Acknowledged events inserted into the telemetry store.", "signal"
         ),

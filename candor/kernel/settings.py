@@ -19,6 +19,7 @@ from candor.kernel.errors import InvalidInputError
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _MIB = 1024 * 1024
 _MASK = "********"
+UnknownSchema = Literal["accept", "quarantine", "reject"]
 
 
 class _Group(BaseModel):
@@ -47,6 +48,24 @@ class LimitSettings(_Group):
     event_bytes: int = Field(default=256 * 1024, ge=1024)
     events_per_request: int = Field(default=50_000, ge=1)
     future_skew: timedelta = timedelta(hours=24)
+
+
+class ContractSettings(_Group):
+    """What becomes of an event whose schema is not registered, by source (the name of its key).
+
+    With ``schema_required``, an event that names no schema counts as one of those.
+    """
+
+    unknown_schema: UnknownSchema = "accept"
+    sources: dict[str, UnknownSchema] = {}
+    schema_required: bool = False
+
+
+class QuarantineSettings(_Group):
+    """How long refused events are kept, and up to which size."""
+
+    retention: timedelta = Field(default=timedelta(days=14), ge=timedelta(days=1))
+    event_bytes: int = Field(default=_MIB, ge=1024)
 
 
 class TelemetryLimits(_Group):
@@ -98,6 +117,8 @@ class Settings(BaseSettings):
     spool: SpoolSettings = SpoolSettings()
     dedupe: DedupeSettings = DedupeSettings()
     limits: LimitSettings = LimitSettings()
+    contracts: ContractSettings = ContractSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
     telemetry: TelemetryLimits = TelemetryLimits()
     tracing: TracingSettings = TracingSettings()
 

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Raw
@@ -87,7 +87,11 @@ def decode_native(body: bytes, media_type: str, reception: Reception) -> Batch:
         MalformedError: the body as a whole is no JSON.
         TooLargeError: it holds more events than a request may.
     """
-    items = split_native(body, media_type, reception)
+    return decode_items(split_native(body, media_type, reception), reception)
+
+
+def decode_items(items: Sequence[bytes | Raw], reception: Reception) -> Batch:
+    """Return the events that were split from a request; the faulty ones are named."""
     sent, rejections = read_items(items, reception)
     events = [_stored(event, reception) for event in sent.values()]
     return Batch(DOOR, events, list(sent), rejections, items, reception.source)
@@ -124,23 +128,27 @@ def read_items(
 
 def encode_receipt(receipt: Receipt) -> bytes:
     """Return the native answer."""
-    return msgspec.json.encode(
-        {
-            "accepted": receipt.accepted,
-            "deduplicated": receipt.deduplicated,
-            "quarantined": receipt.quarantined,
-            "rejected": [
-                {
-                    "index": rejection.index,
-                    "id": rejection.id,
-                    "code": rejection.refusal.code,
-                    "path": rejection.refusal.path,
-                    "message": rejection.refusal.message,
-                }
-                for rejection in receipt.rejections
-            ],
-        }
-    )
+    return msgspec.json.encode(receipt_document(receipt))
+
+
+def receipt_document(receipt: Receipt) -> dict[str, Any]:
+    """Return the native answer as a document."""
+    return {
+        "accepted": receipt.accepted,
+        "deduplicated": receipt.deduplicated,
+        "quarantined": receipt.quarantined,
+        "rejected": [
+            {
+                "index": rejection.index,
+                "id": rejection.id,
+                "code": rejection.refusal.code,
+                "path": rejection.refusal.path,
+                "message": rejection.refusal.message,
+                "quarantine_id": rejection.quarantine_id,
+            }
+            for rejection in receipt.rejections
+        ],
+    }
 
 
 def _split(body: bytes) -> Sequence[Raw | bytes]:

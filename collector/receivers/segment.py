@@ -113,7 +113,7 @@ def split_segment(body: bytes, path_type: str) -> SegmentBody:
 
 def decode_segment(body: SegmentBody, path_type: str, reception: Reception) -> Batch:
     """Return the events of the calls; each that cannot be read is named, and holds up no other."""
-    batch = Batch(DOOR, [], [], items=body.calls, source=reception.source)
+    batch = Batch(DOOR, [], [], items=body.calls, source=reception.source, call=path_type)
     indices: list[int] = []
     for index, item in enumerate(body.calls):
         try:
@@ -152,6 +152,7 @@ def encode_segment_receipt(receipt: Receipt) -> bytes:
                     "code": rejection.refusal.code,
                     "path": rejection.refusal.path,
                     "message": rejection.refusal.message,
+                    "quarantine_id": rejection.quarantine_id,
                 }
                 for rejection in receipt.rejections
             ],

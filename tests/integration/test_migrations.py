@@ -5,6 +5,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine
 
+import collector.contracts.tables
+import collector.quarantine.tables  # noqa: F401 - as above
 import slo.tables  # noqa: F401 - registers its tables
 from candor.kernel.database import Base
 from candor.kernel.errors import ConflictError

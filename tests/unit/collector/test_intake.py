@@ -12,7 +12,7 @@ from candor.kernel.ports import GatedEvent, NoRedaction, OpenGate, Refusal, Stor
 from candor.kernel.settings import SpoolSettings
 from collector.dedupe import IdentityWindow
 from collector.event import Batch, Event
-from collector.intake import Intake
+from collector.intake import Intake, NoContracts, NothingKept
 from collector.segment import read_records
 from collector.spool import Spool
 from tests.support.stores import NOON, FixedClock
@@ -62,8 +62,10 @@ def intake(folder: Path, gate: OpenGate | GateAgainst, redactor: NoRedaction) ->
     spool = Spool(folder, settings, FixedClock(), metrics)
     with spool.running():
         yield Intake(
+            contracts=NoContracts(),
             gate=gate,
             redactor=redactor,
+            quarantine=NothingKept(),
             window=IdentityWindow(timedelta(hours=1)),
             spool=spool,
             clock=FixedClock(),
