@@ -2,7 +2,7 @@
 
 import typer
 
-from candor.commands import demo, funnel, ingest, keys, run, slo
+from candor.commands import contract, demo, funnel, ingest, keys, quarantine, run, slo
 
 app = typer.Typer(
     help="Measure customer journeys, and prove the promises made about them.",
@@ -18,6 +18,8 @@ app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(funnel.funnel)
 app.add_typer(keys.app, name="keys")
+app.add_typer(contract.app, name="contract")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(slo.app, name="slo")
 
 

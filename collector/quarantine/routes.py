@@ -1,18 +1,23 @@
 """The quarantine endpoints under /api/v1; all for ``admin`` alone: what is kept may be personal."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from candor.kernel.errors import InvalidInputError, NotFoundError
+from candor.kernel.errors import NotFoundError
 from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, requires
 from candor.kernel.logging import log
 from candor.kernel.services import Services
 from collector.intake import Intake
 from collector.quarantine.keeping import Quarantine
 from collector.quarantine.replay import Replay, open_entry
-from collector.quarantine.schemas import ReplayBody, entry_document, payload_document
+from collector.quarantine.schemas import (
+    ReplayBody,
+    entry_document,
+    first_instant,
+    payload_document,
+)
 from collector.quarantine.store import count_entries, find_entries, list_entries, replayed_at
 from collector.receivers.native import receipt_document
 
@@ -109,11 +114,7 @@ def replay_quarantine(
 
 
 def _since(services: Services, since: datetime | None) -> datetime:
-    if since is None:
-        return services.clock() - services.settings.quarantine.retention - timedelta(days=1)
-    if since.tzinfo is None:
-        raise InvalidInputError("An instant needs its zone: 2026-11-22T09:00:00Z.", path="since")
-    return since.astimezone(UTC)
+    return first_instant(since, services.clock(), services.settings.quarantine)
 
 
 def _key_name(request: Request, services: Services) -> str:

@@ -1,16 +1,19 @@
 """What the quarantine endpoints take and answer."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from candor.kernel.errors import InvalidInputError
+from candor.kernel.settings import QuarantineSettings
 from collector.quarantine.mending import Mending
 from collector.quarantine.store import Entry
 
 MOST_AT_ONCE = 1000
 _MOST_OPERATIONS = 100
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 Pointer = Annotated[str, Field(max_length=2000)]
 
 
@@ -52,6 +55,25 @@ class ReplayBody(BaseModel):
         """
         operations = [one.model_dump(by_alias=True, exclude_unset=True) for one in self.patch or ()]
         return Mending(self.contract or "", operations)
+
+
+def first_instant(
+    since: datetime | str | None, now: datetime, settings: QuarantineSettings
+) -> datetime:
+    """Return the instant at which a listing begins: that of the oldest entry if none is asked for.
+
+    Raises:
+        InvalidInputError: it is none, or has no zone.
+    """
+    if since is None:
+        return now - settings.retention - timedelta(days=1)
+    try:
+        at = datetime.fromisoformat(since) if isinstance(since, str) else since
+        if at.tzinfo is not None:
+            return max(at.astimezone(UTC), _EARLIEST)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidInputError("Write an instant with its zone: 2026-11-22T09:00:00Z.", path="since")
 
 
 def entry_document(entry: Entry, replayed: datetime | None) -> dict[str, Any]:
