@@ -140,12 +140,12 @@ class Intake:
         try:
             stored, rejections = self._redacted(claim, events, indices, rejections)
             payload = encode_events(stored)
+            rejections.sort(key=lambda one: one.index)
             refused = self._refused(batch, rejections) if rejections and keep_refused else None
         except CandorError as error:
             self._window.release(claim, error)
             raise
         named = refused.rejections if refused is not None else rejections
-        named.sort(key=lambda one: one.index)
         quarantined = sum(one.quarantine_id is not None for one in named)
         receipt = Receipt(len(stored), claim.duplicates, quarantined, tuple(named))
         fates = self._kept(refused) if refused is not None else ()

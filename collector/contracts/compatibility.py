@@ -11,10 +11,12 @@ upon; "not compatible" may be cautious where schemas are combined with ``oneOf``
 Source: Confluent Schema Registry, compatibility types; SchemaVer, for the suggested version.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal, get_args
+from urllib.parse import unquote
 
 from candor.kernel.errors import InvalidInputError
 from collector.contracts.compilation import is_valid
@@ -36,7 +38,9 @@ _OPAQUE = (
 )
 _EVERY_TYPE = frozenset({"string", "number", "integer", "boolean", "null", "array", "object"})
 _SUFFIX = "_transitive"
-_MOST_REFERENCES = 200
+_MOST_REFERENCES = 100
+_NOT_COMPARABLE = "A reference of the schema points nowhere that can be compared."
+_MOST_STEPS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,36 +117,52 @@ class Comparison:
     def __init__(self, narrow: Mapping[str, Any], wide: Mapping[str, Any]) -> None:
         self._narrow = narrow
         self._wide = wide
-        self._compared: set[tuple[str, str]] = set()
+        self._open: set[tuple[str, str, str]] = set()
+        self._left = _MOST_STEPS
 
     def breaks(self) -> list[Break]:
         """Return every such place, in the order of the schema."""
         root = {"type": "object"}
-        return list(self._within(root | dict(self._narrow), root | dict(self._wide), ""))
+        return self._within(root | dict(self._narrow), root | dict(self._wide), "")
 
-    def _within(self, narrow: Any, wide: Any, path: str) -> Iterator[Break]:  # noqa: ANN401 - schemas
+    def _within(self, narrow: Any, wide: Any, path: str) -> list[Break]:  # noqa: ANN401 - schemas
+        """Return the breaks below a place.
+
+        A pair of references that is being compared already is taken to hold: it breaks where it is
+        looked at first, or not at all.
+        """
         if narrow is False or wide is True or wide == {}:
-            return
-        names = tuple(
-            one.get("$ref", "") if isinstance(one, dict) else "" for one in (narrow, wide)
-        )
-        if any(names):
-            pair = (f"{path if not all(names) else ''}{names[0]}", names[1])
-            if pair in self._compared or len(self._compared) > _MOST_REFERENCES:
-                return
-            self._compared.add(pair)
-        narrow, wide = _resolved(self._narrow, narrow), _resolved(self._wide, wide)
+            return []
+        self._left -= 1
+        if self._left < 0:
+            return [Break(path or "/", "$ref", "The schemas are too entangled to be compared.")]
+        first, second = (_reference(one) for one in (narrow, wide))
+        pair = (first, second, "" if first and second else path)
+        if pair in self._open:
+            return []
+        if first or second:
+            self._open.add(pair)
+        try:
+            resolved = _resolved(self._narrow, narrow), _resolved(self._wide, wide)
+            return list(self._differing(*resolved, path))
+        finally:
+            self._open.discard(pair)
+
+    def _differing(self, narrow: Any, wide: Any, path: str) -> Iterator[Break]:  # noqa: ANN401 - schemas
         if wide is False:
             yield Break(path or "/", "false", "Nothing is allowed here any more.", is_total=True)
-        elif narrow != wide and narrow is not False and wide is not True:
+        elif narrow == wide or narrow is False or wide is True:
+            return
+        elif isinstance(narrow, list) or isinstance(wide, list):
+            yield Break(path or "/", "items", "The rule differs and cannot be shown to be kept.")
+        else:
             left: Mapping[str, Any] = {} if narrow is True else narrow
             yield from self._values(left, wide, path)
             yield from self._combined(left, wide, path)
             yield from self._objects(left, wide, path)
             if "array" in _types(left) & _types(wide):
-                yield from self._within(
-                    left.get("items", True), wide.get("items", True), f"{path}/*"
-                )
+                items = left.get("items", True), wide.get("items", True)
+                yield from self._within(*items, f"{path}/*")
 
     def _values(
         self, narrow: Mapping[str, Any], wide: Mapping[str, Any], path: str
@@ -175,13 +195,14 @@ class Comparison:
     ) -> Iterator[Break]:
         """Yield the breaks of schemas that are made of others."""
         for part in wide.get("allOf", ()):
-            yield from self._within(narrow, part, path)
+            if part not in narrow.get("allOf", ()) or _reference(part):
+                yield from self._within(narrow, part, path)
         parts = wide.get("anyOf")
         if parts is not None and narrow.get("anyOf") != parts:
             bare = {key: value for key, value in narrow.items() if key != "anyOf"}
             for branch in narrow.get("anyOf", [{}]):
                 sent = bare | branch if isinstance(branch, dict) else branch
-                if all(any(self._within(sent, part, path)) for part in parts):
+                if all(self._within(sent, part, path) for part in parts):
                     told = "None of the alternatives is sure to be kept."
                     yield Break(path or "/", "anyOf", told)
                     return
@@ -220,24 +241,37 @@ class Comparison:
             yield from self._within(others, others_wide, f"{path}/*")
 
 
+def _reference(schema: Any) -> str:  # noqa: ANN401 - a schema
+    return str(schema.get("$ref", "")) if isinstance(schema, dict) else ""
+
+
 def _resolved(root: Mapping[str, Any], schema: Any) -> Any:  # noqa: ANN401 - a schema
-    """Return a schema with its local reference followed."""
-    seen = 0
-    while isinstance(schema, dict) and "$ref" in schema:
-        seen += 1
-        target: Any = root
-        for part in schema["$ref"].removeprefix("#").split("/")[1:]:
-            key = part.replace("~1", "/").replace("~0", "~")
-            target = target[int(key)] if isinstance(target, list) else target.get(key)
-            if target is None:
-                break
-        if target is None or seen > _MOST_REFERENCES or not schema["$ref"].startswith("#"):
-            raise InvalidInputError(
-                "A reference of the schema points nowhere that can be compared.", path="schema"
-            )
+    """Return a schema with its local reference followed.
+
+    Raises:
+        InvalidInputError: it refers to an anchor, in circles, or to nothing.
+    """
+    for _ in range(_MOST_REFERENCES):
+        reference = _reference(schema)
+        if not reference:
+            return schema
         rest = {key: value for key, value in schema.items() if key != "$ref"}
+        target = _target(root, reference)
         schema = {**target, **rest} if rest and isinstance(target, dict) else target
-    return schema
+    raise InvalidInputError(_NOT_COMPARABLE, path="schema")
+
+
+def _target(root: Mapping[str, Any], reference: str) -> Any:  # noqa: ANN401 - a schema
+    target: Any = root
+    if not re.fullmatch(r"#(/.*)?", reference):
+        raise InvalidInputError(_NOT_COMPARABLE, path="schema")
+    for part in unquote(reference).split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        try:
+            target = target[int(key)] if isinstance(target, list) else target[key]
+        except (LookupError, TypeError, ValueError):
+            raise InvalidInputError(_NOT_COMPARABLE, path="schema") from None
+    return target
 
 
 def _listed(schema: Mapping[str, Any]) -> list[Any] | None:

@@ -133,11 +133,14 @@ def compile_schema(schema: Mapping[str, Any]) -> Check:
 
 
 def is_valid(root: Mapping[str, Any], schema: Any, value: object) -> bool:  # noqa: ANN401 - a JSON Schema
-    """Whether a value keeps a part of a schema; ``root`` is the whole that it may refer to."""
+    """Whether a value is sure to keep a part of a schema; ``root`` has what it may refer to."""
     if not isinstance(schema, dict):
         return schema is True
     definitions = {key: root[key] for key in ("$defs", "definitions", "$schema") if key in root}
-    return _validator(definitions | schema).is_valid(value)
+    try:
+        return _validator(definitions | schema).is_valid(value)
+    except jsonschema_rs.ValidationError:  # it refers to another part of the whole
+        return False
 
 
 def is_too_deep(value: object, left: int = MOST_DEPTH) -> bool:

@@ -57,7 +57,7 @@ class ContractRegister:
         if schemas.isdisjoint(checks) and lenient:
             return {}
         refusals: dict[int, Refusal] = {}
-        is_native = batch.door == _NATIVE
+        is_native = batch.door == _NATIVE and bool(batch.items)
         for position, event in enumerate(batch.events):
             check = checks.get(event.schema)
             if check is None:

@@ -1,7 +1,8 @@
 """What is refused is kept, sealed, can be looked at, mended and replayed, once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,21 @@ from sqlalchemy import Engine, text
 
 from candor.kernel.clock import utc_now
 from candor.kernel.database import session_of
+from candor.kernel.errors import ConflictError
 from candor.kernel.ports import GatedEvent, Refusal
 from candor.kernel.telemetry_store import TelemetryStore
 from collector.jobs import JOBS
-from collector.quarantine.store import list_entries
+from collector.quarantine.keys import KeyCabinet
+from collector.quarantine.store import (
+    Entry,
+    list_entries,
+    mark_replayed,
+    replayed_at,
+    unmark_replayed,
+)
 from collector.quarantine.tables import DataKeyRow, ReplayRow
 from tests.support.asgi import Application, application_on
-from tests.support.stores import FixedClock, services_on
+from tests.support.stores import NOON, FixedClock, services_on
 
 EVENTS, QUARANTINE, REPLAY = "/api/v1/events", "/api/v1/quarantine", "/api/v1/quarantine/replay"
 NAME = "checkout.payment"
@@ -221,6 +230,18 @@ def test_two_replays_in_one_request_are_one(application: Application, clock: Fix
     assert (told["accepted"], told["deduplicated"]) == (1, 1)
 
 
+def test_replays_at_the_same_time_store_the_event_once(
+    application: Application, clock: FixedClock
+) -> None:
+    [kept] = refuse(application, event(1, clock.now))
+    body = {"ids": [kept], "patch": PATCH}
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: application.post(REPLAY, json=body), range(4)))
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert sum(one.json()["accepted"] for one in answers if one.status_code == 200) == 1
+    assert len(stored(application)) == 1
+
+
 @pytest.mark.parametrize(
     ("mending", "status"),
     [
@@ -351,3 +372,34 @@ def test_what_is_kept_is_counted_by_its_reason(application: Application, clock: 
     assert (
         'candor_events_quarantined_total{code="schema_violation",door="native"} 1.0' in text_format
     )
+
+
+def test_siblings_share_the_key_of_the_day(state: Engine) -> None:
+    here, there = (KeyCabinet(state, bytes(32), timedelta(days=14)) for _ in range(2))
+    first, second = here.key_of_the_day(NOON), there.key_of_the_day(NOON)
+    assert (first, first.secret) == (second, second.secret)
+    assert first.expires_at == datetime(2026, 12, 7, tzinfo=UTC)
+    assert here.key_of_the_day(NOON + timedelta(days=1)).secret != first.secret
+
+
+def test_a_replay_of_one_process_is_seen_by_all(state: Engine) -> None:
+    texts = dict.fromkeys(("path", "message", "door", "call", "source", "contract"), "")
+    entry = Entry(
+        id="q",
+        received_at=NOON,
+        code="malformed",
+        subject_key="",
+        size_bytes=1,
+        key_id="2026-11-22",
+        expires_at=NOON + timedelta(days=14),
+        **texts,
+    )
+    with session_of(state) as session:
+        mark_replayed(session, [entry], NOON)
+    with session_of(state) as session:
+        assert replayed_at(session, ["q", "r"]) == {"q": NOON}
+    with pytest.raises(ConflictError), session_of(state) as session:
+        mark_replayed(session, [entry], NOON)
+    with session_of(state) as session:
+        unmark_replayed(session, ["q"])
+        assert replayed_at(session, ["q"]) == {}

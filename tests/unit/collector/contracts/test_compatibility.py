@@ -25,6 +25,7 @@ PLAN = {"type": "string"}
 OLD = with_(plan=PLAN)
 LISTED = with_(plan={"enum": ["pro", "free"]})
 CLOSED: dict[str, Any] = {"properties": {"plan": {}}, "additionalProperties": False}
+REFERENCE: dict[str, Any] = {"$ref": "#/$defs/a"}
 REFERRED = {"properties": {"plan": {"$ref": "#/$defs/p"}}, "$defs": {"p": {"type": "string"}}}
 
 CHANGES = [
@@ -52,6 +53,8 @@ CHANGES = [
     (with_(t={"pattern": "^a"}), with_(t={"pattern": "^b"}), B, ["/attributes/t"], "1-1-0"),
     (with_(t={"multipleOf": 4}), with_(t={"multipleOf": 2}), B, [], "1-1-0"),
     (with_(t=PLAN), with_(t={"anyOf": [PLAN, {"type": "null"}]}), B, [], "1-1-0"),
+    (with_(t={"items": [PLAN]}), with_(t={"items": PLAN}), B, ["/attributes/t/*"], "1-1-0"),
+    (with_(t={"allOf": [PLAN]}), with_(t={"allOf": [PLAN], "title": "t"}), "full", [], "1-0-1"),
     (with_(t=True), with_(t=False), B, ["/attributes/t"], "2-0-0"),
     (with_(t={}), with_(t={"allOf": [{"minLength": 1}]}), B, ["/attributes/t"], "1-1-0"),
 ]  # fmt: skip
@@ -95,6 +98,32 @@ def test_a_reference_that_goes_in_circles_cannot_be_compared() -> None:
     circle = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}
     with pytest.raises(InvalidInputError):
         compare(circle, [(FIRST, OLD)], "full")
+
+
+REFERENCES = ["#anchor", "#/nowhere", "#/$defs/a/b"]
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_a_reference_to_what_cannot_be_found_cannot_be_compared(reference: str) -> None:
+    schema = {"properties": {"plan": {"$ref": reference}}, "$defs": {"a": True}}
+    with pytest.raises(InvalidInputError):
+        compare(schema, [(FIRST, {"properties": {"plan": {"minLength": 1}}})], "full")
+
+
+def test_a_pair_of_references_that_broke_once_is_not_taken_to_hold_later() -> None:
+    def schema(kind: str) -> dict[str, Any]:
+        return {"$defs": {"a": {"type": kind}}, "properties": dict.fromkeys("xy", REFERENCE)}
+
+    breaks = compare(schema("string"), [(FIRST, schema("integer"))], "backward").breaks
+    assert [one.path for one in breaks] == ["/x", "/y"]
+
+
+def test_entangled_schemas_are_not_called_compatible() -> None:
+    parts = [{"anyOf": [{"$ref": "#/$defs/a"}] * 3 + [{"type": "null"}]} for _ in range(2)]
+    old = {"$defs": {"a": {"properties": dict.fromkeys("abcdefgh", parts[0])}}, **REFERENCE}
+    new = {"$defs": {"a": {"properties": dict.fromkeys("abcdefgi", parts[1])}}, **REFERENCE}
+    new["$defs"]["a"]["minProperties"] = 1
+    assert not compare(new, [(FIRST, old)], "full").is_compatible
 
 
 def declared_only(value: Any, schema: Any) -> Any:  # noqa: ANN401 - JSON
