@@ -102,14 +102,22 @@ def check(
     url: Url = None,
     key: Key = None,
     *,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            "--mode",
+            help="Also compare files with what is registered: backward, forward or full, or one of"
+            " them with _transitive.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what contracts leave open; exit 1 when one is not complete.
+    """Say what contracts leave open; exit 1 when one is not complete or breaks another version.
 
     Checks owner, version, consent purposes, re-entry rule, dedupe key and failure path, and of
     files also that the schema can be used.
 
-    Example: candor contract check contracts/ --json
+    Example: candor contract check contracts/ --mode full --json
     """
     from collector.contracts.governance import review_document  # noqa: PLC0415 - keeps --help quick
 
@@ -118,6 +126,9 @@ def check(
             review_document(document) | {"file": str(file), "fault": _fault(document)}
             for file, document in _documents(paths)
         ]
+        if mode is not None:
+            with told_errors():
+                _compare(reviews, [one for _, one in _documents(paths)], url, key, mode)
     else:
         with told_errors():
             reviews = [review_document(one) | {"fault": None} for one in _registered(url, key)]
@@ -125,7 +136,9 @@ def check(
         print_json(reviews)
     else:
         _print_reviews(reviews)
-    if not all(review["complete"] and review["fault"] is None for review in reviews):
+    if not all(review["complete"] and review["fault"] is None for review in reviews) or any(
+        review.get("compatible") is False for review in reviews
+    ):
         raise typer.Exit(FAILED)
 
 
@@ -137,6 +150,46 @@ def _print_reviews(reviews: list[dict[str, Any]]) -> None:
             typer.echo(f"  {mark}  {line['item']}: {line['question']}")
         if review["fault"] is not None:
             typer.echo(f"  fault    {review['fault']}")
+        for one in review.get("breaks", ()):
+            told = f"{one['path']}: {one['rule']}: {one['message']}"
+            typer.echo(f"  breaks   {one['against']} {one['direction']}: {told}")
+
+
+def _compare(
+    reviews: list[dict[str, Any]],
+    documents: list[dict[str, Any]],
+    url: str | None,
+    key: str | None,
+    mode: str,
+) -> None:
+    """Add to each review that has no fault how its schema stands to the registered versions."""
+    for review, document in zip(reviews, documents, strict=True):
+        if review["fault"] is None:
+            body = {"schema": document["schema"], "mode": mode}
+            body |= {"version": str(document["version"])} if document.get("version") else {}
+            review.update(_comparison(url, key, str(document["name"]), body))
+
+
+def _comparison(url: str | None, key: str | None, name: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - a JSON document
+    import json  # noqa: PLC0415 - keeps --help quick
+
+    from pydantic import ValidationError  # noqa: PLC0415 - as above
+
+    from collector.contracts.schemas import (  # noqa: PLC0415 - as above
+        CompatibilityBody,
+        compared,
+        report_document,
+    )
+
+    try:
+        asked = CompatibilityBody.model_validate(body)
+    except ValidationError:
+        fail("--mode is backward, forward or full, or one of them with _transitive.", WRONG_USE)
+    if url is not None:
+        path = f"/api/v1/contracts/{quote(name, safe='')}/compatibility"
+        return Client(url, key).post(path, json.dumps(body).encode(), "application/json")
+    with open_state(settings()) as (session, _):
+        return report_document(compared(session, name, asked))
 
 
 def _registered(url: str | None, key: str | None) -> list[dict[str, Any]]:

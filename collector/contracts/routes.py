@@ -3,17 +3,15 @@
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Request, Response
-from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
 from candor.kernel.http import ServicesDep, SessionDep, requires
-from collector.contracts.compatibility import MODES, Report, compare
-from collector.contracts.compilation import compile_schema
 from collector.contracts.contract import SchemaVer, check_name
 from collector.contracts.register import ContractRegister
 from collector.contracts.schemas import (
     CompatibilityBody,
     ContractBody,
+    compared,
     contract_document,
     report_document,
 )
@@ -71,22 +69,3 @@ def register_contract(  # noqa: PLR0913, PLR0917 - the parts of the request, and
 def check_compatibility(name: str, body: CompatibilityBody, session: SessionDep) -> dict[str, Any]:
     """Compare a schema with what is registered under that name; registers nothing."""
     return report_document(compared(session, name, body))
-
-
-def compared(session: Session, name: str, body: CompatibilityBody) -> Report:
-    """Return how a schema stands to the registered versions below its own.
-
-    Raises:
-        InvalidInputError: the name, version or schema is none.
-    """
-    check_name(name)
-    compile_schema(body.definition)
-    limit = SchemaVer.parse(body.version) if body.version is not None else None
-    earlier = [
-        (one.contract.version, one.contract.schema)
-        for one in all_contracts(session, name)
-        if limit is None or one.contract.version < limit
-    ]
-    mode = body.mode if body.mode in MODES else "full"
-    report = compare(body.definition, earlier, mode)
-    return report if body.mode in MODES else Report((), report.suggested)

@@ -4,13 +4,14 @@ import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
 from candor.kernel.errors import InvalidInputError
-from collector.contracts.compatibility import Mode, Report
-from collector.contracts.compilation import is_too_deep
-from collector.contracts.contract import Contract, SchemaVer
+from collector.contracts.compatibility import MODES, Mode, Report, compare
+from collector.contracts.compilation import compile_schema, is_too_deep
+from collector.contracts.contract import Contract, SchemaVer, check_name
 from collector.contracts.governance import missing_items
-from collector.contracts.store import Registered
+from collector.contracts.store import Registered, all_contracts
 
 _MOST_DEPTH = 60
 Sentence = Annotated[str, Field(max_length=2000)]
@@ -76,6 +77,25 @@ class CompatibilityBody(BaseModel):
     version: str | None = None
     definition: Annotated[dict[str, Any], Field(alias="schema")]
     mode: Mode | Literal["none"] = "full"
+
+
+def compared(session: Session, name: str, body: CompatibilityBody) -> Report:
+    """Return how a schema stands to the registered versions below its own.
+
+    Raises:
+        InvalidInputError: the name, version or schema is none.
+    """
+    check_name(name)
+    compile_schema(body.definition)
+    limit = SchemaVer.parse(body.version) if body.version is not None else None
+    earlier = [
+        (one.contract.version, one.contract.schema)
+        for one in all_contracts(session, name)
+        if limit is None or one.contract.version < limit
+    ]
+    mode = body.mode if body.mode in MODES else "full"
+    report = compare(body.definition, earlier, mode)
+    return report if body.mode in MODES else Report((), report.suggested)
 
 
 def contract_document(registered: Registered) -> dict[str, Any]:

@@ -36,6 +36,13 @@ def test_contracts_are_checked_applied_listed_and_shown(tmp_path: Path) -> None:
     candor("contract", "show", "checkout.payment", expect=2)
     candor("contract", "check")
     changed = tmp_path / "changed.yaml"
+    text = Path(EXAMPLE).read_text().replace("version: 1-0-0", "version: 1-0-1")
+    changed.write_text(text.replace("[free, pro, team]", "[free, pro]"))
+    done = candor("contract", "check", str(changed), "--mode", "backward", expect=1)
+    assert "breaks   1-0-0 backward: /attributes/plan: enum: 1 of 3" in done.stdout
+    [review] = document("contract", "check", str(changed), "--mode", "forward")
+    assert (review["compatible"], review["suggested_version"]) == (True, "1-1-0")
+    candor("contract", "check", str(changed), "--mode", "sideways", expect=2)
     changed.write_text(Path(EXAMPLE).read_text().replace("checkout team", "another team"))
     assert "never changes" in candor("contract", "apply", str(changed), expect=1).stderr
 
@@ -96,7 +103,7 @@ def test_a_running_server_is_asked_the_same_way(
         assert document("contract", "apply", EXAMPLE, *url)["created"] == ["checkout.payment/1-0-0"]
         assert document("contract", "apply", EXAMPLE, *url)["created"] == []
         assert [one["missing"] for one in document("contract", "list", *url)] == [[]]
-        candor("contract", "check", *url)
+        candor("contract", "check", EXAMPLE, "--mode", "full", *url)
         assert document("contract", "show", "checkout.payment/1-0-0", *url)["purposes"]
         document("ingest", str(events), "--format", "native", *url, expect=1)
         [one] = document("quarantine", "list", *url)
