@@ -42,7 +42,8 @@ BATCHES = ("batch", "import")
 _OUTCOMES = frozenset(get_args(Outcome))
 _CHANNELS = {"browser": "web", "mobile": "app", "server": "api"}
 _TEXTS = {
-    "journey": 100, "instance": 400, "step": 400, "channel": 100, "service": 100, "error_code": 100,
+    "schema": 400, "journey": 100, "instance": 400, "step": 400, "channel": 100, "service": 100,
+    "error_code": 100,
 }  # fmt: skip
 _MOST_CURRENCY = 12
 

@@ -309,6 +309,19 @@ def test_a_segment_call_without_an_id_is_replayed_as_one_event_of_its_own_time(
     assert abs(rows[0]["time"] - received) < timedelta(seconds=1)
 
 
+def test_a_segment_call_names_its_contract_in_its_properties(application: Application) -> None:
+    properties = {"schema": f"{NAME}/1-0-0", "plan": "gold"}
+    call = {"event": NAME, "userId": "u", "messageId": "m", "properties": properties}
+    told = application.post("/v1/track", json=call).json()
+    assert told["success"]
+    [refused] = told["rejected"]
+    assert (refused["messageId"], refused["code"]) == ("m", "schema_violation")
+    assert refused["path"] == "attributes.plan"
+    patch = [{"op": "replace", "path": "/properties/plan", "value": "free"}]
+    assert replay(application, refused["quarantine_id"], patch=patch)["accepted"] == 1
+    assert [row["schema"] for row in stored(application)] == [f"{NAME}/1-0-0"]
+
+
 def test_an_event_over_the_bound_is_refused_and_not_kept(
     tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
 ) -> None:
