@@ -11,6 +11,8 @@ from candor.kernel.problems import document_problems, install_problem_handlers
 from candor.wiring import Installation
 from collector import openapi as collector_openapi
 from collector import routes as collector_routes
+from collector.contracts import routes as contract_routes
+from collector.quarantine import routes as quarantine_routes
 from privacy.subjects import routes as subject_routes
 from slo import routes as slo_routes
 from slo.alerts import routes as alert_routes
@@ -37,6 +39,8 @@ def create_framework() -> FastAPI:
         redoc_url=None,
     )
     framework.include_router(operations.router)
+    framework.include_router(contract_routes.router)
+    framework.include_router(quarantine_routes.router)
     framework.include_router(slo_routes.router)
     framework.include_router(governance_routes.router)
     framework.include_router(alert_routes.router)

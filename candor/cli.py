@@ -2,7 +2,18 @@
 
 import typer
 
-from candor.commands import alerts, checks, demo, funnel, ingest, keys, run, slo
+from candor.commands import (
+    alerts,
+    checks,
+    contract,
+    demo,
+    funnel,
+    ingest,
+    keys,
+    quarantine,
+    run,
+    slo,
+)
 
 app = typer.Typer(
     help="Measure customer journeys, and prove the promises made about them.",
@@ -20,6 +31,8 @@ app.command()(ingest.ingest)
 app.command()(funnel.funnel)
 app.add_typer(checks.app, name="checks")
 app.add_typer(keys.app, name="keys")
+app.add_typer(contract.app, name="contract")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(slo.app, name="slo")
 app.add_typer(alerts.app, name="alerts")
 

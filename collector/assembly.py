@@ -11,11 +11,14 @@ from pathlib import Path
 from candor.kernel.errors import ConflictError, UnavailableError
 from candor.kernel.logging import log
 from candor.kernel.services import Services
+from collector.contracts.register import ContractRegister
 from collector.dedupe import IdentityWindow
 from collector.event import Batch
 from collector.intake import Intake, Submission
 from collector.linking import Linker
 from collector.loader import Loader
+from collector.quarantine.keeping import Quarantine
+from collector.quarantine.keys import KeyCabinet
 from collector.spool import Spool
 from collector.store import recent_identities
 
@@ -32,6 +35,8 @@ class Collector:
     spool: Spool
     loader: Loader
     linker: Linker
+    contracts: ContractRegister
+    quarantine: Quarantine
 
     def submit(self, batch: Batch) -> Submission:
         """Send a batch through the pipeline, and what it says about persons to the subject index.
@@ -82,9 +87,14 @@ def open_collector(services: Services) -> Iterator[Collector]:
         _restore(window, services)
         services.metrics.identities.set_function(lambda: len(window))
         log().info("collector ready", identities=len(window))
+        contracts = ContractRegister(services.engine, settings.contracts, clock)
+        contracts.refresh()
+        quarantine = _open_quarantine(services, contracts)
         intake = Intake(
+            contracts=contracts,
             gate=services.gate,
             redactor=services.redactor,
+            quarantine=quarantine,
             window=window,
             spool=spool,
             clock=clock,
@@ -93,7 +103,7 @@ def open_collector(services: Services) -> Iterator[Collector]:
         linker = Linker(services.subjects, clock)
         with loader.running(), linker.running():
             try:
-                yield Collector(intake, spool, loader, linker)
+                yield Collector(intake, spool, loader, linker, contracts, quarantine)
             finally:
                 spool.close()
                 spool.wait_until_loaded(_tokens(spool), _DRAIN_SECONDS)
@@ -129,6 +139,12 @@ def _held(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open_quarantine(services: Services, contracts: ContractRegister) -> Quarantine:
+    settings, key = services.settings.quarantine, services.secrets.quarantine_key
+    cabinet = KeyCabinet(services.engine, key, settings.retention)
+    return Quarantine(cabinet, key, settings, contracts, services.clock)
 
 
 def _tokens(spool: Spool) -> list[str]:

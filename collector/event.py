@@ -50,13 +50,43 @@ class Event(msgspec.Struct, array_like=True, gc=False):
 COLUMNS: tuple[str, ...] = Event.__struct_fields__
 
 
+class RefusedEvent(msgspec.Struct, array_like=True, gc=False):
+    """One row of the quarantine: why an event was refused, and what was sent, sealed.
+
+    ``event_digest`` recognises the id that its sender gave; ``sealed`` is base64.
+    """
+
+    id: str
+    received_at: datetime
+    code: str
+    path: str
+    message: str
+    door: str
+    call: str
+    source: str
+    contract: str
+    event_digest: str
+    subject_key: str
+    size_bytes: int
+    key_id: str
+    expires_at: datetime
+    sealed: str
+
+
+REFUSED_COLUMNS: tuple[str, ...] = RefusedEvent.__struct_fields__
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One refused event of a request: its position there, its id if it had one, and why."""
+    """One refused event of a request: its position there, its id if it had one, and why.
+
+    ``quarantine_id`` is where it is kept; none when it is not.
+    """
 
     index: int
     id: str | None
     refusal: Refusal
+    quarantine_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -66,7 +96,8 @@ class Batch:
     ``indices[n]`` is the position of ``events[n]`` in the request, ``items[i]`` what was sent at
     position ``i``, and ``source`` who sent it. ``items`` are views of the request's body: they live
     as long as the request is decoded and judged, and no longer. ``links`` are what the request says
-    about who is who, each with the position that said it.
+    about who is who, each with the position that said it; ``call`` is what the door was asked for,
+    where an item alone does not say it.
     """
 
     door: str
@@ -76,13 +107,16 @@ class Batch:
     items: Sequence[bytes | msgspec.Raw] = ()
     source: str = ""
     links: list[tuple[int, Link]] = field(default_factory=list)
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of the events of one request; every one is in exactly one of the numbers.
+    """What became of the events of one request.
 
-    ``warnings`` name what was accepted, but not as the journey event that it was meant to be too.
+    ``rejections`` names each that was refused, also those that are kept in quarantine; the others
+    are accepted or deduplicated. ``warnings`` name what was accepted, but not as the journey event
+    that it was meant to be too.
     """
 
     accepted: int

@@ -1,4 +1,4 @@
-"""The one pipeline behind every door: gate, dedupe, redact, spool, receipt.
+"""The one pipeline behind every door: contract, gate, dedupe, redact, spool, receipt.
 
 Nothing here waits: a submission is answered when its bytes are on the disk, and whoever holds it
 may await that or block for it.
@@ -22,6 +22,8 @@ from collector.spool import Spool
 from collector.store import encode_checks, encode_events, encode_otlp, encode_vitals
 from collector.vital import Vital
 
+_REFUSED = "refused"
+
 
 class OtlpRequest(Protocol):
     """What the pipeline asks of an OTLP request that a door has read."""
@@ -37,6 +39,46 @@ class OtlpRequest(Protocol):
 
     def content(self, kept: Collection[int]) -> bytes:
         """Return the request with only the records at these positions."""
+
+
+class ContractCheck(Protocol):
+    """Decides whether events keep the schemas that they name."""
+
+    def refusals(self, batch: Batch) -> Mapping[int, Refusal]:
+        """Return a refusal for the position of each event that does not; most often none."""
+
+
+class RefusalKeeper(Protocol):
+    """Keeps what was refused."""
+
+    def identify(self, batch: Batch, rejections: Sequence[Rejection]) -> list[Rejection]:
+        """Return the rejections; those that are to be kept bear their ``quarantine_id``."""
+
+    def seal(self, batch: Batch, rejections: Sequence[Rejection]) -> bytes:
+        """Return identified rejections as one record of the spool."""
+
+
+class NoContracts:
+    """The check of an installation that has no contracts: every event keeps them."""
+
+    def refusals(self, batch: Batch) -> Mapping[int, Refusal]:
+        """Return no refusal."""
+        del batch
+        return {}
+
+
+class NothingKept:
+    """The keeper that keeps nothing: what is refused is named, and stays where it is."""
+
+    def identify(self, batch: Batch, rejections: Sequence[Rejection]) -> list[Rejection]:
+        """Return the rejections as they are."""
+        del batch
+        return list(rejections)
+
+    def seal(self, batch: Batch, rejections: Sequence[Rejection]) -> bytes:
+        """Return nothing; it is never asked, since nothing is identified."""
+        del batch, rejections
+        return b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,39 +123,55 @@ class Intake:
     def __init__(  # noqa: PLR0913 - the stages of the pipeline, each passed in
         self,
         *,
+        contracts: ContractCheck,
         gate: EntryGate,
         redactor: Redactor,
+        quarantine: RefusalKeeper,
         window: IdentityWindow,
         spool: Spool,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
+        self._contracts = contracts
         self._gate = gate
         self._redactor = redactor
+        self._quarantine = quarantine
         self._window = window
         self._spool = spool
         self._clock = clock
         self._metrics = metrics
 
-    def submit(self, batch: Batch) -> Submission:
-        """Send a batch through the stages; one refused event never holds up the others."""
+    def submit(self, batch: Batch, *, keep_refused: bool = True) -> Submission:
+        """Send a batch through the stages; one refused event never holds up the others.
+
+        What is refused goes to the quarantine and is durable with the rest, unless it comes from
+        there and ``keep_refused`` is off.
+
+        Raises:
+            UnavailableError: a stage cannot do its work now; nothing was accepted.
+        """
         rejections = list(batch.rejections)
         events, indices = _without(
-            batch.events, batch.indices, self._gate.refusals(batch.events), rejections
+            batch.events, batch.indices, self._contracts.refusals(batch), rejections
         )
+        events, indices = _without(events, indices, self._gate.refusals(events), rejections)
         claim = self._window.claim([event.identity for event in events])
-        fresh = [events[position] for position in claim.fresh]
         try:
-            refusals = self._redactor.redact_events(fresh)
-            self._window.abandon(claim, refusals)
-            places = [indices[position] for position in claim.fresh]
-            stored, _ = _without(fresh, places, refusals, rejections)
+            stored, rejections = self._redacted(claim, events, indices, rejections)
             payload = encode_events(stored)
+            rejections.sort(key=lambda one: one.index)
+            refused = self._refused(batch, rejections) if rejections and keep_refused else None
         except CandorError as error:
             self._window.release(claim, error)
             raise
-        receipt = Receipt(len(stored), claim.duplicates, 0, tuple(rejections))
-        return self._spooled("events", batch.door, claim, payload, receipt, source=batch.source)
+        named = refused.rejections if refused is not None else rejections
+        quarantined = sum(one.quarantine_id is not None for one in named)
+        receipt = Receipt(len(stored), claim.duplicates, quarantined, tuple(named))
+        fates = self._kept(refused) if refused is not None else ()
+        submission = self._spooled(
+            "events", batch.door, claim, payload, receipt, source=batch.source
+        )
+        return Submission(receipt, (*submission.fates, *fates))
 
     def submit_otlp(self, signal: OtlpSignal, request: OtlpRequest, source: str = "") -> Submission:
         """Send the records of a request through the stages, its journey events ahead of them.
@@ -158,6 +216,53 @@ class Intake:
         receipt = Receipt(len(claim.fresh), claim.duplicates, 0, ())
         return self._spooled("vitals", door, claim, payload, receipt, source=source)
 
+    def _redacted(
+        self,
+        claim: Claim,
+        events: Sequence[Event],
+        indices: Sequence[int],
+        rejections: list[Rejection],
+    ) -> tuple[Sequence[Event], list[Rejection]]:
+        """Return the new events that may be stored, masked, and the rejections with the others."""
+        fresh = [events[position] for position in claim.fresh]
+        refusals = self._redactor.redact_events(fresh)
+        self._window.abandon(claim, refusals)
+        places = [indices[position] for position in claim.fresh]
+        stored, _ = _without(fresh, places, refusals, rejections)
+        return stored, rejections
+
+    def _refused(self, batch: Batch, rejections: Sequence[Rejection]) -> "_Refused":
+        """Return what is to be kept of the refused events; what is kept already is not sealed."""
+        named = self._quarantine.identify(batch, rejections)
+        kept = [one for one in named if one.quarantine_id is not None]
+        claim = self._window.claim([f"{_REFUSED}:{one.quarantine_id}" for one in kept])
+        fresh = [kept[position] for position in claim.fresh]
+        try:
+            payload = self._quarantine.seal(batch, fresh) if fresh else b""
+        except CandorError as error:
+            self._window.release(claim, error)
+            raise
+        return _Refused(batch.door, named, fresh, claim, payload)
+
+    def _kept(self, refused: "_Refused") -> "Sequence[Future[Any]]":
+        """Put refused events on their way to the disk."""
+        count = len(refused.fresh)
+
+        def settle(write: "Future[str]") -> None:
+            error = write.exception()
+            if error is not None:
+                self._window.release(refused.claim, error)
+                return
+            self._window.remember(refused.claim, self._clock())
+            for one in refused.fresh:
+                self._metrics.events_quarantined.labels(refused.door, one.refusal.code).inc()
+
+        if count:
+            self._spool.submit("quarantine", refused.payload, count).add_done_callback(settle)
+        else:
+            self._window.remember(refused.claim, self._clock())
+        return (refused.claim.fate, *refused.claim.earlier)
+
     def _spooled(  # noqa: PLR0913 - what is stored, where from, and what it is answered with
         self,
         signal: Signal,
@@ -191,6 +296,17 @@ class Intake:
         self._metrics.events_deduplicated.labels(door).inc(receipt.deduplicated)
         for rejection in receipt.rejections:
             self._metrics.events_rejected.labels(door, rejection.refusal.code).inc()
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """The refused events of a batch: all with their names, and the new ones sealed."""
+
+    door: str
+    rejections: list[Rejection]
+    fresh: list[Rejection]
+    claim: Claim
+    payload: bytes
 
 
 def _without(

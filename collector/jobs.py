@@ -1,30 +1,47 @@
-"""The collector's recurring work: synthetic checks, each a job of its own."""
+"""The collector's recurring work: synthetic checks, each a job of its own, and what expires."""
 
 import os
+from datetime import timedelta
 
+from candor.kernel.database import session_of
 from candor.kernel.jobs import Job, slot_of
+from candor.kernel.logging import log
 from candor.kernel.services import Services
 from collector.assembly import Collector
 from collector.check import Check
+from collector.quarantine.keys import destroy_expired_keys
+from collector.quarantine.store import delete_expired_entries, delete_expired_marks
 from collector.receivers.synthetic import Probe
 from collector.receivers.synthetic_file import open_checks, require_environment
 
 
 def jobs(services: Services, collector: Collector) -> tuple[Job, ...]:
-    """Return a job for each check of the settings' files; none when they name no file.
+    """Return the quarantine's expiry, and a job for each check of the settings' files.
 
     A job bears the name of its check and of its location: every location runs every check.
 
     Raises:
         InvalidInputError: a file has a fault, or a variable is not in the environment.
     """
+    expiry = Job("quarantine expiry", timedelta(hours=1), expire_quarantine)
     settings = services.settings.checks
     checks = open_checks(settings.files)
     require_environment(checks, os.environ)
     if not checks:
-        return ()
+        return (expiry,)
     probe = Probe(settings.location, os.environ, services.clock)
-    return tuple(_job(check, probe, collector, settings.location) for check in checks)
+    return (expiry, *(_job(check, probe, collector, settings.location) for check in checks))
+
+
+def expire_quarantine(services: Services) -> None:
+    """Destroy the keys of what has been kept long enough, then delete it."""
+    now = services.clock()
+    with session_of(services.engine) as session:
+        destroyed = destroy_expired_keys(session, now)
+        delete_expired_marks(session, now)
+    delete_expired_entries(services.telemetry, now)
+    if destroyed:
+        log().info("quarantine keys destroyed", keys=destroyed)
 
 
 def _job(check: Check, probe: Probe, collector: Collector, location: str) -> Job:

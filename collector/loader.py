@@ -34,6 +34,7 @@ INSERTS: dict[Signal, Insert] = {
     "traces": partial(store.insert_otlp, "traces"),
     "logs": partial(store.insert_otlp, "logs"),
     "metrics": partial(store.insert_otlp, "metrics"),
+    "quarantine": store.insert_refused,
 }
 
 

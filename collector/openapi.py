@@ -22,6 +22,7 @@ _ANSWER: dict[str, Any] = {
                     "code": {"type": "string"},
                     "path": {"type": ["string", "null"]},
                     "message": {"type": "string"},
+                    "quarantine_id": {"type": ["string", "null"]},
                 },
             },
         },

@@ -13,7 +13,7 @@ from candor.kernel.telemetry_store import TelemetryStore
 from collector import check
 from collector.check import CheckResult
 from collector.dedupe import Identity
-from collector.event import COLUMNS, Event
+from collector.event import COLUMNS, REFUSED_COLUMNS, Event, RefusedEvent
 from collector.vital import VITAL_COLUMNS, Vital
 
 _ENCODER = msgspec.json.Encoder()
@@ -22,6 +22,7 @@ _RECENT_IDENTITIES = (
     "select_recent_request_identities",
     "select_recent_vital_identities",
     "select_recent_check_identities",
+    "select_recent_refused_identities",
 )
 _ONE_BYTE = 128
 _DIGEST_TAG = bytes([0xC2, 0x3E])
@@ -35,6 +36,11 @@ _OTLP_COLUMNS: Mapping[OtlpSignal, Sequence[str]] = {
 
 def encode_events(events: Sequence[Event]) -> bytes:
     """Return events as the spool keeps them and the engine reads them: a JSON array a line."""
+    return _ENCODER.encode_lines(events)
+
+
+def encode_refused(events: Sequence[RefusedEvent]) -> bytes:
+    """Return refused events as the spool keeps them: a JSON array a line."""
     return _ENCODER.encode_lines(events)
 
 
@@ -136,6 +142,13 @@ def varint(number: int) -> bytes:
         number >>= 7
     result.append(number)
     return bytes(result)
+
+
+def insert_refused(
+    telemetry: TelemetryStore, payloads: Sequence[bytes | memoryview], token: str
+) -> None:
+    """Store what ``encode_refused`` made, once for each token."""
+    telemetry.insert("quarantine", REFUSED_COLUMNS, payloads, "JSONCompactEachRow", token)
 
 
 @cache

@@ -45,6 +45,10 @@ class Client:
         """Return what ``POST`` answers."""
         return self._request("POST", path, body, content_type)
 
+    def put(self, path: str, body: bytes, content_type: str) -> Any:  # noqa: ANN401 - as above
+        """Return what ``PUT`` answers."""
+        return self._request("PUT", path, body, content_type)
+
     def _request(self, method: str, path: str, body: bytes | None, content_type: str | None) -> Any:  # noqa: ANN401 - a JSON document
         import httpx  # noqa: PLC0415 - keeps --help quick
 

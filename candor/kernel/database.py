@@ -55,7 +55,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 def open_engine(dsn: str) -> Engine:
     """Return an engine on the state store; nothing is read yet.
 
-    SQLite gets write-ahead logging, full durability, foreign keys and ten seconds of patience.
+    SQLite gets write-ahead logging, full durability, foreign keys and ten seconds of patience, and
+    overwrites what is deleted with zeroes.
     """
     url = make_url(dsn)
     if url.get_backend_name() != "sqlite":
@@ -101,6 +102,7 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - 
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        "secure_delete=ON",
         f"busy_timeout={_SQLITE_BUSY_MILLISECONDS}",
     ):
         cursor.execute(f"PRAGMA {pragma}")

@@ -18,6 +18,7 @@ class Metrics:
     events_accepted: Counter
     events_deduplicated: Counter
     events_rejected: Counter
+    events_quarantined: Counter
     events_loaded: Counter
     events_shed: Counter
     requests: Counter
@@ -51,6 +52,9 @@ def new_metrics() -> Metrics:
         events_accepted=new.counter("events_accepted", "Events acknowledged as durable.", "door"),
         events_deduplicated=new.counter("events_deduplicated", "Events known already.", "door"),
         events_rejected=new.counter("events_rejected", "Events refused.", "door", "code"),
+        events_quarantined=new.counter(
+            "events_quarantined", "Refused events kept in quarantine.", "door", "code"
+        ),
         events_loaded=new.counter("events_loaded", "Acknowledged events inserted.", "signal"),
         events_shed=new.counter("events_shed", "Records left out under pressure.", "kind"),
         requests=new.counter("door_requests", "Requests at the hot doors.", "door", "status"),

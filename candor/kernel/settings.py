@@ -30,6 +30,7 @@ from candor.kernel.errors import InvalidInputError
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _MIB = 1024 * 1024
 _MASK = "********"
+UnknownSchema = Literal["accept", "quarantine", "reject"]
 
 
 _SubjectType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -96,6 +97,24 @@ class JourneySettings(_Group):
         "enduser.id": "user_id",
         "enduser.pseudo.id": "anonymous_id",
     }
+
+
+class ContractSettings(_Group):
+    """What becomes of an event whose schema is not registered, by source (the name of its key).
+
+    With ``schema_required``, an event that names no schema counts as one of those.
+    """
+
+    unknown_schema: UnknownSchema = "accept"
+    sources: dict[str, UnknownSchema] = {}
+    schema_required: bool = False
+
+
+class QuarantineSettings(_Group):
+    """How long refused events are kept, and up to which size."""
+
+    retention: timedelta = Field(default=timedelta(days=14), ge=timedelta(days=1))
+    event_bytes: int = Field(default=_MIB, ge=1024)
 
 
 class TelemetryLimits(_Group):
@@ -205,6 +224,8 @@ class Settings(BaseSettings):
     dedupe: DedupeSettings = DedupeSettings()
     limits: LimitSettings = LimitSettings()
     journeys: JourneySettings = JourneySettings()
+    contracts: ContractSettings = ContractSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
     telemetry: TelemetryLimits = TelemetryLimits()
     tracing: TracingSettings = TracingSettings()
     public_url: str | None = Field(default=None, pattern="^https?://")

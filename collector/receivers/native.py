@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Raw
@@ -70,10 +70,14 @@ def decode_native(body: bytes, media_type: str, reception: Reception) -> Batch:
         MalformedError: the body as a whole is no JSON.
         TooLargeError: it holds more events than a request may.
     """
-    items = split_native(body, media_type, reception)
+    return decode_items(split_native(body, media_type, reception), reception)
+
+
+def decode_items(items: Sequence[bytes | Raw], reception: Reception, door: str = DOOR) -> Batch:
+    """Return the events that were split from a request; the faulty ones are named."""
     sent, rejections = read_items(items, reception)
-    events = [stored_event(event, DOOR, reception) for event in sent.values()]
-    return Batch(DOOR, events, list(sent), rejections, items, reception.source)
+    events = [stored_event(event, door, reception) for event in sent.values()]
+    return Batch(door, events, list(sent), rejections, items, reception.source)
 
 
 def split_native(body: bytes, media_type: str, reception: Reception) -> Sequence[bytes | Raw]:
@@ -145,23 +149,27 @@ def stored_event(event: NativeEvent, door: str, reception: Reception) -> Event:
 
 def encode_receipt(receipt: Receipt) -> bytes:
     """Return the native answer."""
-    return msgspec.json.encode(
-        {
-            "accepted": receipt.accepted,
-            "deduplicated": receipt.deduplicated,
-            "quarantined": receipt.quarantined,
-            "rejected": [
-                {
-                    "index": rejection.index,
-                    "id": rejection.id,
-                    "code": rejection.refusal.code,
-                    "path": rejection.refusal.path,
-                    "message": rejection.refusal.message,
-                }
-                for rejection in receipt.rejections
-            ],
-        }
-    )
+    return msgspec.json.encode(receipt_document(receipt))
+
+
+def receipt_document(receipt: Receipt) -> dict[str, Any]:
+    """Return the native answer as a document."""
+    return {
+        "accepted": receipt.accepted,
+        "deduplicated": receipt.deduplicated,
+        "quarantined": receipt.quarantined,
+        "rejected": [
+            {
+                "index": rejection.index,
+                "id": rejection.id,
+                "code": rejection.refusal.code,
+                "path": rejection.refusal.path,
+                "message": rejection.refusal.message,
+                "quarantine_id": rejection.quarantine_id,
+            }
+            for rejection in receipt.rejections
+        ],
+    }
 
 
 def _split(body: bytes) -> Sequence[Raw | bytes]:

@@ -37,7 +37,7 @@ _GPC = Refusal("consent_denied", "The visitor's browser signals Global Privacy C
 _ERROR_NAME = re.compile(r"[A-Za-z_$][\w.$]{0,99}", re.ASCII)
 _NUMBERS = re.compile(r"\d+")
 _GROUP_CHARACTERS = 16
-_NOT_KEPT = b"{}"
+_NOT_KEPT = b""
 _PARTS = frozenset(
     {
         *("timeToFirstByte", "resourceLoadDelay", "resourceLoadDuration", "elementRenderDelay"),

@@ -55,7 +55,8 @@ BATCHES = ("batch", "import")
 _OUTCOMES = frozenset(get_args(Outcome))
 _CHANNELS = {"browser": "web", "mobile": "app", "server": "api"}
 _TEXTS = {
-    "journey": 100, "instance": 400, "step": 400, "channel": 100, "service": 100, "error_code": 100,
+    "schema": 400, "journey": 100, "instance": 400, "step": 400, "channel": 100, "service": 100,
+    "error_code": 100,
 }  # fmt: skip
 _MOST_CURRENCY = 12
 _MOST_CHANNEL = 100
@@ -125,7 +126,7 @@ def split_segment(body: bytes, path_type: str) -> SegmentBody:
 
 def decode_segment(body: SegmentBody, path_type: str, reception: Reception) -> Batch:
     """Return the events of the calls; each that cannot be read is named, and holds up no other."""
-    batch = Batch(DOOR, [], [], items=body.calls, source=reception.source)
+    batch = Batch(DOOR, [], [], items=body.calls, source=reception.source, call=path_type)
     indices: list[int] = []
     for index, item in enumerate(body.calls):
         try:
@@ -168,6 +169,7 @@ def encode_segment_receipt(receipt: Receipt) -> bytes:
                     "code": rejection.refusal.code,
                     "path": rejection.refusal.path,
                     "message": rejection.refusal.message,
+                    "quarantine_id": rejection.quarantine_id,
                 }
                 for rejection in receipt.rejections
             ],

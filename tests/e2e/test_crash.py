@@ -166,3 +166,30 @@ def test_a_record_that_went_bad_between_two_starts_costs_no_other(tmp_path: Path
     assert b'"e-?"' in kept.read_bytes()
     stored = query_stores(tmp_path, "SELECT id FROM events ORDER BY id")
     assert [row["id"] for row in stored] == [f"e-{number}" for number in range(5)]
+
+
+def replay_url(server: Server) -> str:
+    return f"{server.url}/api/v1/quarantine/replay"
+
+
+@pytest.mark.crash
+def test_what_was_refused_survives_a_kill_and_is_replayed_after_it(tmp_path: Path) -> None:
+    with serve(tmp_path) as server:
+        bad = [native_event(number, outcome="splendid") for number in range(20)]
+        told = httpx.post(f"{server.url}/api/v1/events", json=bad, headers=server.headers).json()
+        server.kill()
+    ids = [one["quarantine_id"] for one in told["rejected"]]
+    assert told["quarantined"] == len(set(ids)) == 20
+    with serve(tmp_path) as server:
+        patch = [{"op": "replace", "path": "/outcome", "value": "ok"}]
+        body = {"ids": ids, "patch": patch}
+        answer = httpx.post(
+            replay_url(server), json=body, headers=server.headers, timeout=60
+        ).json()
+        assert (answer["accepted"], answer["rejected"]) == (20, [])
+        server.kill()
+    with serve(tmp_path) as server:
+        again = httpx.post(replay_url(server), json=body, headers=server.headers, timeout=60)
+        assert again.json()["deduplicated"] == 20
+    stored = [row["id"] for row in query_stores(tmp_path, "SELECT id FROM events")]
+    assert sorted(stored) == sorted(one["id"] for one in bad)

@@ -22,7 +22,9 @@ from candor.kernel.telemetry_store import TelemetryStore, open_telemetry_store
 from privacy.subjects.index import StoredSubjectIndex
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-SECRETS = Secrets(pepper=bytes(32), key_pepper=bytes(range(32)))
+SECRETS = Secrets(
+    pepper=bytes(32), key_pepper=bytes(range(32)), quarantine_key=bytes(range(32, 64))
+)
 
 
 class FixedClock:

@@ -1,0 +1,1 @@
+"""Refused events: sealed, kept for a while, looked at, mended and replayed."""

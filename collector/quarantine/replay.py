@@ -1,0 +1,187 @@
+"""Replays: a refused event is opened, mended, and sent through its own door once more.
+
+Exactly once: an entry is marked in the transaction that sends it, so that no two replays, of
+whatever process, send it at a time, and none sends it again. Should the process die after the event
+is on the disk and before the mark is, the next replay finds the event among the identities of the
+last hours or in the telemetry store, counts it as deduplicated, and marks the entry.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from candor.kernel.database import session_of
+from candor.kernel.errors import NotFoundError
+from candor.kernel.ports import Refusal
+from candor.kernel.services import Services
+from collector.contracts.contract import parse_reference
+from collector.contracts.store import find_contract
+from collector.event import Batch, Receipt, Rejection
+from collector.intake import Intake, Submission
+from collector.quarantine.keys import KeyCabinet
+from collector.quarantine.mending import Mending, mend
+from collector.quarantine.sealing import open_sealed
+from collector.quarantine.store import (
+    Entry,
+    find_entries,
+    mark_replayed,
+    replayed_at,
+    stored_identities,
+    unmark_replayed,
+)
+from collector.receivers import cloudevents, native, rum, segment, segment_call
+from collector.receivers.decoding import Reception
+
+_LOST = "What was sent cannot be opened any more: its key is destroyed."
+_NO_DOOR = "Events of this door cannot be replayed."
+
+
+def _decode_native(payload: bytes, call: str, reception: Reception) -> Batch:
+    del call
+    return native.decode_items([payload], reception)
+
+
+def _decode_step(payload: bytes, call: str, reception: Reception) -> Batch:
+    del call
+    return native.decode_items([payload], reception, rum.DOOR)
+
+
+def _decode_cloudevent(payload: bytes, call: str, reception: Reception) -> Batch:
+    del call
+    return cloudevents.read_items([payload], reception)
+
+
+def _decode_segment(payload: bytes, call: str, reception: Reception) -> Batch:
+    return segment.decode_segment(segment.SegmentBody([payload], None), call, reception)
+
+
+DOORS: Mapping[str, Callable[[bytes, str, Reception], Batch]] = {
+    native.DOOR: _decode_native,
+    rum.DOOR: _decode_step,
+    cloudevents.DOOR: _decode_cloudevent,
+    segment_call.DOOR: _decode_segment,
+}
+"""How each door reads one of its events again: what was sent, what was asked for, the reception."""
+
+
+class Replay:
+    """Sends kept events again."""
+
+    def __init__(self, services: Services, intake: Intake, cabinet: KeyCabinet) -> None:
+        self._services = services
+        self._intake = intake
+        self._cabinet = cabinet
+
+    def run(self, ids: Sequence[str], mending: Mending) -> Receipt:
+        """Return what became of each entry; the receipt counts positions in ``ids``.
+
+        An entry that is refused again stays where it is and is named with the reason.
+
+        Raises:
+            NotFoundError: an id or the contract is unknown, or the event has expired.
+            ConflictError: another process replays one of them at this moment.
+            UnavailableError: a store cannot be asked; nothing was marked.
+        """
+        entries = self._entries(ids)
+        outcome = _Outcome()
+        with session_of(self._services.engine) as session:
+            if mending.contract:
+                find_contract(session, *parse_reference(mending.contract))
+            done = replayed_at(session, ids)
+            mark_replayed(
+                session,
+                [entry for entry in entries.values() if entry.id not in done],
+                self._services.clock(),
+            )
+            waiting: list[tuple[int, Entry, Submission]] = []
+            for index, one in enumerate(ids):
+                entry = entries[one]
+                sent = None if one in done else self._sent(session, entry, mending)
+                if sent is None:
+                    outcome.duplicates += 1
+                elif isinstance(sent, Refusal):
+                    outcome.refuse(index, entry, None, sent)
+                else:
+                    waiting.append((index, entry, sent))
+            for index, entry, submission in waiting:
+                outcome.add(index, entry, submission.wait())
+            unmark_replayed(session, outcome.refused - outcome.accepted_ids)
+        return outcome.receipt()
+
+    def _entries(self, ids: Sequence[str]) -> Mapping[str, Entry]:
+        found = find_entries(self._services.telemetry, ids, self._services.clock())
+        missing = sum(one not in found for one in ids)
+        if missing:
+            raise NotFoundError(
+                f"{missing} of {len(ids)} events are not in quarantine, or not any more. Nothing"
+                " was replayed."
+            )
+        return found
+
+    def _sent(
+        self, session: Session, entry: Entry, mending: Mending
+    ) -> Submission | Refusal | None:
+        """Return the submission of an entry, or why it cannot be sent; none if it is stored."""
+        batch = self._batch(entry, open_entry(session, self._cabinet, entry), mending)
+        if isinstance(batch, Refusal):
+            return batch
+        if stored_identities(self._services.telemetry, batch.events):
+            return None
+        return self._intake.submit(batch, keep_refused=False)
+
+    def _batch(self, entry: Entry, payload: bytes | None, mending: Mending) -> Batch | Refusal:
+        """Return the event as its door reads it now, mended; a refusal when that cannot be."""
+        decode = DOORS.get(entry.door)
+        if payload is None or decode is None:
+            return Refusal(entry.code, _LOST if payload is None else _NO_DOOR)
+        settings = self._services.settings
+        mended = mend(payload, entry, mending, settings.quarantine.event_bytes)
+        if isinstance(mended, Refusal):
+            return mended
+        now, secrets = self._services.clock(), self._services.secrets
+        reception = Reception(now, settings.limits, secrets, entry.source)
+        batch = decode(mended, entry.call, reception)
+        for event in batch.events:
+            event.schema = mending.contract or event.schema
+        return batch
+
+
+def open_entry(session: Session, cabinet: KeyCabinet, entry: Entry) -> bytes | None:
+    """Return what was sent, byte for byte; none when its key is destroyed."""
+    key = cabinet.key(session, entry.key_id)
+    return open_sealed(key.secret, entry.id, entry.code, entry.sealed) if key is not None else None
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What has become of the entries so far."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+    accepted_ids: set[str] = field(default_factory=set)
+
+    @property
+    def refused(self) -> set[str]:
+        """The entries that stay in quarantine."""
+        return {one.quarantine_id for one in self.rejections if one.quarantine_id is not None}
+
+    def add(self, index: int, entry: Entry, receipt: Receipt) -> None:
+        """Add the receipt of one entry."""
+        self.accepted += receipt.accepted
+        self.duplicates += receipt.deduplicated
+        if receipt.rejections:
+            again = receipt.rejections[0]
+            self.refuse(index, entry, again.id, again.refusal)
+        else:
+            self.accepted_ids.add(entry.id)
+
+    def refuse(self, index: int, entry: Entry, event_id: str | None, refusal: Refusal) -> None:
+        """Add an entry that is refused again."""
+        self.rejections.append(Rejection(index, event_id, refusal, entry.id))
+
+    def receipt(self) -> Receipt:
+        """Return the answer; what was refused again is still in quarantine."""
+        rejections = sorted(self.rejections, key=lambda one: one.index)
+        return Receipt(self.accepted, self.duplicates, len(rejections), tuple(rejections))

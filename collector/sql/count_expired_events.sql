@@ -1,0 +1,3 @@
+SELECT count() AS events
+FROM quarantine
+WHERE expires_at <= {now:DateTime('UTC')}

@@ -1,0 +1,1 @@
+ALTER TABLE quarantine DELETE WHERE expires_at <= {now:DateTime('UTC')}
