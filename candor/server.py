@@ -14,6 +14,8 @@ from candor.kernel.logging import configure_logging, log
 from candor.kernel.migrate import pending_migrations
 from candor.kernel.settings import Settings
 from candor.wiring import open_installation, open_services
+from collector.entrance import Entrance
+from collector.kafka.consumption import consuming, open_checked_client
 
 _BACKLOG = 2048
 _SHUTDOWN_SECONDS = 10
@@ -28,7 +30,11 @@ def serve_until_stopped(settings: Settings) -> None:
     """
     configure_logging(settings.log_level)
     listener = listen(settings)
-    with listener, open_installation(settings) as installation:
+    with (
+        listener,
+        open_installation(settings) as installation,
+        consuming(Entrance(installation.services, installation.collector)),
+    ):
         host, port = listener.getsockname()[:2]
         log().info("candor is listening", host=host, port=port)
         server = uvicorn.Server(uvicorn_config(create_app(installation), settings))
@@ -60,6 +66,8 @@ def complaints_about(settings: Settings) -> list[str]:
     try:
         with open_services(settings) as services:
             pending = pending_migrations(services.engine, services.telemetry)
+        if settings.kafka.bootstrap is not None:
+            open_checked_client(settings.kafka).close()
     except CandorError as error:
         return [error.detail]
     if pending and not settings.is_embedded:

@@ -22,6 +22,10 @@ class Metrics:
     spool_bytes: Gauge
     segments_stuck: Gauge
     load_failures: Counter
+    kafka_messages: Counter
+    kafka_lag: Gauge
+    kafka_paused: Gauge
+    kafka_consuming: Gauge
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -37,8 +41,8 @@ def new_metrics() -> Metrics:
     def counter(name: str, told: str, *labels: str) -> Counter:
         return Counter(f"candor_{name}", told, labels, registry=registry)
 
-    def gauge(name: str, told: str) -> Gauge:
-        return Gauge(f"candor_{name}", told, registry=registry)
+    def gauge(name: str, told: str, *labels: str) -> Gauge:
+        return Gauge(f"candor_{name}", told, labels, registry=registry)
 
     return Metrics(
         registry=registry,
@@ -61,4 +65,13 @@ def new_metrics() -> Metrics:
             "Segments that the telemetry store cannot read; they wait on the disk.",
         ),
         load_failures=counter("load_failures", "Inserts that failed and are tried again."),
+        kafka_messages=counter(
+            "kafka_messages",
+            "Messages dealt with: stored, refused (at least one event of it) or empty (no value).",
+            "topic",
+            "outcome",
+        ),
+        kafka_lag=gauge("kafka_lag", "Messages that wait in a partition.", "topic", "partition"),
+        kafka_paused=gauge("kafka_paused", "Partitions that wait for room in the spool."),
+        kafka_consuming=gauge("kafka_consuming", "1 while the consumer of Kafka runs."),
     )

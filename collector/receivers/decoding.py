@@ -16,6 +16,7 @@ _PLACE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]+)`")
 MOST_AMOUNT = 1e13
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 Attributes = Annotated[
     dict[Annotated[str, msgspec.Meta(max_length=100)], msgspec.Raw], msgspec.Meta(max_length=250)
 ]
@@ -74,8 +75,10 @@ def split_array(body: bytes) -> list[bytes]:
     return items
 
 
-def malformed(error: msgspec.MsgspecError | RecursionError) -> Refusal:
+def malformed(error: msgspec.MsgspecError | RecursionError | UnicodeDecodeError) -> Refusal:
     """Return the refusal that a decoding error stands for: place and rule, never the value."""
+    if isinstance(error, UnicodeDecodeError):
+        return Refusal("malformed", "A text of it is not UTF-8.")
     if isinstance(error, RecursionError):
         return Refusal("malformed", "It is nested too deeply.")
     text = str(error)
@@ -97,7 +100,7 @@ def text_field(item: bytes | msgspec.Raw, name: str) -> str | None:
     """Return one text of an object that could not be read as a whole, if it has it."""
     try:
         return _TEXT.decode(_FIELDS.decode(item)[name])
-    except (msgspec.MsgspecError, RecursionError, KeyError):
+    except (*UNREADABLE, KeyError):
         return None
 
 

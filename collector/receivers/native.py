@@ -14,6 +14,7 @@ from candor.kernel.ports import Refusal
 from collector.event import Batch, Event, Outcome, Receipt, Rejection
 from collector.receivers.decoding import (
     MOST_AMOUNT,
+    UNREADABLE,
     Attributes,
     Reception,
     malformed,
@@ -87,7 +88,11 @@ def decode_native(body: bytes, media_type: str, reception: Reception) -> Batch:
         MalformedError: the body as a whole is no JSON.
         TooLargeError: it holds more events than a request may.
     """
-    items = split_native(body, media_type, reception)
+    return decode_items(split_native(body, media_type, reception), reception)
+
+
+def decode_items(items: Sequence[bytes | Raw], reception: Reception) -> Batch:
+    """Return the events of a request that is split already."""
     sent, rejections = read_items(items, reception)
     events = [_stored(event, reception) for event in sent.values()]
     return Batch(DOOR, events, list(sent), rejections, items, reception.source)
@@ -147,7 +152,7 @@ def _split(body: bytes) -> Sequence[Raw | bytes]:
     is_array = body.lstrip()[:1] == b"["
     try:
         return _ITEMS.decode(body) if is_array else [msgspec.json.decode(body, type=Raw)]
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         pass
     try:
         return split_array(body) if is_array else [json.dumps(json.loads(body)).encode()]
@@ -161,7 +166,7 @@ def _read(item: bytes | Raw, reception: Reception) -> NativeEvent | Refusal:
         return Refusal("too_large", f"An event may weigh {most} bytes.")
     try:
         event = _EVENT.decode(item)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         return malformed(error)
     return _fault(event, reception) or event
 

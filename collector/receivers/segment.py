@@ -23,6 +23,7 @@ from candor.kernel.ports import Refusal
 from collector.event import Batch, Event, Outcome, Receipt, Rejection
 from collector.receivers.decoding import (
     MOST_AMOUNT,
+    UNREADABLE,
     Attributes,
     Reception,
     malformed,
@@ -98,7 +99,7 @@ def split_segment(body: bytes, path_type: str) -> SegmentBody:
     """
     try:
         envelope = _SPLIT.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         raise MalformedError("The body is not the JSON object of a Segment call.") from None
     if path_type not in BATCHES:
         if len(body) > EVENT_BYTES:
@@ -180,9 +181,9 @@ def _read(item: bytes | Raw, path_type: str, reception: Reception) -> Event:
         raise _RefusedError(Refusal("too_large", f"A call may weigh {EVENT_BYTES} bytes (32 KB)."))
     try:
         call = _CALL.decode(item)
-    except (msgspec.MsgspecError, RecursionError) as error:
+        return _event_of(call, call.type if path_type in BATCHES else path_type, reception)
+    except UNREADABLE as error:
         raise _RefusedError(malformed(error)) from None
-    return _event_of(call, call.type if path_type in BATCHES else path_type, reception)
 
 
 def _event_of(call: Call, kind: str, reception: Reception) -> Event:
