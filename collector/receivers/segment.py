@@ -236,8 +236,8 @@ def _with_properties(event: Event, properties: dict[str, Raw]) -> Event:
             setattr(event, field, value)
             del properties[field]
     outcome = _value(properties, "outcome")
-    if outcome in _OUTCOMES:
-        event.outcome = str(outcome)
+    if isinstance(outcome, str) and outcome in _OUTCOMES:
+        event.outcome = outcome
         del properties["outcome"]
     duration = _number(properties, "duration_ms")
     if duration is not None and duration >= 0:

@@ -13,12 +13,13 @@ import pytest
 
 from tests.support.events import native_event
 from tests.support.kafka_cluster import PARTITIONS, KafkaCluster, Sent, kafka_cluster
-from tests.support.server import Server, query_stores, serve
+from tests.support.server import Server, load_what_waits, query_stores, serve
 
 ROUNDS = 5
 TOPICS = "mixed-events:native,mixed-calls:segment"
 BATCH = 100
 QUICK = {"CANDOR_SPOOL__SEGMENT_AGE": "PT0.05S"}
+_PAUSE_SECONDS = 0.1
 _TRIES = 2400
 
 
@@ -67,11 +68,11 @@ class Load:
 
 @contextmanager
 def under(load: Load) -> Iterator[None]:
-    """Produce all through the block."""
+    """Produce all through the block, but no more than the broker keeps: 5 MB in a partition."""
     stopping = threading.Event()
 
     def produce() -> None:
-        while not stopping.is_set():
+        while not stopping.wait(_PAUSE_SECONDS):
             load.produce()
 
     with ThreadPoolExecutor(1) as pool:
@@ -119,6 +120,7 @@ def test_every_message_is_stored_exactly_once_after_kills_of_the_consumer(tmp_pa
                 one.kill()
         with serve(tmp_path, **settings) as server:
             wait_until_consumed(server)
+    load_what_waits(tmp_path)
     stored = [row["id"] for row in query_stores(tmp_path, "SELECT id FROM events")]
     assert load.expected - set(stored) == set()
     assert set(stored) - load.expected == set()

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.events import native_event
 from tests.support.kafka_cluster import PARTITIONS, KafkaCluster, Sent, kafka_cluster
-from tests.support.server import ROOT, Server, query_stores, serve
+from tests.support.server import ROOT, Server, load_what_waits, query_stores, serve
 
 _TRIES = 1200
 _ATTEMPTS = 4
@@ -59,6 +59,7 @@ def wait_for_messages(server: Server, count: int, **labels: str) -> None:
 
 
 def stored(folder: Path) -> list[dict[str, Any]]:
+    load_what_waits(folder)
     return query_stores(folder, "SELECT id, door, name, subject_key FROM events ORDER BY id")
 
 
