@@ -43,7 +43,11 @@ def consuming(entrance: Entrance) -> Iterator[None]:
         return
     client = open_checked_client(settings)
     stopping = threading.Event()
-    thread = threading.Thread(target=_run, args=(entrance, client, stopping), name="kafka")
+    thread = threading.Thread(
+        target=consume_until,
+        args=(stopping, entrance, client, lambda: open_client(settings)),
+        name="kafka",
+    )
     thread.start()
     try:
         yield
@@ -64,8 +68,14 @@ def open_checked_client(settings: KafkaSettings) -> Client:
     return open_client(settings)
 
 
-def _run(entrance: Entrance, client: Client, stopping: threading.Event) -> None:
-    """Consume until stopped; with a new client when one has failed."""
+def consume_until(
+    stopping: threading.Event,
+    entrance: Entrance,
+    client: Client,
+    reopen: Callable[[], Client],
+    pause_seconds: float = _REOPEN_SECONDS,
+) -> None:
+    """Consume until stopped, and after a pause with another client when one has failed."""
     consuming_now = entrance.services.metrics.kafka_consuming
     consuming_now.set(1)
     try:
@@ -78,9 +88,9 @@ def _run(entrance: Entrance, client: Client, stopping: threading.Event) -> None:
                 with suppress(UnavailableError):
                     client.close()
                 consumption.lost(list(consumption.partitions))
-            if stopping.wait(_REOPEN_SECONDS):
+            if stopping.wait(pause_seconds):
                 return
-            client = open_client(entrance.services.settings.kafka)
+            client = reopen()
     finally:
         consuming_now.set(0)
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from confluent_kafka import KafkaError
 
 from candor.kernel.errors import OverloadedError, UnavailableError
 from candor.kernel.metrics import new_metrics
@@ -15,8 +16,8 @@ from candor.kernel.settings import KafkaSettings, LimitSettings
 from collector.entrance import Entrance
 from collector.event import Batch, Receipt
 from collector.intake import Submission
-from collector.kafka.client import Listener
-from collector.kafka.consumption import Consumption
+from collector.kafka.client import KafkaClient, Listener
+from collector.kafka.consumption import Consumption, consume_until
 from collector.kafka.partition import Place
 from collector.receivers.decoding import Reception
 from collector.receivers.kafka import Message
@@ -112,9 +113,8 @@ class Run:
             collector=SimpleNamespace(intake=self.pipeline, spool=self.pipeline),
             reception=lambda source: Reception(NOON, LimitSettings(), SECRETS, source),
         )
-        self.consumption = Consumption(
-            cast("Entrance", entrance), self.client, monotonic=lambda: self.now
-        )
+        self.entrance = cast("Entrance", entrance)
+        self.consumption = Consumption(self.entrance, self.client, monotonic=lambda: self.now)
         self.client.subscribe(["orders"], self.consumption)
         self.consumption.assigned([A, B])
 
@@ -296,3 +296,38 @@ def test_messages_are_counted_by_what_became_of_them(run: Run) -> None:
     for outcome in ("stored", "refused", "empty"):
         labels = {"topic": "orders", "outcome": outcome}
         assert run.value("candor_kafka_messages_total", **labels) == 1
+
+
+class FailingClient(FakeClient):
+    """Is of no more use from the first moment on."""
+
+    def consume(self) -> list[Message]:
+        raise UnavailableError("The client failed.")
+
+
+class LastClient(FakeClient):
+    """Ends the test once it is asked for messages."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        super().__init__()
+        self.stopping = stopping
+
+    def consume(self) -> list[Message]:
+        self.stopping.set()
+        return []
+
+
+def test_a_client_that_failed_is_closed_and_replaced(run: Run) -> None:
+    stopping = threading.Event()
+    failed, last = FailingClient(), LastClient(stopping)
+    consume_until(stopping, run.entrance, failed, lambda: last, pause_seconds=0)
+    assert failed.is_closed
+    assert last.is_closed
+    assert run.value("candor_kafka_consuming") == 0
+
+
+def test_a_fatal_error_is_the_end_of_a_client_and_every_other_is_not() -> None:
+    client = KafkaClient()
+    client.warn(KafkaError(KafkaError._TRANSPORT))
+    with pytest.raises(UnavailableError, match="FENCED_INSTANCE_ID"):
+        client.warn(KafkaError(KafkaError.FENCED_INSTANCE_ID, "hush", fatal=True))

@@ -73,6 +73,12 @@ def test_lines_are_read_even_where_one_is_bad(content_type: bytes) -> None:
     assert [(one.index, one.refusal.code) for one in batch.rejections] == [(0, "malformed")]
 
 
+def test_a_text_that_is_not_utf_8_refuses_its_own_event_alone() -> None:
+    bad = b'{"id": "\xff", "name": "n", "time": "2026-11-22T11:00:00Z"}'
+    batch = decoded(b"[%s, %s]" % (bad, json.dumps(native_event(1)).encode()))
+    assert (ids(batch), codes(batch)) == (["e-1"], ["malformed"])
+
+
 def test_the_source_is_the_topic_and_what_was_sent_is_kept_for_the_quarantine() -> None:
     batch = decoded([native_event(1), {"name": "no time"}])
     assert batch.source == "kafka:orders"
