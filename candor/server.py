@@ -17,6 +17,7 @@ from candor.kernel.settings import Settings
 from candor.scheduling import jobs_of, jobs_running
 from candor.wiring import Installation, open_installation, open_services
 from collector.entrance import Entrance
+from collector.kafka.consumption import consuming, open_checked_client
 from collector.receivers.synthetic_file import open_checks, require_environment
 
 _BACKLOG = 2048
@@ -38,6 +39,7 @@ def serve_until_stopped(settings: Settings) -> None:
         if settings.is_embedded:
             stack.enter_context(jobs_running(installation.services, jobs_of(installation)))
         stack.enter_context(_grpc(installation))
+        stack.enter_context(consuming(Entrance(installation.services, installation.collector)))
         host, port = listener.getsockname()[:2]
         log().info("candor is listening", host=host, port=port)
         server = uvicorn.Server(uvicorn_config(create_app(installation), settings))
@@ -79,6 +81,8 @@ def complaints_about(settings: Settings) -> list[str]:
         require_environment(open_checks(settings.checks.files), os.environ)
         with open_services(settings) as services:
             pending = pending_migrations(services.engine, services.telemetry)
+        if settings.kafka.bootstrap is not None:
+            open_checked_client(settings.kafka).close()
     except CandorError as error:
         return [error.detail]
     if pending and not settings.is_embedded:

@@ -35,12 +35,23 @@ class Metrics:
     job_runs: Counter
     job_seconds: Histogram
     job_last_success: Gauge
+    kafka: "KafkaMetrics"
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
     def exposition(self) -> bytes:
         """Return everything in the text format that a Prometheus scrapes."""
         return generate_latest(self.registry)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaMetrics:
+    """The instruments of the consumer of Kafka."""
+
+    messages: Counter
+    lag: Gauge
+    paused: Gauge
+    consuming: Gauge
 
 
 def new_metrics() -> Metrics:
@@ -81,6 +92,21 @@ def new_metrics() -> Metrics:
         job_last_success=new.gauge(
             "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
         ),
+        kafka=_kafka(new),
+    )
+
+
+def _kafka(new: "_Maker") -> KafkaMetrics:
+    return KafkaMetrics(
+        messages=new.counter(
+            "kafka_messages",
+            "Messages dealt with: stored, refused (at least one event of it) or empty (no value).",
+            "topic",
+            "outcome",
+        ),
+        lag=new.gauge("kafka_lag", "Messages that wait in a partition.", "topic", "partition"),
+        paused=new.gauge("kafka_paused", "Partitions that wait for room in the spool."),
+        consuming=new.gauge("kafka_consuming", "1 while the consumer of Kafka runs."),
     )
 
 

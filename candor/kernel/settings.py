@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,10 +23,12 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from candor.kernel.errors import InvalidInputError
+from candor.kernel.topics import Shape, read_topics
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _MIB = 1024 * 1024
@@ -34,6 +37,17 @@ UnknownSchema = Literal["accept", "quarantine", "reject"]
 
 
 _SubjectType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+_RESERVED = frozenset(
+    {
+        "bootstrap.servers",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "group.id",
+        "group.protocol",
+        "metadata.broker.list",
+        "partition.assignment.strategy",
+    }
+)
 
 
 class _Group(BaseModel):
@@ -196,6 +210,39 @@ class ChecksSettings(_Group):
     location: str = Field(default="default", pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]{0,62}$")
 
 
+class KafkaSettings(_Group):
+    """Which topics are read, and what their messages hold; none is read without ``bootstrap``.
+
+    ``properties`` are handed to librdkafka as they are, save those that decide when an offset is
+    committed, which are Candor's own.
+    """
+
+    bootstrap: str | None = None
+    topics: Annotated[dict[str, Shape], NoDecode] = {}
+    group: str = Field(default="candor", min_length=1)
+    properties: dict[str, str | int | float | bool] = {}
+
+    @field_validator("topics", mode="before")
+    @classmethod
+    def _topics(cls, value: object) -> object:
+        return read_topics(value)
+
+    @field_validator("properties")
+    @classmethod
+    def _ours(
+        cls, properties: dict[str, str | int | float | bool]
+    ) -> dict[str, str | int | float | bool]:
+        for name in sorted(_RESERVED & properties.keys()):
+            raise ValueError(f"{name} is decided by Candor; leave it out")
+        return properties
+
+    @model_validator(mode="after")
+    def _something_to_read(self) -> "KafkaSettings":
+        if self.bootstrap and not self.topics:
+            raise ValueError("name the topics in CANDOR_KAFKA__TOPICS, such as orders:native")
+        return self
+
+
 class Settings(BaseSettings):
     """The effective settings: environment over ``candor.toml`` over defaults.
 
@@ -234,6 +281,7 @@ class Settings(BaseSettings):
     webhooks: tuple[WebhookSettings, ...] = ()
     notify: NotifySettings = NotifySettings()
     checks: ChecksSettings = ChecksSettings()
+    kafka: KafkaSettings = KafkaSettings()
 
     @field_validator("telemetry_dsn")
     @classmethod
@@ -263,10 +311,15 @@ class Settings(BaseSettings):
         return self.telemetry_dsn.startswith("chdb:")
 
     def masked(self) -> dict[str, object]:
-        """Return the settings as JSON values, with the passwords of addresses masked."""
+        """Return the settings as JSON values, with whatever may be a secret masked.
+
+        Those are the passwords of addresses, and every property of the Kafka client.
+        """
         values: dict[str, object] = self.model_dump(mode="json")
         for name in ("telemetry_dsn", "state_dsn"):
             values[name] = mask_password(str(values[name]))
+        kafka: dict[str, object] = self.kafka.model_dump(mode="json")
+        values["kafka"] = kafka | {"properties": dict.fromkeys(self.kafka.properties, _MASK)}
         return values
 
     @classmethod
@@ -294,6 +347,10 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]  # the overrides are validated here
     except ValidationError as error:
         raise InvalidInputError("\n".join(_complaints(error))) from None
+    except SettingsError as error:  # a variable that should be JSON
+        raise InvalidInputError(
+            f"{_variable_of(error)}: it, or a value nested in it, is not JSON."
+        ) from None
     except ValueError as error:  # candor.toml is no TOML
         raise InvalidInputError(f"candor.toml cannot be read: {error}") from None
 
@@ -315,6 +372,12 @@ def mask_password(dsn: str) -> str:
     """Return the address with its password, if it has one, replaced."""
     password = urlsplit(dsn).password
     return dsn.replace(f":{password}@", f":{_MASK}@") if password else dsn
+
+
+def _variable_of(error: SettingsError) -> str:
+    """Return the variable, or the group of variables, whose text could not be read."""
+    found = re.search(r'field "(?P<name>\w+)"', str(error))
+    return f"CANDOR_{found['name'].upper()}" if found else "A variable"
 
 
 def _complaints(error: ValidationError) -> list[str]:

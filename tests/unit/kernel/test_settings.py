@@ -73,3 +73,55 @@ def test_a_list_of_checks_that_is_cut_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("CANDOR_CHECKS__FILES", '["a.yaml"')
     with pytest.raises(InvalidInputError, match="CANDOR_CHECKS__FILES"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "topics"),
+    [
+        ("orders", {"orders": "native"}),
+        ("orders, clicks:segment,", {"orders": "native", "clicks": "segment"}),
+        ("clicks=segment", {"clicks": "segment"}),
+        ('["orders", "clicks:cloudevents"]', {"orders": "native", "clicks": "cloudevents"}),
+        ('{"clicks": "segment"}', {"clicks": "segment"}),
+    ],
+)
+def test_topics_are_written_as_text_list_or_mapping(
+    monkeypatch: pytest.MonkeyPatch, text: str, topics: dict[str, str]
+) -> None:
+    monkeypatch.setenv("CANDOR_KAFKA__TOPICS", text)
+    assert load_settings().kafka.topics == topics
+
+
+def test_topics_stand_in_the_file_as_a_table() -> None:
+    text = '[kafka]\nbootstrap = "h:9092"\n[kafka.topics]\norders = "native"\n'
+    Path("candor.toml").write_text(text, encoding="utf-8")
+    assert load_settings().kafka.topics == {"orders": "native"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("TOPICS", "orders:xml", "CANDOR_KAFKA__TOPICS__ORDERS"),
+        ("TOPICS", "two words", "CANDOR_KAFKA__TOPICS: a topic has"),
+        ("TOPICS", "orders,orders:segment", "CANDOR_KAFKA__TOPICS: a topic is named twice"),
+        ("TOPICS", "{", "CANDOR_KAFKA__TOPICS"),
+        ("BOOTSTRAP", "h:9092", "CANDOR_KAFKA__TOPICS"),
+        ("PROPERTIES", '{"enable.auto.commit": true}', "enable.auto.commit is decided by Candor"),
+        ("PROPERTIES", "hush", "CANDOR_KAFKA: it, or a value nested in it, is not JSON"),
+    ],
+)
+def test_a_complaint_about_kafka_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, complaint: str
+) -> None:
+    monkeypatch.setenv(f"CANDOR_KAFKA__{variable}", value)
+    with pytest.raises(InvalidInputError, match=complaint) as raised:
+        load_settings()
+    assert "hush" not in str(raised.value)
+
+
+def test_properties_of_the_kafka_client_are_masked() -> None:
+    settings = load_settings(kafka={"properties": {"sasl.password": "hush"}})
+    assert "sasl.password" in str(settings.masked())
+    assert "hush" not in str(settings.masked())
+    with pytest.raises(InvalidInputError, match="orders:native"):
+        load_settings(kafka={"topics": 5})

@@ -1,0 +1,1 @@
+"""The consumer of Kafka: reads topics into the one pipeline and commits what is durable."""

@@ -1,0 +1,132 @@
+"""What Kafka holds is stored once: its consumer is killed at random moments of a mixed load."""
+
+import json
+import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.events import native_event
+from tests.support.kafka_cluster import PARTITIONS, KafkaCluster, Sent, kafka_cluster
+from tests.support.server import Server, load_what_waits, query_stores, serve
+
+ROUNDS = 5
+TOPICS = "mixed-events:native,mixed-calls:segment"
+BATCH = 100
+QUICK = {"CANDOR_SPOOL__SEGMENT_AGE": "PT0.05S"}
+_PAUSE_SECONDS = 0.1
+_TRIES = 2400
+
+
+class Load:
+    """Messages of every form, some of them bad, and what must be stored of them."""
+
+    def __init__(self, cluster: KafkaCluster) -> None:
+        self.expected: set[str] = set()
+        self._cluster = cluster
+        self._offsets = [0] * PARTITIONS
+        self._number = 0
+
+    def produce(self) -> None:
+        """Produce one more batch for each topic."""
+        events, calls = [], []
+        for _ in range(BATCH):
+            self._number += 1
+            partition = self._number % PARTITIONS
+            events.append(Sent(self._value(partition), partition))
+            call = {"type": "track", "event": "Paid", "userId": "u-1", "messageId": self._id("m")}
+            calls.append(Sent(json.dumps(call).encode(), partition))
+        self._cluster.produce("mixed-events", events)
+        self._cluster.produce("mixed-calls", calls)
+
+    def _value(self, partition: int) -> bytes | None:
+        offset = self._offsets[partition]
+        self._offsets[partition] += 1
+        kind = self._number % 7
+        if kind == 0:
+            return b"no event"
+        if kind == 1:
+            return None
+        if kind == 2:
+            self.expected.add(f"mixed-events/{partition}/{offset}")
+            return b'{"name": "anonymous", "time": "2026-11-22T11:00:00Z"}'
+        if kind == 3:
+            pair = [native_event() | {"id": self._id(letter)} for letter in "ab"]
+            return json.dumps(pair).encode()
+        return json.dumps(native_event() | {"id": self._id("e")}).encode()
+
+    def _id(self, letter: str) -> str:
+        made = f"{letter}-{self._number}"
+        self.expected.add(made)
+        return made
+
+
+@contextmanager
+def under(load: Load) -> Iterator[None]:
+    """Produce all through the block, but no more than the broker keeps: 5 MB in a partition."""
+    stopping = threading.Event()
+
+    def produce() -> None:
+        while not stopping.wait(_PAUSE_SECONDS):
+            load.produce()
+
+    with ThreadPoolExecutor(1) as pool:
+        producing = pool.submit(produce)
+        try:
+            yield
+        finally:
+            stopping.set()
+        producing.result()
+
+
+def wait_for_line(server: Server, text: str, since: int) -> None:
+    pause = threading.Event()
+    for _ in range(_TRIES):
+        if text in server.log()[since:]:
+            return
+        pause.wait(0.05)
+    raise AssertionError(server.log())
+
+
+def wait_until_consumed(server: Server) -> None:
+    """Return when the lag of every partition is known, and zero."""
+    pause = threading.Event()
+    for _ in range(_TRIES):
+        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+        lags = [line.split()[-1] for line in lines if line.startswith("candor_kafka_lag{")]
+        if lags == ["0.0"] * 2 * PARTITIONS:
+            return
+        pause.wait(0.05)
+    raise AssertionError(server.log())
+
+
+@pytest.mark.crash
+def test_every_message_is_stored_exactly_once_after_kills_of_the_consumer(tmp_path: Path) -> None:
+    with kafka_cluster() as cluster:
+        load = Load(cluster)
+        load.produce()
+        settings = cluster.settings(TOPICS, "crash")
+        for number in range(ROUNDS):
+            dice = random.Random(number)
+            written = log_size(tmp_path)
+            with under(load), serve(tmp_path, **settings, **(QUICK if number % 2 else {})) as one:
+                wait_for_line(one, "kafka partitions assigned", written)
+                threading.Event().wait(dice.uniform(0, 1.5))
+                one.kill()
+        with serve(tmp_path, **settings) as server:
+            wait_until_consumed(server)
+    load_what_waits(tmp_path)
+    stored = [row["id"] for row in query_stores(tmp_path, "SELECT id FROM events")]
+    assert load.expected - set(stored) == set()
+    assert set(stored) - load.expected == set()
+    assert len(stored) == len(set(stored)) > 1000
+
+
+def log_size(folder: Path) -> int:
+    path = folder / "serve.log"
+    return len(path.read_text(encoding="utf-8")) if path.exists() else 0
