@@ -165,6 +165,7 @@ def server(kind: str, folder: str) -> Iterator[Server]:
     environment = os.environ | {
         "PYTHONPATH": str(root),
         "CANDOR_PORT": str(port),
+        "CANDOR_GRPC_PORT": "0",
         "CANDOR_AUTH__MODE": "open",
     }
     with subprocess.Popen(command, cwd=data, env=environment) as process:

@@ -28,10 +28,10 @@ from candor.kernel.secrets import Secrets
 from candor.kernel.settings import LimitSettings, SpoolSettings, TelemetryLimits
 from candor.kernel.telemetry_store import TelemetryStore, open_telemetry_store
 from collector.receivers.decoding import Reception
-from collector.receivers.otlp import PROTOBUF, read_traces
+from collector.receivers.otlp import PROTOBUF, read_request
 from collector.segment import read_records
 from collector.spool import Spool
-from collector.store import insert_traces
+from collector.store import encode_otlp, insert_otlp
 
 REQUESTS = 200
 SPANS = 100
@@ -81,12 +81,13 @@ def candor(store: TelemetryStore, folder: Path, bodies: Sequence[bytes]) -> floa
     started = time.process_time()
     with spool.running():
         for body in bodies:
-            read = read_traces(body, PROTOBUF, reception)
-            spool.submit("traces", read.payload(read.indices), len(read.indices))
+            read = read_request("traces", body, PROTOBUF, reception)
+            payload = encode_otlp(read.content(read.indices), read.digest)
+            spool.submit("traces", payload, len(read.indices))
         spool.seal()
         for segment in spool.sealed():
             payloads = [record.payload for record in read_records(segment.path)]
-            insert_traces(store, payloads, segment.token)
+            insert_otlp("traces", store, payloads, segment.token)
             spool.remove(segment)
     return REQUESTS * SPANS / (time.process_time() - started)
 
@@ -167,7 +168,7 @@ def request(number: int) -> bytes:
         span.kind = 2  # type: ignore[assignment]  # SPAN_KIND_SERVER
         for name, value in (
             *(("http.request.method", "POST"), ("url.path", "/checkout/payment")),
-            *(("journey.name", "checkout"), ("journey.step", "payment")),
+            *(("server.address", "checkout"), ("feature_flag.key", "payment")),
             *(("user_agent.original", "Firefox 142 on Linux"), ("release", "4.12.1")),
         ):
             span.attributes.add(key=name).value.string_value = value

@@ -114,6 +114,7 @@ def _fresh_settings(port: int) -> Settings:
         spool_dir=DATA / "spool",
         master_key_file=DATA / "master.key",
         port=port,
+        grpc_port=0,
     )
 
 
@@ -138,6 +139,7 @@ def _server(settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
         "CANDOR_MASTER_KEY_FILE": str(settings.master_key_file),
         "CANDOR_HOST": settings.host,
         "CANDOR_PORT": str(settings.port),
+        "CANDOR_GRPC_PORT": str(settings.grpc_port),
         "CANDOR_LOG_LEVEL": "warning",
     }
     command = [sys.executable, "-m", "candor", "serve"]

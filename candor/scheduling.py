@@ -4,6 +4,7 @@
 work`` runs them, and nothing else, against servers.
 """
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
+from prometheus_client import start_http_server
 
 from candor.kernel.clock import utc_now
 from candor.kernel.errors import CandorError, ConflictError
@@ -26,8 +28,8 @@ from collector import jobs as collector_jobs
 from slo import jobs as slo_jobs
 
 LEASE = timedelta(seconds=60)
+SHUTDOWN = timedelta(seconds=30)
 _RENEWALS_IN_A_LEASE = 3
-_SHUTDOWN_SECONDS = 30.0
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -59,7 +61,7 @@ def work_until_stopped(settings: Settings) -> None:
     own = settings.model_copy(update={"spool_dir": settings.spool_dir / "work"})
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
-        with open_installation(own) as installation:
+        with open_installation(own) as installation, _measured(installation.services):
             jobs = jobs_of(installation)
             with jobs_running(installation.services, jobs):
                 log().info("candor is working", jobs=len(jobs))
@@ -69,12 +71,15 @@ def work_until_stopped(settings: Settings) -> None:
 
 
 @contextmanager
-def jobs_running(services: Services, jobs: Sequence[Job]) -> Iterator[None]:
-    """Run jobs in the background; at the end wait half a minute for those that are running.
+def jobs_running(
+    services: Services, jobs: Sequence[Job], patience: timedelta = SHUTDOWN
+) -> Iterator[None]:
+    """Run jobs in the background; at the end wait for those that are running, if not for ever.
 
     Every job is tried at once: what was due while no process ran need not wait for its next slot.
     """
     runner = JobRunner(services)
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)  # it warns of each long run
     scheduler = BackgroundScheduler(
         timezone=UTC,
         executors={"default": _Threads()},
@@ -93,7 +98,7 @@ def jobs_running(services: Services, jobs: Sequence[Job]) -> Iterator[None]:
             yield
         finally:
             scheduler.shutdown(wait=False)
-            unfinished = runner.wait_until_idle(_SHUTDOWN_SECONDS)
+            unfinished = runner.wait_until_idle(patience.total_seconds())
             if unfinished:
                 log().error("jobs did not end in time", jobs=unfinished)
 
@@ -200,6 +205,34 @@ class JobRunner:
         pause = self._lasting.total_seconds() / _RENEWALS_IN_A_LEASE
         while not self._stopping.wait(pause):
             self.renew()
+
+
+@contextmanager
+def _measured(services: Services) -> Iterator[None]:
+    """Show the process's measurements to a Prometheus, where the settings give it a port.
+
+    Raises:
+        ConflictError: the port is taken or not allowed.
+    """
+    settings = services.settings
+    if not settings.work_port:
+        yield
+        return
+    try:
+        server, thread = start_http_server(
+            settings.work_port, settings.host, services.metrics.registry
+        )
+    except OSError as error:
+        raise ConflictError(
+            f"Cannot listen on {settings.host}:{settings.work_port} ({error.strerror}). Choose"
+            " another port with CANDOR_WORK_PORT."
+        ) from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class _Threads(BaseExecutor):  # type: ignore[misc]  # APScheduler ships no types

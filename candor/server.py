@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 import uvicorn
 
@@ -15,7 +15,8 @@ from candor.kernel.logging import configure_logging, log
 from candor.kernel.migrate import pending_migrations
 from candor.kernel.settings import Settings
 from candor.scheduling import jobs_of, jobs_running
-from candor.wiring import open_installation, open_services
+from candor.wiring import Installation, open_installation, open_services
+from collector.entrance import Entrance
 from collector.receivers.synthetic_file import open_checks, require_environment
 
 _BACKLOG = 2048
@@ -29,19 +30,29 @@ def serve_until_stopped(settings: Settings) -> None:
     Beside embedded stores, which no other process can open, it runs the recurring jobs too.
 
     Raises:
-        CandorError: a store cannot be opened, is not migrated, or the port is taken.
+        CandorError: a store cannot be opened, is not migrated, or a port is taken.
     """
     configure_logging(settings.log_level)
     listener = listen(settings)
     with listener, open_installation(settings) as installation, ExitStack() as stack:
         if settings.is_embedded:
             stack.enter_context(jobs_running(installation.services, jobs_of(installation)))
+        stack.enter_context(_grpc(installation))
         host, port = listener.getsockname()[:2]
         log().info("candor is listening", host=host, port=port)
         server = uvicorn.Server(uvicorn_config(create_app(installation), settings))
         _spare_the_collector()
         with _signals_answered():
             server.run(sockets=[listener])
+
+
+def _grpc(installation: Installation) -> AbstractContextManager[None]:
+    """Return the gRPC doors, closed before the stores are; nothing when they are switched off."""
+    if not installation.services.settings.grpc_port:
+        return nullcontext()
+    from collector.doors.otlp_grpc import serving_grpc  # noqa: PLC0415 - starts threads of its own
+
+    return serving_grpc(Entrance(installation.services, installation.collector))
 
 
 def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:

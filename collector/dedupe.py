@@ -23,7 +23,7 @@ from threading import Lock
 
 _BUCKETS = 8
 Identity = str | bytes
-"""What makes two deliveries the same; a text and bytes are never equal."""
+"""What makes two deliveries the same: texts of events, bytes of spans; each kind by itself."""
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from candor.kernel.services import Services
 from collector.assembly import Collector
 from collector.event import Receipt
 from collector.intake import Submission
+from collector.pressure import Kind
 from collector.receivers.decoding import Reception
 
 SCOPE = "ingest"
@@ -61,6 +62,20 @@ class Entrance:
             record = await asyncio.to_thread(keys.holder, key, SCOPE)
         return record.name
 
+    def authenticate_now(self, key_of: Callable[[], str], door: str) -> str:
+        """Return the source as ``authenticate``, in a thread that may block."""
+        if self.services.settings.auth.mode == "open":
+            return door
+        return self.services.keys.holder(key_of(), SCOPE).name
+
+    def admit(self, source: str, kind: Kind = "other") -> None:
+        """Return when a request may be read.
+
+        Raises:
+            UnavailableError: the spool is full for it, or its disk does not take writes.
+        """
+        self.collector.spool.refuse_when_full(source, kind)
+
     async def durable(self, submission: Submission, request: DoorRequest) -> Receipt:
         """Return the receipt when everything it says is on the disk, or queryable if so asked."""
         receipt = await submission
@@ -71,7 +86,10 @@ class Entrance:
     def reception(self, source: str) -> Reception:
         """Return the circumstances of a request that is decoded now."""
         services = self.services
-        return Reception(services.clock(), services.settings.limits, services.secrets, source)
+        settings = services.settings
+        return Reception(
+            services.clock(), settings.limits, services.secrets, source, settings.journeys
+        )
 
 
 def answer_problem(error: CandorError) -> Answer:

@@ -80,9 +80,13 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of the events of one request; every one is in exactly one of the numbers."""
+    """What became of the events of one request; every one is in exactly one of the numbers.
+
+    ``warnings`` name what was accepted, but not as the journey event that it was meant to be too.
+    """
 
     accepted: int
     deduplicated: int
     quarantined: int
     rejections: Sequence[Rejection]
+    warnings: Sequence[Rejection] = ()

@@ -7,31 +7,36 @@ may await that or block for it.
 import asyncio
 from collections.abc import Collection, Generator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from candor.kernel.clock import Clock
 from candor.kernel.errors import CandorError
 from candor.kernel.metrics import Metrics
-from candor.kernel.ports import EntryGate, Redactor, Refusal
+from candor.kernel.ports import EntryGate, OtlpSignal, Redactor, Refusal
 from collector.check import CheckResult
-from collector.dedupe import Claim, IdentityWindow
+from collector.dedupe import Claim, Identity, IdentityWindow
 from collector.event import Batch, Event, Receipt, Rejection
 from collector.segment import Signal
 from collector.spool import Spool
-from collector.store import encode_checks, encode_events, encode_vitals
+from collector.store import encode_checks, encode_events, encode_otlp, encode_vitals
 from collector.vital import Vital
 
 
-class TraceRequest(Protocol):
-    """What the pipeline asks of a trace request that a door has read."""
+class OtlpRequest(Protocol):
+    """What the pipeline asks of an OTLP request that a door has read."""
 
-    identities: list[str]
+    digest: bytes
+    identities: list[Identity]
     indices: list[int]
     rejections: list[Rejection]
+    journeys: Batch | None
 
-    def payload(self, kept: Collection[int]) -> bytes:
-        """Return the request with only the spans at these positions, as the spool keeps it."""
+    def fresh(self, claimed: Sequence[int]) -> Sequence[int]:
+        """Return the positions of the records that the claimed identities stand for."""
+
+    def content(self, kept: Collection[int]) -> bytes:
+        """Return the request with only the records at these positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +115,29 @@ class Intake:
         receipt = Receipt(len(stored), claim.duplicates, 0, tuple(rejections))
         return self._spooled("events", batch.door, claim, payload, receipt, source=batch.source)
 
-    def submit_traces(self, request: TraceRequest, source: str = "") -> Submission:
-        """Send the spans of a request through the stages."""
+    def submit_otlp(self, signal: OtlpSignal, request: OtlpRequest, source: str = "") -> Submission:
+        """Send the records of a request through the stages, its journey events ahead of them.
+
+        Should the records fail where their events did not, the sender repeats the request and the
+        events are known already.
+        """
+        events = self.submit(request.journeys) if request.journeys is not None else None
         claim = self._window.claim(request.identities)
-        kept = [request.indices[position] for position in claim.fresh]
+        kept = request.fresh(claim.fresh)
         try:
-            payload = self._redactor.redact_traces(request.payload(kept)) if kept else b""
+            payload = self._redactor.redact_otlp(signal, request.content(kept)) if kept else b""
         except CandorError as error:
             self._window.release(claim, error)
             raise
-        receipt = Receipt(len(kept), claim.duplicates, 0, tuple(request.rejections))
-        return self._spooled("traces", "otlp", claim, payload, receipt, source=source)
+        known = len(request.indices) - len(kept)
+        receipt = Receipt(len(kept), known, 0, tuple(request.rejections))
+        records = self._spooled(
+            signal, "otlp", claim, encode_otlp(payload, request.digest), receipt, source=source
+        )
+        if events is None:
+            return records
+        warned = replace(receipt, warnings=events.receipt.rejections)
+        return Submission(warned, (*records.fates, *events.fates))
 
     def submit_checks(self, results: Sequence[CheckResult]) -> Submission:
         """Send the results of a check through the stages; they are about no person."""

@@ -29,9 +29,8 @@ def jobs(services: Services, collector: Collector) -> tuple[Job, ...]:
 
 def _job(check: Check, probe: Probe, collector: Collector, location: str) -> Job:
     def run(services: Services) -> None:
-        due = slot_of(services.clock(), check.every)
-        results = probe.run(check, due)
         collector.spool.refuse_when_full()
+        results = probe.run(check, slot_of(services.clock(), check.every))
         collector.intake.submit_checks(results).wait()
 
     return Job(f"check {check.name} from {location}", check.every, run)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from opentelemetry.trace import Tracer
 
@@ -28,9 +29,11 @@ _NICENESS = 10
 Insert = Callable[[TelemetryStore, Sequence[bytes | memoryview], str], None]
 INSERTS: dict[Signal, Insert] = {
     "events": store.insert_events,
-    "traces": store.insert_traces,
     "vitals": store.insert_vitals,
     "checks": store.insert_checks,
+    "traces": partial(store.insert_otlp, "traces"),
+    "logs": partial(store.insert_otlp, "logs"),
+    "metrics": partial(store.insert_otlp, "metrics"),
 }
 
 

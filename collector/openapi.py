@@ -41,6 +41,12 @@ _PROBLEMS = {
 }
 
 
+_OTLP_PROBLEMS = {status: told for status, told in _PROBLEMS.items() if status != "429"} | {
+    "503": {"description": "The spool is full or its disk takes no writes; see Retry-After"}
+}
+_OTLP_TYPES = ["application/x-protobuf", "application/json"]
+
+
 def _door(summary: str, types: list[str], answer: dict[str, Any]) -> dict[str, Any]:
     return {
         "post": {
@@ -130,12 +136,25 @@ def _segment_door(summary: str, required: list[str]) -> dict[str, Any]:
     return door
 
 
+def _otlp_door(signal: str, rejected: str) -> dict[str, Any]:
+    """Return a door whose errors are google.rpc.Status in the encoding of the request."""
+    partial = {
+        "type": "object",
+        "properties": {rejected: {"type": "string"}, "errorMessage": {"type": "string"}},
+    }
+    answer = {"type": "object", "properties": {"partialSuccess": partial}}
+    door = _door(f"Take OTLP {signal}, in protobuf or JSON", _OTLP_TYPES, answer)
+    statuses = {
+        status: {"description": told["description"], "content": {kind: {} for kind in _OTLP_TYPES}}
+        for status, told in _OTLP_PROBLEMS.items()
+    }
+    taken = door["post"]["responses"]["200"]
+    taken["content"]["application/x-protobuf"] = {}
+    door["post"]["responses"] = {"200": taken, **statuses}
+    return door
+
+
 PATHS: dict[str, Any] = {
-    "/v1/traces": _door(
-        "Take OTLP traces, in protobuf or JSON",
-        ["application/x-protobuf", "application/json"],
-        {"type": "object", "properties": {"partialSuccess": {"type": "object"}}},
-    ),
     **{f"/v1/{call}": _segment_door(*told) for call, told in _CALLS.items()},
     "/v1/batch": _segment_door("Take Segment calls: at most 2,500 and 500 KB", ["batch"]),
     "/v1/import": _segment_door("Take Segment calls of the past", ["batch"]),
@@ -144,6 +163,9 @@ PATHS: dict[str, Any] = {
         [STRUCTURED, BATCH, "*/*"],
         _ANSWER,
     ),
+    "/v1/traces": _otlp_door("traces", "rejectedSpans"),
+    "/v1/logs": _otlp_door("logs", "rejectedLogRecords"),
+    "/v1/metrics": _otlp_door("metrics", "rejectedDataPoints"),
     "/api/v1/events": _door(
         "Take native events: an object, an array, or one a line",
         ["application/json", "application/x-ndjson"],

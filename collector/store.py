@@ -1,26 +1,36 @@
 """The collector's only way to the telemetry store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
 
 import msgspec
 
+from candor.kernel.ports import OtlpSignal
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from collector import check
 from collector.check import CheckResult
+from collector.dedupe import Identity
 from collector.event import COLUMNS, Event
 from collector.vital import VITAL_COLUMNS, Vital
 
 _ENCODER = msgspec.json.Encoder()
 _RECENT_IDENTITIES = (
     "select_recent_identities",
-    "select_recent_span_identities",
+    "select_recent_request_identities",
     "select_recent_vital_identities",
     "select_recent_check_identities",
 )
+_ONE_BYTE = 128
+_DIGEST_TAG = bytes([0xC2, 0x3E])
+"""Field 1000, bytes: ``identity`` in ``otlp.proto``."""
+_OTLP_COLUMNS: Mapping[OtlpSignal, Sequence[str]] = {
+    "traces": ("resource_spans",),
+    "logs": ("resource_logs", "identity"),
+    "metrics": ("resource_metrics", "identity"),
+}
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
@@ -39,17 +49,31 @@ def insert_events(
     telemetry.insert("events_landing", COLUMNS, payloads, "JSONCompactEachRow", token)
 
 
-def insert_traces(
-    telemetry: TelemetryStore, payloads: Sequence[bytes | memoryview], token: str
+def encode_otlp(request: bytes, digest: bytes) -> bytes:
+    """Return an OTLP request as the spool keeps it and the engine reads it: behind its size.
+
+    The size makes requests that are stored one after another tell themselves apart. The digest of
+    a request whose records have no ids goes behind its bytes, as one more field of the message.
+    """
+    if digest:
+        request += _DIGEST_TAG + varint(len(digest)) + digest
+    return varint(len(request)) + request
+
+
+def insert_otlp(
+    signal: OtlpSignal,
+    telemetry: TelemetryStore,
+    payloads: Sequence[bytes | memoryview],
+    token: str,
 ) -> None:
-    """Store OTLP trace requests, each behind its size, once for each token."""
+    """Store what ``encode_otlp`` made of requests of one signal, once for each token."""
     telemetry.insert(
-        "otel_traces_landing",
-        ("resource_spans",),
+        f"otel_{signal}_landing",
+        _OTLP_COLUMNS[signal],
         payloads,
         "Protobuf",
         token,
-        settings=_traces_schema(embedded=telemetry.embedded),
+        settings=_otlp_schema(signal.capitalize(), embedded=telemetry.embedded),
     )
 
 
@@ -93,25 +117,38 @@ def insert_vitals(
 
 def recent_identities(
     telemetry: TelemetryStore, since: datetime, until: datetime
-) -> Iterator[Sequence[str]]:
+) -> Iterator[Sequence[Identity]]:
     """Yield the identities of all that was received in ``[since, until)``, in blocks."""
     for name in _RECENT_IDENTITIES:
         text = statement("collector", name)
         for columns in telemetry.blocks(text, {"since": since, "until": until}):
             yield columns[0]
+    spans = statement("collector", "select_recent_span_identities")
+    for columns in telemetry.blocks(spans, {"since": since, "until": until}):
+        yield [bytes.fromhex(ids) for ids in columns[0]]
+
+
+def varint(number: int) -> bytes:
+    """Return a number as protobuf writes it. Source: Protocol Buffers, "Encoding"."""
+    result = bytearray()
+    while number >= _ONE_BYTE:
+        result.append(number & (_ONE_BYTE - 1) | _ONE_BYTE)
+        number >>= 7
+    result.append(number)
+    return bytes(result)
 
 
 @cache
-def _traces_schema(*, embedded: bool) -> dict[str, str]:
+def _otlp_schema(message: str, *, embedded: bool) -> dict[str, str]:
     """Return how the engine finds the schema: our file on its disk, or the text for a server.
 
     The embedded engine would write the text into the working directory before it reads it.
     """
-    schema = files("collector").joinpath("sql", "traces.proto")
+    schema = files("collector").joinpath("sql", "otlp.proto")
     if embedded:
-        return {"format_schema": f"{schema}:Request"}
+        return {"format_schema": f"{schema}:{message}"}
     return {
         "format_schema_source": "string",
         "format_schema": schema.read_text(encoding="utf-8"),
-        "format_schema_message_name": "Request",
+        "format_schema_message_name": message,
     }

@@ -70,10 +70,7 @@ class DoorRequest:
         Raises:
             UnauthenticatedError: there is none.
         """
-        scheme, _, key = self.header(b"authorization").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            raise UnauthenticatedError("Send an API key as 'Authorization: Bearer KEY'.")
-        return key.strip()
+        return bearer_key(self.header(b"authorization"))
 
     async def body(self, limit: int) -> bytes:
         """Return the whole body, unpacked.
@@ -142,6 +139,18 @@ class Dispatcher:
             answer = await door(DoorRequest(scope, receive))
             span.set_attribute("http.response.status_code", answer.status)
         await _send(send, answer)
+
+
+def bearer_key(authorization: str) -> str:
+    """Return the key of an ``Authorization: Bearer`` header's value.
+
+    Raises:
+        UnauthenticatedError: there is none.
+    """
+    scheme, _, key = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise UnauthenticatedError("Send an API key as 'Authorization: Bearer KEY'.")
+    return key.strip()
 
 
 def unpack(packed: bytes, limit: int) -> bytes:

@@ -7,9 +7,12 @@ from the first day and an owner only replaces a part of it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
+
+OtlpSignal = Literal["traces", "logs", "metrics"]
+"""The kinds of OpenTelemetry requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,8 @@ class Redactor(Protocol):
     def redact_events(self, events: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
         """Mask in place; return a refusal for the index of each event that must not be stored."""
 
-    def redact_traces(self, request: bytes) -> bytes:
-        """Return an OTLP trace request with personal values masked; the same bytes when clean."""
+    def redact_otlp(self, signal: OtlpSignal, request: bytes) -> bytes:
+        """Return an OTLP request in protobuf with personal values masked; the same when clean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +160,9 @@ class NoRedaction:
         del events
         return {}
 
-    def redact_traces(self, request: bytes) -> bytes:
+    def redact_otlp(self, signal: OtlpSignal, request: bytes) -> bytes:
         """Return the request itself."""
+        del signal
         return request
 
 

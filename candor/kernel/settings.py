@@ -32,6 +32,9 @@ _MIB = 1024 * 1024
 _MASK = "********"
 
 
+_SubjectType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -75,6 +78,24 @@ class LimitSettings(_Group):
     event_bytes: int = Field(default=256 * 1024, ge=1024)
     events_per_request: int = Field(default=50_000, ge=1)
     future_skew: timedelta = timedelta(hours=24)
+
+
+class JourneySettings(_Group):
+    """Which attributes of a span or log record make it a journey event as well.
+
+    ``subjects`` names the attributes that identify a person, the best first, each with its subject
+    type. Wherever one of them comes, its value is replaced by the person's pseudonym.
+    """
+
+    name: str = Field(default="journey.name", min_length=1)
+    instance: str = Field(default="journey.instance", min_length=1)
+    step: str = Field(default="journey.step", min_length=1)
+    outcome: str = Field(default="journey.outcome", min_length=1)
+    channel: str = Field(default="journey.channel", min_length=1)
+    subjects: dict[Annotated[str, Field(min_length=1)], _SubjectType] = {
+        "enduser.id": "user_id",
+        "enduser.pseudo.id": "anonymous_id",
+    }
 
 
 class TelemetryLimits(_Group):
@@ -159,7 +180,8 @@ class ChecksSettings(_Group):
 class Settings(BaseSettings):
     """The effective settings: environment over ``candor.toml`` over defaults.
 
-    Variables bear the prefix ``CANDOR_`` and nest with ``__``: ``CANDOR_SPOOL__MAX_BYTES``.
+    Variables bear the prefix ``CANDOR_`` and nest with ``__``: ``CANDOR_SPOOL__MAX_BYTES``. At
+    ``work_port`` ``candor work`` shows what it counts; 0 is nowhere.
     """
 
     model_config = SettingsConfigDict(
@@ -175,11 +197,14 @@ class Settings(BaseSettings):
     master_key_file: Path = Path(".candor/master.key")
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    grpc_port: int = Field(default=4317, ge=0, le=65535)
+    work_port: int = Field(default=0, ge=0, le=65535)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     auth: AuthSettings = AuthSettings()
     spool: SpoolSettings = SpoolSettings()
     dedupe: DedupeSettings = DedupeSettings()
     limits: LimitSettings = LimitSettings()
+    journeys: JourneySettings = JourneySettings()
     telemetry: TelemetryLimits = TelemetryLimits()
     tracing: TracingSettings = TracingSettings()
     public_url: str | None = Field(default=None, pattern="^https?://")

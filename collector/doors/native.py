@@ -11,7 +11,7 @@ def native_doors(entrance: Entrance) -> Doors:
 
     async def take(request: DoorRequest) -> Answer:
         source = await entrance.authenticate(request.bearer, DOOR)
-        entrance.collector.spool.refuse_when_full(source)
+        entrance.admit(source)
         submission = submit(
             await request.body(entrance.services.settings.limits.body_bytes),
             request.media_type,

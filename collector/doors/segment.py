@@ -34,7 +34,7 @@ def _door(entrance: Entrance, path_type: str) -> Door:
         if authorization:
             basic = basic_user(authorization)
             source = await entrance.authenticate(lambda: basic or request.bearer(), DOOR)
-        entrance.collector.spool.refuse_when_full(source)
+        entrance.admit(source)
         try:
             body = split_segment(await request.body(BODY_BYTES), path_type)
         except TooLargeError as error:

@@ -11,7 +11,7 @@ import msgspec
 
 from candor.kernel.ports import Refusal
 from candor.kernel.secrets import Secrets
-from candor.kernel.settings import LimitSettings
+from candor.kernel.settings import JourneySettings, LimitSettings
 
 _PLACE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
@@ -29,6 +29,7 @@ _SPACE = " \t\r\n"
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _QUOTED = re.compile(r"'[^']*'")
+_JOURNEYS = JourneySettings()
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -37,13 +38,14 @@ class Reception:
     """The circumstances under which a request is decoded.
 
     ``source`` names who sent it: the name of the key. ``latest`` is the last instant that an event
-    of this request may bear.
+    of this request may bear. ``journeys`` says what makes a span or log record a journey event.
     """
 
     received_at: datetime
     limits: LimitSettings
     secrets: Secrets
     source: str = ""
+    journeys: JourneySettings = _JOURNEYS
     latest: datetime = field(init=False)
 
     def __post_init__(self) -> None:

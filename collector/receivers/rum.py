@@ -90,7 +90,7 @@ class ErrorBeacon(msgspec.Struct, gc=False):
 class StepBeacon(NativeEvent, omit_defaults=True, gc=False):
     """A native event with the two fields that only beacons have."""
 
-    type: str = "step"
+    type: str | None = None
     consent: bool | None = None
 
 
@@ -251,7 +251,7 @@ def _step(beacon: StepBeacon, reception: Reception, visit: Visit) -> StepBeacon:
     """Return a step as a native event; under Global Privacy Control it is nobody's."""
     if fault := event_fault(beacon, reception):
         raise _RefusedError(fault)
-    beacon.consent = None
+    beacon.type = beacon.consent = None
     if visit.gpc:
         beacon.subject = beacon.instance = None
     return beacon

@@ -249,8 +249,12 @@ def _event_of(call: Call, kind: str, body: SegmentBody, reception: Reception) ->
     if kind in {"page", "screen"} and call.category:
         properties.setdefault("category", Raw(msgspec.json.encode(call.category)))
     _with_properties(event, properties)
-    kept = kept_context(call.context) | kept_integrations(call.integrations)
-    event.attributes = {**body.shared, **kept, **properties}
+    event.attributes = {
+        **body.shared,
+        **kept_context(call.context),
+        **kept_integrations(call.integrations),
+        **properties,
+    }
     return event
 
 
@@ -280,8 +284,8 @@ def _fault(call: Call, kind: str) -> Refusal | None:
 
 def _with_properties(event: Event, properties: dict[str, Raw]) -> None:
     """Promote properties that bear a field's name and fit it; the others stay where they are."""
-    for name, most in _TEXTS.items():
-        value = _value(properties, name)
+    for name in _TEXTS.keys() & properties.keys():
+        value, most = _value(properties, name), _TEXTS[name]
         if isinstance(value, str) and len(value) <= most:
             setattr(event, name, value)
             del properties[name]

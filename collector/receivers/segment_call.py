@@ -24,6 +24,7 @@ _NOBODY = frozenset(
     }
 )
 _LEAST_DIGITS = 7
+_ABOUT_ONE = frozenset({"track", "page", "screen"})
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Id = str | int | None
@@ -59,10 +60,8 @@ def time_of(call: Call, batch_sent_at: datetime | None, reception: Reception) ->
     between the act and the sending is taken from the time of reception. A call that went through
     Segment before (it has ``receivedAt``) was corrected there.
     """
-    if call.received_at is not None:
-        return _utc(call.timestamp or call.original_timestamp or reception.received_at)
     sent_at = call.sent_at or batch_sent_at
-    if sent_at is None:
+    if sent_at is None or call.received_at is not None:
         return _utc(call.timestamp or call.original_timestamp or reception.received_at)
     said = call.original_timestamp or call.timestamp or sent_at
     try:
@@ -77,6 +76,8 @@ def link_of(call: Call, kind: str, at: datetime, reception: Reception) -> Link |
     ``previousId`` may have been of either kind, and is linked as both. Placeholders such as
     "undefined" or "guest" stand for everybody and are linked with nobody.
     """
+    if kind in _ABOUT_ONE and (call.user_id is None or call.anonymous_id is None):
+        return None
     named = [("user_id", call.user_id), ("anonymous_id", call.anonymous_id)]
     if kind == "alias":
         named += [("anonymous_id", call.previous_id), ("user_id", call.previous_id)]

@@ -12,17 +12,18 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "app": ("name", "version", "build"),
-    "library": ("name", "version"),
-    "os": ("name", "version"),
-    "device": ("type",),
-    "campaign": ("name", "source", "medium"),
+_GROUPS: Mapping[str, frozenset[str]] = {
+    "app": frozenset({"name", "version", "build"}),
+    "library": frozenset({"name", "version"}),
+    "os": frozenset({"name", "version"}),
+    "device": frozenset({"type"}),
+    "campaign": frozenset({"name", "source", "medium"}),
 }
-_PLAIN = ("locale", "timezone")
+_PLAIN = frozenset({"locale", "timezone"})
 _PAGE_ADDRESSES = ("url", "referrer", "path")
 _PAGE_QUERY = "search"
 _MOST_BYTES = 400
+_NO_SCALAR = frozenset({b"{", b"[", b"n"})
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 
@@ -32,30 +33,35 @@ def kept_context(context: Mapping[str, Raw] | None) -> dict[str, Raw]:
     kept: dict[str, Raw] = {}
     if not context:
         return kept
-    for name in _PLAIN:
-        _keep(kept, name, context.get(name))
-    for group, names in _GROUPS.items():
-        members = _members(context.get(group))
-        for name in names:
-            _keep(kept, f"{group}.{name}", members.get(name))
-    path = _text(_members(context.get("page")).get("path"))
-    if path is not None:
-        kept["context.page.path"] = Raw(msgspec.json.encode(without_query(path)))
+    for place, value in context.items():
+        names = _GROUPS.get(place)
+        if names is not None:
+            members = _members(value)
+            for name in names & members.keys():
+                _keep(kept, f"{place}.{name}", members[name])
+        elif place in _PLAIN:
+            _keep(kept, place, value)
+        elif place == "page":
+            path = _text(_members(value).get("path"))
+            if path is not None:
+                kept["context.page.path"] = Raw(msgspec.json.encode(without_query(path)))
     return kept
 
 
 def kept_integrations(integrations: Mapping[str, Raw] | None) -> dict[str, Raw]:
     """Return which destinations a call names as wanted or not; their options are not kept."""
+    if not integrations:
+        return {}
     return {
         f"integrations.{name}": chosen
-        for name, chosen in (integrations or {}).items()
+        for name, chosen in integrations.items()
         if bytes(chosen) in {b"true", b"false"}
     }
 
 
 def channel_of(context: Mapping[str, Raw] | None) -> str | None:
     """Return the channel that a context names, or none."""
-    return _text((context or {}).get("channel"))
+    return _text(context.get("channel")) if context else None
 
 
 def keep_page(properties: dict[str, Raw]) -> None:
@@ -72,12 +78,8 @@ def without_query(address: str) -> str:
     return _AFTER_PATH.sub("", address)
 
 
-def _keep(kept: dict[str, Raw], name: str, value: Raw | None) -> None:
-    if (
-        value is not None
-        and len(value) <= _MOST_BYTES
-        and bytes(value)[:1] not in {b"{", b"[", b"n"}
-    ):
+def _keep(kept: dict[str, Raw], name: str, value: Raw) -> None:
+    if len(value) <= _MOST_BYTES and bytes(value)[:1] not in _NO_SCALAR:
         kept[f"context.{name}"] = value
 
 

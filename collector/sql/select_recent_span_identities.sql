@@ -1,3 +1,3 @@
-SELECT concat('span:', TraceId, SpanId) AS identity
+SELECT concat(TraceId, SpanId) AS identity
 FROM otel_traces
 WHERE ReceivedAt >= {since:DateTime64(3, 'UTC')} AND ReceivedAt < {until:DateTime64(3, 'UTC')}

@@ -57,8 +57,8 @@ class StoredSubjectIndex:
             if not _news(session, links).is_any:
                 return
         with session_of(self._engine) as session:
-            store.take_turn(session)
-            _write(session, _news(session, links))
+            turn = store.take_turn(session)
+            _write(session, turn, _news(session, links))
 
     def unlink(
         self, identifier: Identifier, provenance: Provenance, other: Identifier | None = None
@@ -69,11 +69,11 @@ class StoredSubjectIndex:
             ConflictError: no act linked it with ``other``.
         """
         with session_of(self._engine) as session:
-            store.take_turn(session)
+            turn = store.take_turn(session)
             if other is None:
-                _set_apart(session, identifier, provenance)
+                _set_apart(session, turn, identifier, provenance)
             else:
-                _part(session, identifier, other, provenance)
+                _part(session, turn, identifier, other, provenance)
 
     def linked(self, subject_key: str) -> tuple[str, ...]:
         """Return every subject key of the person, itself among them, in order."""
@@ -119,32 +119,48 @@ def _act_of(row: SubjectLinkRow) -> Act:
     return Act(row.action, identifiers, row.source, row.door, row.call, row.at, row.received_at)
 
 
-def _news(session: Session, links: Sequence[Link]) -> _News:
-    news = _News()
-    said: dict[tuple[Pair, bool], Provenance] = {}
-    joined: dict[tuple[str, str], Provenance] = {}
-    for link in links:
-        for one in (*link.identifiers, *((link.group,) if link.group else ())):
-            news.identifiers.setdefault(one.subject_key, one)
+@dataclass(slots=True)
+class _Said:
+    """What links say, each thing with who said it first; a decision is a thing of its own."""
+
+    identifiers: dict[str, Identifier] = field(default_factory=dict)
+    pairs: dict[tuple[Pair, bool], Provenance] = field(default_factory=dict)
+    groups: dict[tuple[str, str], Provenance] = field(default_factory=dict)
+
+    def add(self, link: Link) -> None:
+        """Take in one more act."""
+        by = link.provenance
         keys = list(dict.fromkeys(one.subject_key for one in link.identifiers))
-        for one_key, other_key in combinations(keys, 2):
-            pair = pair_of(one_key, other_key)
-            said.setdefault((pair, link.provenance.decided), link.provenance)
+        self.identifiers |= {one.subject_key: one for one in link.identifiers}
+        for one, other in combinations(keys, 2):
+            self.pairs.setdefault((pair_of(one, other), by.decided), by)
         if link.group is not None:
+            self.identifiers[link.group.subject_key] = link.group
             for key in keys:
-                joined.setdefault((key, link.group.subject_key), link.provenance)
-    keys_named = {key for pair, _ in said for key in pair} | {key for key, _ in joined}
-    news.subjects = store.known_subjects(session, sorted(keys_named))
-    news.pairs = store.known_pairs(session, dict.fromkeys(pair for pair, _ in said))
-    for (pair, decided), provenance in said.items():
-        if decided:
-            is_new = not news.pairs.get(pair) or any(_is_apart(news, key) for key in pair)
-        else:
-            is_new = pair not in news.pairs and not any(_is_apart(news, key) for key in pair)
-        if is_new:
-            news.links[pair] = provenance
-    known = store.known_groups(session, joined)
-    news.groups = {one: by for one, by in joined.items() if one not in known}
+                self.groups.setdefault((key, link.group.subject_key), by)
+
+    def named(self) -> list[str]:
+        """Return the keys of all persons that are spoken of."""
+        linked = {key for pair, _ in self.pairs for key in pair}
+        return sorted(linked | {key for key, _ in self.groups})
+
+
+def _news(session: Session, links: Sequence[Link]) -> _News:
+    said = _Said()
+    for link in links:
+        said.add(link)
+    news = _News(
+        identifiers=said.identifiers,
+        subjects=store.known_subjects(session, said.named()),
+        pairs=store.known_pairs(session, dict.fromkeys(pair for pair, _ in said.pairs)),
+    )
+    for (pair, decided), by in said.pairs.items():
+        is_apart = any(_is_apart(news, key) for key in pair)
+        known = news.pairs.get(pair)
+        if (decided and (not known or is_apart)) or (known is None and not is_apart):
+            news.links[pair] = by
+    groups = store.known_groups(session, said.groups)
+    news.groups = {one: by for one, by in said.groups.items() if one not in groups}
     return news
 
 
@@ -152,7 +168,7 @@ def _is_apart(news: _News, key: str) -> bool:
     return news.subjects.get(key, ("", False))[1]
 
 
-def _write(session: Session, news: _News) -> None:
+def _write(session: Session, turn: int, news: _News) -> None:
     persons = Persons((key, person) for key, (person, _) in news.subjects.items())
     for low, high in news.links:
         persons.join(low, high)
@@ -175,14 +191,14 @@ def _write(session: Session, news: _News) -> None:
     store.add_pairs(session, (pair for pair in news.links if pair not in news.pairs))
     store.add_groups(session, news.groups)
     store.write_record(
-        session, store.LINK, (news.told(*pair, by) for pair, by in news.links.items())
+        session, turn, store.LINK, (news.told(*pair, by) for pair, by in news.links.items())
     )
     store.write_record(
-        session, store.JOIN, (news.told(*one, by) for one, by in news.groups.items())
+        session, turn, store.JOIN, (news.told(*one, by) for one, by in news.groups.items())
     )
 
 
-def _set_apart(session: Session, identifier: Identifier, provenance: Provenance) -> None:
+def _set_apart(session: Session, turn: int, identifier: Identifier, provenance: Provenance) -> None:
     key = identifier.subject_key
     person, apart = store.known_subjects(session, [key]).get(key, (None, False))
     if apart:
@@ -196,14 +212,14 @@ def _set_apart(session: Session, identifier: Identifier, provenance: Provenance)
         store.turn_pair(session, pair, in_force=False)
     others: list[Identifier | None] = [types[low if high == key else high] for low, high in pairs]
     store.write_record(
-        session, store.UNLINK, ((identifier, other, provenance) for other in others or [None])
+        session, turn, store.UNLINK, ((identifier, other, provenance) for other in others or [None])
     )
     if person is not None:
         _derive(session, person)
 
 
 def _part(
-    session: Session, identifier: Identifier, other: Identifier, provenance: Provenance
+    session: Session, turn: int, identifier: Identifier, other: Identifier, provenance: Provenance
 ) -> None:
     pair = pair_of(identifier.subject_key, other.subject_key)
     in_force = store.known_pairs(session, [pair]).get(pair)
@@ -214,7 +230,7 @@ def _part(
     if in_force:
         person, _ = store.known_subjects(session, [pair[0]])[pair[0]]
         store.turn_pair(session, pair, in_force=False)
-        store.write_record(session, store.UNLINK, [(identifier, other, provenance)])
+        store.write_record(session, turn, store.UNLINK, [(identifier, other, provenance)])
         _derive(session, person)
 
 

@@ -24,18 +24,20 @@ _T = TypeVar("_T")
 LINK, UNLINK, JOIN = "link", "unlink", "join"
 
 
-def take_turn(session: Session) -> None:
-    """Wait until no other transaction writes to the index, and keep others out until the end.
+def take_turn(session: Session) -> int:
+    """Wait until no other transaction writes to the index, and return the number of this one.
 
     Must be the first statement of its transaction: it takes the lock of the row on PostgreSQL and
     the write lock of the file on SQLite, so that all that is read after it is the latest.
     """
-    session.execute(
+    taken = session.execute(
         update(SubjectTurnRow)
         .where(SubjectTurnRow.id == 1)
         .values(turn=SubjectTurnRow.turn + 1)
+        .returning(SubjectTurnRow.turn)
         .execution_options(synchronize_session=False)
     )
+    return taken.scalar_one()
 
 
 def known_subjects(session: Session, keys: Iterable[str]) -> dict[str, tuple[str, bool]]:
@@ -164,6 +166,7 @@ def pairs_of(session: Session, keys: Iterable[str]) -> list[Pair]:
 
 def write_record(
     session: Session,
+    turn: int,
     action: str,
     told: Iterable[tuple[Identifier, Identifier | None, Provenance]],
 ) -> None:
@@ -174,6 +177,7 @@ def write_record(
         (
             {
                 "id": new_id(provenance.received_at),
+                "turn": turn,
                 "action": action,
                 "subject_type": one.type,
                 "subject_key": one.subject_key,
@@ -200,7 +204,7 @@ def read_record(session: Session, keys: Sequence[str]) -> list[SubjectLinkRow]:
             )
         )
         found |= {row.id: row for row in rows}
-    return sorted(found.values(), key=lambda row: (row.received_at, row.id))
+    return sorted(found.values(), key=lambda row: (row.turn, row.id))
 
 
 def _add(session: Session, table: type, rows: Iterable[Mapping[str, object]]) -> None:

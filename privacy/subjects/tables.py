@@ -6,7 +6,7 @@ from it.
 
 from datetime import datetime
 
-from sqlalchemy import Index, String
+from sqlalchemy import BigInteger, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from candor.kernel.database import Base, UtcDateTime
@@ -45,12 +45,14 @@ class SubjectPairRow(Base):
 class SubjectLinkRow(Base):
     """One act with its provenance: a link, an unlinking, or the joining of a group.
 
-    An unlinking without ``other_key`` took the identifier from all others.
+    ``turn`` is the number of the transaction that wrote it, in the order in which they ran. An
+    unlinking without ``other_key`` found no link to take back, and keeps telemetry from making one.
     """
 
     __tablename__ = "subject_links"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    turn: Mapped[int] = mapped_column(BigInteger)
     action: Mapped[str] = mapped_column(String(8))
     subject_type: Mapped[str] = mapped_column(_TYPE)
     subject_key: Mapped[str] = mapped_column(_KEY, index=True)
@@ -78,4 +80,4 @@ class SubjectTurnRow(Base):
     __tablename__ = "subject_turns"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    turn: Mapped[int]
+    turn: Mapped[int] = mapped_column(BigInteger)

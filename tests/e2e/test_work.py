@@ -1,6 +1,7 @@
 """Synthetic checks in the real processes: beside embedded stores, and shared between workers."""
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -96,11 +97,15 @@ def test_workers_share_the_jobs_and_end_when_told(
         }
         run = [sys.executable, "-m", "candor"]
         subprocess.run([*run, "migrate"], env=settings, check=True, stdout=subprocess.DEVNULL)
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = str(probe.getsockname()[1])
         with (
-            worker(tmp_path / "one", settings) as one,
+            worker(tmp_path / "one", settings | {"CANDOR_WORK_PORT": port}) as one,
             worker(tmp_path / "two", settings) as two,
         ):
             wait_until(lambda: len(shop.asked) >= 5)
+            counted = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+            assert "candor_job_runs_total" in counted
         assert (one.returncode, two.returncode) == (0, 0)
         (row,) = own.query("SELECT count() AS results, uniqExact(time) AS slots FROM checks")
         assert row["results"] == row["slots"] == len(shop.asked)

@@ -44,6 +44,14 @@ def test_a_fault_is_named_by_file_line_path_and_rule(tmp_path: Path) -> None:
     candor("checks", "validate", str(tmp_path / "none.yaml"), expect=2)
 
 
+def test_check_says_what_is_wrong_with_the_checks_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDOR_CHECKS__FILES", f"{EXAMPLE},{tmp_path / 'none.yaml'}")
+    (complaint,) = document("check", expect=1)["complaints"]
+    assert "CANDOR_CHECKS__FILES" in complaint
+
+
 @pytest.mark.parametrize(
     ("expect", "code", "reason"),
     [({}, 0, None), ({"contains": "Exchanges"}, 1, "assertion:contains")],

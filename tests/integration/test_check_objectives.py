@@ -9,12 +9,15 @@ import yaml
 
 from candor.kernel.telemetry_store import TelemetryStore
 from collector.check import CheckResult, Outcome
+from collector.receivers.synthetic import Probe
+from collector.receivers.synthetic_file import read_checks
 from collector.store import encode_checks, insert_checks
 from slo.budget import EventCounts
 from slo.openslo import read_openslo
 from slo.store import Question, count, count_by_minute
 from slo.window import Window, rolling
 from tests.support.asgi import Application
+from tests.support.shop import open_shop
 from tests.support.stores import NOON
 from tests.unit.slo.test_openslo import objective, ratio, source, threshold
 
@@ -107,6 +110,26 @@ def test_questions_about_events_and_checks_are_answered_together(
     questions = [Question(one, HOUR) for one in (*indicators, *reversed(indicators))]
     nothing, runs = EventCounts(0, 0), EventCounts(2, 4)
     assert count(embedded_telemetry, questions) == [nothing, runs, runs, nothing]
+
+
+def test_what_a_probe_finds_spends_the_budget(application: Application) -> None:
+    probe = Probe("dublin", {}, application.services.clock)
+    with open_shop() as shop:
+        step = {"name": "pay", "request": {"url": f"{shop.url}/search"}}
+        broken = {"name": "pay", "request": {"url": f"{shop.url}/nowhere"}}
+        for number, one in enumerate([step, step, broken, step], start=1):
+            steps = [step, one | {"name": "end"}]
+            text = yaml.safe_dump({"checks": [{"name": "checkout", "steps": steps}]})
+            (check,), _ = read_checks({"f": text})
+            results = probe.run(check, NOON - number * MINUTE)
+            application.collector.intake.submit_checks(results).wait()
+    application.collector.flush()
+    document = yaml.safe_dump(AVAILABILITY)
+    headers = {"content-type": "application/yaml"}
+    application.post("/api/v1/objectives/apply", content=document, headers=headers)
+    asked = {"window": "1h", "at": NOON.isoformat()}
+    budget = application.get("/api/v1/objectives/checkout/budget", params=asked).json()
+    assert (budget["good"], budget["valid"], budget["sli"]) == (3, 4, 0.75)
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,16 @@ from opentelemetry.trace import Link, SpanKind, StatusCode, use_span
 from sqlalchemy import Engine
 
 from candor.kernel.services import Services
+from candor.kernel.settings import LimitSettings
 from candor.kernel.telemetry_store import TelemetryStore
 from collector.assembly import open_collector
 from collector.receivers.decoding import Reception
-from collector.receivers.otlp import may_be_nested, read_traces
-from collector.receivers.otlp_json import read_json_request
-from collector.store import insert_traces
+from collector.receivers.otlp import read_request
+from collector.receivers.otlp_json import read_json
+from collector.receivers.otlp_values import may_be_nested
+from collector.store import encode_otlp, insert_otlp
 from tests.support.asgi import Application, application_on
-from tests.support.stores import NOON, FixedClock, services_on
+from tests.support.stores import NOON, SECRETS, FixedClock, services_on
 
 TRACES = "/v1/traces"
 PROTOBUF = {"content-type": "application/x-protobuf"}
@@ -104,8 +106,8 @@ def test_every_column_of_a_span_is_what_the_sdk_sent(services: Services, encodin
     )
     reception = Reception(services.clock(), services.settings.limits, services.secrets)
     with open_collector(services) as collector:
-        read = read_traces(body, kind, reception)
-        assert collector.intake.submit_traces(read).wait().accepted == 2
+        read = read_request("traces", body, kind, reception)
+        assert collector.intake.submit_otlp("traces", read).wait().accepted == 2
         collector.flush()
         (row,) = spans_of(services)
     span = request.resource_spans[0].scope_spans[0].spans[0]
@@ -147,25 +149,17 @@ def test_every_column_of_a_span_is_what_the_sdk_sent(services: Services, encodin
 
 
 def test_a_trace_segment_that_is_inserted_twice_is_stored_once(telemetry: TelemetryStore) -> None:
-    read = read_traces(
-        sdk_request(50).SerializeToString(),
-        "application/x-protobuf",
-        Reception(NOON, services_limits(), None),  # type: ignore[arg-type]  # no subject is keyed here
-    )
-    payloads = [read.payload(read.indices)] * 1
+    reception = Reception(NOON, LimitSettings(), SECRETS)
+    body = sdk_request(50).SerializeToString()
+    read = read_request("traces", body, "application/x-protobuf", reception)
+    payloads = [encode_otlp(read.content(read.indices), read.digest)]
     for _ in range(3):
-        insert_traces(telemetry, payloads, "token")
+        insert_otlp("traces", telemetry, payloads, "token")
     counts = telemetry.query(
         "SELECT (SELECT count() FROM otel_traces) AS spans,"
         " (SELECT count() FROM otel_traces_trace_id_ts) AS traces"
     )
     assert counts == [{"spans": 100, "traces": 50}]
-
-
-def services_limits() -> Any:  # noqa: ANN401 - the settings' own type
-    from candor.kernel.settings import LimitSettings  # noqa: PLC0415 - used here alone
-
-    return LimitSettings()
 
 
 def test_a_span_that_came_before_is_not_stored_again_even_by_the_next_process(
@@ -279,7 +273,8 @@ def test_json_and_protobuf_mean_the_same(values: list[Any]) -> None:
     attributes = [{"key": f"k{n}", "value": value} for n, value in enumerate(values)]
     document = {"resourceSpans": [{"resource": {"attributes": attributes}}]}
     expected = ParseDict(document, ExportTraceServiceRequest())
-    assert read_json_request(json.dumps(document).encode()) == expected
+    read = read_json(json.dumps(document).encode(), ExportTraceServiceRequest)
+    assert read == expected
 
 
 @given(st.lists(VALUES, max_size=3), st.binary(max_size=8))

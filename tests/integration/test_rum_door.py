@@ -257,6 +257,13 @@ def test_a_preflight_is_answered_for_pages_of_the_key_alone(application: Applica
     assert (refused.status_code, "access-control-allow-origin" in refused.headers) == (403, False)
 
 
+def test_another_method_is_not_allowed_and_those_that_are_are_named(
+    application: Application,
+) -> None:
+    answer = application.request("PUT", "/v1/rum")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST, GET, OPTIONS")
+
+
 def test_a_key_that_comes_too_often_is_told_when_to_come_back(application: Application) -> None:
     key = public_key(application, per_minute=2)
     answers = [send(application, vital(), key) for _ in range(3)]
@@ -283,6 +290,12 @@ def test_the_script_learns_from_its_key_whether_to_wait_for_consent(
         params = {"key": public_key(application, requires_consent=required)}
         answer = application.get("/v1/rum", params=params, headers={"origin": SHOP})
         assert answer.json() == {"requires_consent": required}
+
+
+def test_a_page_of_the_same_origin_may_ask_without_naming_it(application: Application) -> None:
+    answer = application.get("/v1/rum", params={"key": public_key(application)})
+    assert answer.status_code == 200
+    assert "access-control-allow-origin" not in answer.headers
 
 
 def test_the_script_is_given_once_and_then_known_by_its_tag(application: Application) -> None:

@@ -1,22 +1,25 @@
 """Jobs under leases: on real state stores, by several runners as by several processes."""
 
+import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
 from candor.kernel.database import session_of
+from candor.kernel.errors import ConflictError
 from candor.kernel.jobs import Job
 from candor.kernel.lease import LeaseRow, acquire
 from candor.kernel.services import Services
 from candor.kernel.settings import Settings
 from candor.kernel.telemetry_store import TelemetryStore
-from candor.scheduling import LEASE, JobRunner, jobs_running, work_until_stopped
-from tests.support.stores import NOON, FixedClock, services_on
+from candor.scheduling import LEASE, JobRunner, _measured, jobs_running, work_until_stopped
+from tests.support.stores import NOON, FixedClock, services_on, sqlite_engine
 
 MINUTE = timedelta(minutes=1)
 PATIENCE_SECONDS = 60
@@ -128,6 +131,50 @@ def test_the_scheduler_runs_every_job_at_once_and_ends_with_them(shared: Service
     assert not [one for one in threading.enumerate() if one.name in {"leases", "APScheduler"}]
 
 
+def test_a_job_that_hangs_is_named_and_not_waited_for(shared: Services) -> None:
+    started, done = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        started.set()
+        done.wait(PATIENCE_SECONDS)
+
+    with capture_logs() as said:
+        with jobs_running(shared, [job(hang)], patience=timedelta(0)):
+            assert started.wait(PATIENCE_SECONDS)
+        done.set()
+    assert {"event": "jobs did not end in time", "jobs": ["tidy"], "log_level": "error"} in said
+
+
+def test_a_lease_that_cannot_be_renewed_now_is_said_and_kept(
+    tmp_path: Path, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with sqlite_engine(tmp_path) as engine:
+        services = services_on(tmp_path, engine, embedded_telemetry, clock)
+        runner = JobRunner(services)
+
+        def lose_the_store() -> None:
+            with engine.begin() as connection:
+                connection.execute(text("ALTER TABLE leases RENAME TO elsewhere"))
+            runner.renew()
+            with engine.begin() as connection:
+                connection.execute(text("ALTER TABLE elsewhere RENAME TO leases"))
+
+        with capture_logs() as said:
+            runner.run(job(lose_the_store))
+    assert [one["event"] for one in said] == ["lease not renewed"]
+    assert count_of(services, "ok") == 1
+
+
+def test_a_port_of_the_worker_that_is_taken_is_said(shared: Services) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = shared.settings.model_copy(update={"work_port": taken.getsockname()[1]})
+        with (
+            pytest.raises(ConflictError, match="CANDOR_WORK_PORT"),
+            _measured(replace(shared, settings=settings)),
+        ):
+            pass
+
+
 def test_embedded_stores_have_no_workers() -> None:
-    with pytest.raises(Exception, match="candor serve"):
+    with pytest.raises(ConflictError, match="candor serve"):
         work_until_stopped(Settings())

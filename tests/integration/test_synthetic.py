@@ -133,6 +133,25 @@ def test_a_response_is_held_against_each_expectation(
 
 
 @pytest.mark.parametrize(
+    ("text", "expect", "reason"),
+    [
+        ("plain words", {"contains": "plain words"}, ""),
+        ("plain words", {"json": {"": "plain words"}}, "assertion:json"),
+        ("[" * 100_000, {"json": {"/0": 1}}, "assertion:json"),
+        ("5", {"json": {"": 5, "/a": 1}}, "assertion:json"),
+        ("{{base}}", {"contains": "http://"}, ""),
+    ],
+)
+def test_a_text_is_sent_and_what_is_no_json_has_nothing_at_any_pointer(
+    shop: Shop, text: str, expect: dict[str, Any], reason: str
+) -> None:
+    request = {"method": "POST", "url": "{{base}}/echo", "text": text}
+    step = {"name": "echo", "request": request, "expect": expect}
+    (result,) = walk({"name": "echo", "variables": {"base": shop.url}, "steps": [step]})
+    assert (result.reason, result.status) == (reason, 200)
+
+
+@pytest.mark.parametrize(
     ("path", "step", "reason", "status"),
     [
         ("/nowhere", {}, "status", 404),

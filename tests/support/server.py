@@ -21,10 +21,13 @@ _TRIES = 600
 class Server:
     """One running server, and the folder in which its stores lie."""
 
-    def __init__(self, process: "subprocess.Popen[str]", folder: Path, port: int, key: str) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[str]", folder: Path, ports: tuple[int, int], key: str
+    ) -> None:
         self.process = process
         self.folder = folder
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{ports[0]}"
+        self.grpc = f"127.0.0.1:{ports[1]}"
         self.key = key
         self.headers = {"authorization": f"Bearer {key}"}
 
@@ -82,9 +85,12 @@ def serve(folder: Path, **settings: str) -> Iterator[Server]:
     if not key_file.exists():
         made = run_candor(folder, "keys", "create", "test", "--scope", "admin", "--json")
         key_file.write_text(json.loads(made)["key"], encoding="utf-8")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    environment = _environment() | {"CANDOR_PORT": str(port)} | settings
+    ports = (free_port(), free_port())
+    environment = _environment() | {
+        "CANDOR_PORT": str(ports[0]),
+        "CANDOR_GRPC_PORT": str(ports[1]),
+        **settings,
+    }
     with (
         (folder / "serve.log").open("a", encoding="utf-8") as log,
         subprocess.Popen(
@@ -95,13 +101,19 @@ def serve(folder: Path, **settings: str) -> Iterator[Server]:
             text=True,
         ) as process,
     ):
-        server = Server(process, folder, port, key_file.read_text(encoding="utf-8"))
+        server = Server(process, folder, ports, key_file.read_text(encoding="utf-8"))
         try:
             _wait_until_ready(server)
             yield server
         finally:
             if process.poll() is None:
                 process.terminate()
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def _environment() -> dict[str, str]:

@@ -82,6 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
             page = f"<p>{CANARY}</p><input name=csrf value=tok1>"
             cookie = {"Set-Cookie": "session=s1; HttpOnly"} if known else {}
             self._answer(200 if known else 401, page, cookie)
+        elif path == "/echo":
+            self._answer(200, body)
         elif path == "/cart" and signed_in and json.loads(body)["csrf"] == "tok1":
             cart = {"cart": {"id": 7}, "ok": True, "mail": CANARY}
             self._answer(201, cart, {"X-Token": "secret-token"})

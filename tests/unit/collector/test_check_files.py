@@ -121,6 +121,8 @@ def test_a_whole_check_is_read() -> None:
          ("steps[0].request.headers.a", "unknown-variable")),
         (check({"expect": {"status": 42}}), ("steps[0].expect.status", "range")),
         (check({"expect": {"status": "ok"}}), ("steps[0].expect.status", "type")),
+        (check({"expect": {"json": []}}), ("steps[0].expect.json", "type")),
+        (check({"expect": {"json": {"/a": [1]}}}), ("steps[0].expect.json./a", "type")),
         (check({"expect": {"max_ms": 0}}), ("steps[0].expect.max_ms", "range")),
         (check({"expect": {"json": {"ok": True}}}), ("steps[0].expect.json.ok", "format")),
         (check({"expect": {"contains": ["{{later}}"]}, "save": {"later": {"header": "x"}}}),

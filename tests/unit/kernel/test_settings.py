@@ -59,3 +59,17 @@ def test_passwords_are_masked_wherever_settings_are_shown() -> None:
 def test_a_misspelt_variable_is_pointed_out() -> None:
     names = {"CANDOR_PROT": "1", "CANDOR_PORT": "1", "CANDOR_SPOOL__X": "1", "HOME": "/"}
     assert unknown_variables(load_settings(), names) == ["CANDOR_PROT"]
+
+
+@pytest.mark.parametrize("text", ["a.yaml,b.yaml", '["a.yaml", "b.yaml"]'])
+def test_files_of_checks_are_a_list_or_stand_between_commas(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("CANDOR_CHECKS__FILES", text)
+    assert load_settings().checks.files == (Path("a.yaml"), Path("b.yaml"))
+
+
+def test_a_list_of_checks_that_is_cut_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANDOR_CHECKS__FILES", '["a.yaml"')
+    with pytest.raises(InvalidInputError, match="CANDOR_CHECKS__FILES"):
+        load_settings()

@@ -38,7 +38,7 @@ def upgrade() -> None:
     op.create_table(
         "subject_turns",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("turn", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_subject_turns"),
     )
     op.execute("INSERT INTO subject_turns (id, turn) VALUES (1, 0)")
@@ -48,6 +48,7 @@ def _create_record() -> None:
     op.create_table(
         "subject_links",
         sa.Column("id", sa.String(36), nullable=False),
+        sa.Column("turn", sa.BigInteger(), nullable=False),
         sa.Column("action", sa.String(8), nullable=False),
         sa.Column("subject_type", sa.String(40), nullable=False),
         sa.Column("subject_key", sa.String(64), nullable=False),

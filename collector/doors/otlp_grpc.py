@@ -1,0 +1,112 @@
+"""The three Export services of OTLP over gRPC, on a port of their own.
+
+Messages arrive as bytes and take the same way as over HTTP. Trouble that passes is UNAVAILABLE with
+RetryInfo and never RESOURCE_EXHAUSTED, which clients take for final; only gRPC itself says that,
+of a message over the limit.
+
+Source: OTLP specification 1.x, "OTLP/gRPC"; google.rpc.Status in ``grpc-status-details-bin``.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import grpc
+
+from candor.kernel.errors import CandorError, ConflictError, TooLargeError
+from candor.kernel.http import bearer_key
+from candor.kernel.ports import OtlpSignal
+from candor.kernel.settings import Settings
+from collector.doors.otlp import KINDS, submit_otlp
+from collector.entrance import Entrance
+from collector.receivers import otlp
+from collector.receivers.otlp_shape import DOOR
+
+_SERVICES: Mapping[OtlpSignal, str] = {
+    "traces": "opentelemetry.proto.collector.trace.v1.TraceService",
+    "logs": "opentelemetry.proto.collector.logs.v1.LogsService",
+    "metrics": "opentelemetry.proto.collector.metrics.v1.MetricsService",
+}
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_METRIC_LABEL = "otlp-grpc"
+_THREADS = 32
+_GRACE_SECONDS = 10
+
+
+@contextmanager
+def serving_grpc(entrance: Entrance) -> Iterator[None]:
+    """Take OTLP over gRPC inside the block; at its end finish the calls at hand.
+
+    Raises:
+        ConflictError: the port is taken or not allowed.
+    """
+    settings = entrance.services.settings
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="otlp-grpc")
+    server = grpc.server(
+        pool,
+        handlers=[
+            grpc.method_handlers_generic_handler(
+                service, {"Export": grpc.unary_unary_rpc_method_handler(_export(entrance, signal))}
+            )
+            for signal, service in _SERVICES.items()
+        ],
+        options=[
+            ("grpc.max_receive_message_length", settings.limits.body_bytes),
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    _bind(server, settings)
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop(_GRACE_SECONDS).wait()
+        pool.shutdown()
+
+
+def _bind(server: grpc.Server, settings: Settings) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        server.add_insecure_port(f"{host}:{settings.grpc_port}")
+    except RuntimeError:
+        raise ConflictError(
+            f"Cannot listen on {host}:{settings.grpc_port} for OTLP over gRPC. Choose another port"
+            " with CANDOR_GRPC_PORT, or none with 0."
+        ) from None
+
+
+def _export(
+    entrance: Entrance, signal: OtlpSignal
+) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+    """Return the Export method of one signal."""
+    services, name = entrance.services, _SERVICES[signal]
+    requests = services.metrics.requests
+
+    def export(body: bytes, context: grpc.ServicerContext) -> bytes:
+        with services.tracer.start_as_current_span(f"{name}/Export"):
+            try:
+                answer = _taken(entrance, signal, body, context)
+            except CandorError as error:
+                status = otlp.status_of(error)
+                requests.labels(_METRIC_LABEL, _CODES[status.code].name).inc()
+                details = (("grpc-status-details-bin", status.SerializeToString()),)
+                context.set_trailing_metadata(details)
+                context.abort(_CODES[status.code], status.message)
+            requests.labels(_METRIC_LABEL, grpc.StatusCode.OK.name).inc()
+            return answer
+
+    return export
+
+
+def _taken(
+    entrance: Entrance, signal: OtlpSignal, body: bytes, context: grpc.ServicerContext
+) -> bytes:
+    """Return the answer to a request when everything it says is on the disk."""
+    authorization = str(dict(context.invocation_metadata()).get("authorization", ""))
+    source = entrance.authenticate_now(lambda: bearer_key(authorization), DOOR)
+    entrance.admit(source, KINDS[signal])
+    limit = entrance.services.settings.limits.body_bytes
+    if len(body) > limit:
+        raise TooLargeError(f"The message is over {limit} bytes. Send smaller batches.")
+    receipt = submit_otlp(entrance, signal, body, otlp.PROTOBUF, source).wait()
+    return otlp.encode_response(signal, receipt, otlp.PROTOBUF)
