@@ -22,7 +22,7 @@ from tests.support.events import native_event
 from tests.support.server import Server, query_stores, serve
 
 ROUNDS = 20
-SENDERS_OF_A_DOOR = 2
+SENDERS_OF_A_DOOR = 1
 BATCH = 20
 
 
@@ -33,6 +33,7 @@ class Load:
     path: str
     body: Callable[[Sequence[str]], Any]
     stored: Callable[[str], str]
+    content_type: str = "application/json"
 
 
 def native_body(names: Sequence[str]) -> list[dict[str, Any]]:
@@ -49,6 +50,11 @@ def traces_body(names: Sequence[str]) -> dict[str, Any]:
     return {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
 
 
+def cloudevents_body(names: Sequence[str]) -> list[dict[str, Any]]:
+    shared = {"specversion": "1.0", "source": "shop", "type": "paid"}
+    return [shared | {"id": name} for name in names]
+
+
 def trace_of(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
@@ -56,13 +62,20 @@ def trace_of(name: str) -> str:
 LOADS = (
     Load("/api/v1/events", native_body, lambda name: f"native:{name}"),
     Load("/v1/batch", segment_body, lambda name: f"segment:{name}"),
+    Load(
+        "/v1/events",
+        cloudevents_body,
+        lambda name: f"cloudevents:shop {name}",
+        "application/cloudevents-batch+json",
+    ),
     Load("/v1/traces", traces_body, lambda name: f"span:{trace_of(name)}"),
 )
 
 
 def send_until_dead(server: Server, load: Load, prefix: str, acknowledged: set[str]) -> None:
     """Send batches until the connection breaks; note what was acknowledged, as it is stored."""
-    with httpx.Client(headers=server.headers, timeout=30) as client:
+    headers = server.headers | {"content-type": load.content_type}
+    with httpx.Client(headers=headers, timeout=30) as client:
         for batch in range(10_000):
             names = [f"{prefix}-{batch}-{n}" for n in range(BATCH)]
             try:
@@ -102,7 +115,8 @@ def test_every_acknowledged_event_of_every_door_is_stored_exactly_once_after_twe
         told = httpx.post(f"{server.url}/api/v1/events", json=body, headers=server.headers).json()
         assert told["deduplicated"] == BATCH
     stored = [row["identity"] for row in query_stores(tmp_path, IDENTITIES)]
-    assert {name.partition(":")[0] for name in acknowledged} == {"native", "segment", "span"}
+    doors = {name.partition(":")[0] for name in acknowledged}
+    assert doors == {"native", "segment", "cloudevents", "span"}
     assert len(acknowledged) > 20 * BATCH
     assert acknowledged - set(stored) == set()
     assert len(stored) == len(set(stored))
