@@ -5,13 +5,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from sqlalchemy import Engine
 
 from candor.kernel.database import session_of
 from candor.kernel.security import create_key
 from candor.kernel.telemetry_store import TelemetryStore
+from collector.receivers.otlp import PROTOBUF
 from tests.support.asgi import Application, application_on
 from tests.support.events import native_event
+from tests.support.otlp import log_request
 from tests.support.stores import NOON, FixedClock, services_on
 
 EVENTS = "/api/v1/events"
@@ -93,3 +96,22 @@ def test_a_spool_that_is_not_emptied_for_too_long_takes_nothing_more(
     fill(waiting, 10)
     clock.pass_by(timedelta(hours=6))
     assert waiting.post(EVENTS, json=native_event(2)).status_code == 429
+
+
+def test_debug_logs_are_shed_first_and_the_answer_says_so(waiting: Application) -> None:
+    message = log_request("cart opened", "payment failed")
+    records = message.resource_logs[0].scope_logs[0].log_records
+    for record, severity in zip(records, (5, 17), strict=True):
+        record.severity_number = severity  # type: ignore[assignment]  # an enum of protobuf
+    fill(waiting, 71_000)
+    answer = waiting.post(
+        "/v1/logs", content=message.SerializeToString(), headers={"content-type": PROTOBUF}
+    )
+    told = ExportLogsServiceResponse.FromString(answer.content).partial_success
+    assert (answer.status_code, told.rejected_log_records) == (200, 1)
+    assert "debug logs are left out first" in told.error_message
+    shed = waiting.services.metrics.registry.get_sample_value
+    assert shed("candor_events_shed_total", {"kind": "debug_logs"}) == 1
+    waiting.collector.flush()
+    rows = waiting.services.telemetry.query("SELECT Body FROM otel_logs")
+    assert rows == [{"Body": "payment failed"}]
