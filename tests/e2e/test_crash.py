@@ -19,10 +19,12 @@ from collector.assembly import open_collector
 from collector.receivers.decoding import Reception
 from collector.receivers.native import decode_native
 from tests.support.events import native_event
-from tests.support.server import Server, query_stores, serve
+from tests.support.server import Server, query_stores, run_candor, serve
 
 ROUNDS = 20
 SENDERS_OF_A_DOOR = 1
+RUM = "/v1/rum"
+ORIGIN = "https://shop.example.org"
 BATCH = 20
 
 
@@ -55,6 +57,22 @@ def cloudevents_body(names: Sequence[str]) -> list[dict[str, Any]]:
     return [shared | {"id": name} for name in names]
 
 
+def logs_body(names: Sequence[str]) -> dict[str, Any]:
+    records = [{"timeUnixNano": "1", "body": {"stringValue": name}} for name in names]
+    return {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}
+
+
+def metrics_body(names: Sequence[str]) -> dict[str, Any]:
+    point = {"timeUnixNano": "1", "asDouble": 1.5}
+    metrics = [{"name": name, "gauge": {"dataPoints": [point]}} for name in names]
+    return {"resourceMetrics": [{"scopeMetrics": [{"metrics": metrics}]}]}
+
+
+def vitals_body(names: Sequence[str]) -> list[dict[str, Any]]:
+    shared = {"type": "vital", "name": "CLS", "value": 0.1, "delta": 0.1, "page": "/"}
+    return [shared | {"id": name} for name in names]
+
+
 def trace_of(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
@@ -69,13 +87,19 @@ LOADS = (
         "application/cloudevents-batch+json",
     ),
     Load("/v1/traces", traces_body, lambda name: f"span:{trace_of(name)}"),
+    Load("/v1/logs", logs_body, lambda name: f"log:{name}"),
+    Load("/v1/metrics", metrics_body, lambda name: f"metric:{name}"),
+    Load(RUM, vitals_body, lambda name: f"vital:{name}"),
 )
 
 
-def send_until_dead(server: Server, load: Load, prefix: str, acknowledged: set[str]) -> None:
+def send_until_dead(
+    server: Server, load: Load, page_key: str, prefix: str, acknowledged: set[str]
+) -> None:
     """Send batches until the connection breaks; note what was acknowledged, as it is stored."""
-    headers = server.headers | {"content-type": load.content_type}
-    with httpx.Client(headers=headers, timeout=30) as client:
+    headers = server.headers | {"content-type": load.content_type, "origin": ORIGIN}
+    query = {"key": page_key} if load.path == RUM else {}
+    with httpx.Client(headers=headers, params=query, timeout=30) as client:
         for batch in range(10_000):
             names = [f"{prefix}-{batch}-{n}" for n in range(BATCH)]
             try:
@@ -92,6 +116,7 @@ def test_every_acknowledged_event_of_every_door_is_stored_exactly_once_after_twe
     tmp_path: Path,
 ) -> None:
     acknowledged: set[str] = set()
+    page_key = key_of_a_page(tmp_path)
     for number in range(ROUNDS):
         dice = random.Random(number)
         age = dice.choice(["PT0.02S", "PT0.1S", "PT1S"])
@@ -100,7 +125,9 @@ def test_every_acknowledged_event_of_every_door_is_stored_exactly_once_after_twe
             ThreadPoolExecutor(SENDERS_OF_A_DOOR * len(LOADS)) as pool,
         ):
             sending = [
-                pool.submit(send_until_dead, server, load, f"{number}-{sender}", acknowledged)
+                pool.submit(
+                    send_until_dead, server, load, page_key, f"{number}-{sender}", acknowledged
+                )
                 for load in LOADS
                 for sender in range(SENDERS_OF_A_DOOR)
             ]
@@ -116,7 +143,7 @@ def test_every_acknowledged_event_of_every_door_is_stored_exactly_once_after_twe
         assert told["deduplicated"] == BATCH
     stored = [row["identity"] for row in query_stores(tmp_path, IDENTITIES)]
     doors = {name.partition(":")[0] for name in acknowledged}
-    assert doors == {"native", "segment", "cloudevents", "span"}
+    assert doors == {"native", "segment", "cloudevents", "span", "log", "metric", "vital"}
     assert len(acknowledged) > 20 * BATCH
     assert acknowledged - set(stored) == set()
     assert len(stored) == len(set(stored))
@@ -127,11 +154,23 @@ def test_every_acknowledged_event_of_every_door_is_stored_exactly_once_after_twe
 IDENTITIES = """
 SELECT concat(door, ':', id) AS identity FROM events
 UNION ALL SELECT concat('span:', TraceId) FROM otel_traces
+UNION ALL SELECT concat('log:', Body) FROM otel_logs
+UNION ALL SELECT concat('metric:', MetricName) FROM otel_metrics_gauge
+UNION ALL SELECT concat('vital:', id) FROM vitals
 """
 COUNTED_TWICE = """
 SELECT toUInt64((SELECT count() FROM events)) AS events,
   toUInt64((SELECT sum(events) FROM events_by_minute)) AS rolled_up
 """
+
+
+def key_of_a_page(folder: Path) -> str:
+    made = run_candor(
+        *(folder, "keys", "create", "page", "--scope", "ingest:public", "--origin", ORIGIN),
+        *("--per-minute", "1000000", "--json"),
+    )
+    key: str = json.loads(made)["key"]
+    return key
 
 
 def tear_a_tail(folder: Path, dice: random.Random) -> None:
