@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -134,10 +135,16 @@ def _in_time(checks: "list[Check]") -> "Iterator[tuple[Check, datetime]]":
 
 @contextmanager
 def _until_interrupted() -> "Iterator[None]":
+    """End the block at Ctrl-C or SIGTERM, also where a shell started the command to ignore them."""
+    stops = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(stop, signal.default_int_handler) for stop in stops]
     try:
         yield
     except KeyboardInterrupt:
         say("Stopped.")
+    finally:
+        for stop, handler in zip(stops, before, strict=True):
+            signal.signal(stop, handler)
 
 
 def _run_document(results: "list[CheckResult]") -> dict[str, Any]:
