@@ -17,6 +17,7 @@ from candor.kernel.settings import Settings
 from candor.kernel.telemetry_store import open_telemetry_store
 from candor.kernel.tracing import close_tracing, new_tracer_provider, tracer_of
 from collector.assembly import Collector, open_collector
+from slo.exposition import ObjectiveCounters
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def open_installation(settings: Settings, clock: Clock = utc_now) -> Iterator[In
     """
     with open_services(settings, clock) as services:
         ensure_migrated(services)
+        services.metrics.registry.register(ObjectiveCounters(services, services.clock()))
         with open_collector(services) as collector:
             yield Installation(services, collector)
 

@@ -6,6 +6,7 @@ from typing import Literal
 Scalar = str | int | float | bool
 Operator = Literal["any", "ne", "gt", "gte", "lt", "lte", "prefix", "exists"]
 Comparison = Literal["gt", "gte", "lt", "lte"]
+OPERATORS: dict[str, Comparison] = {"lte": "lte", "gte": "gte", "lt": "lt", "gt": "gt"}
 
 TEXT_FIELDS = frozenset(
     {

@@ -1,0 +1,218 @@
+"""The SLI kind: a ratio or a threshold, over Candor's telemetry or by PromQL.
+
+PromQL is read for the rules that Candor exports; Candor itself asks no Prometheus.
+
+Source: OpenSLO specification v1; the rules of its Go SDK.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from slo.document import Value
+from slo.indicator import NUMBER_FIELDS, Filter, Indicator
+from slo.metadata import read_description, read_name
+from slo.source import check_signal, read_filter
+
+DataSources = Mapping[str, str]
+"""The types of data sources by their names."""
+
+_RATIO_FIELDS = ("counter", "good", "bad", "total", "raw", "rawType")
+_RAW_TYPES = ("success", "failure")
+_PARTS = ("good", "bad", "total", "raw")
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """A ratio as PromQL: two of good, bad and total, or a raw success or failure ratio."""
+
+    good: str | None = None
+    bad: str | None = None
+    total: str | None = None
+    raw: str | None = None
+    raw_is_success: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """An SLI as written: an indicator, whose threshold (if ``value``) waits for its limit.
+
+    ``queries`` stand in its place where a Prometheus holds the data.
+    """
+
+    indicator: Indicator | None = None
+    value: str | None = None
+    queries: Queries | None = None
+
+    @property
+    def is_threshold(self) -> bool:
+        """Whether good is what keeps a limit."""
+        return self.value is not None or (self.indicator is None and self.queries is None)
+
+
+def read_sli(spec: Value, sources: DataSources) -> Metric | None:
+    """Return the metric of an SLI spec, or none when a fault keeps it from meaning anything."""
+    fields = spec.fields(("ratioMetric", "thresholdMetric", "description"))
+    read_description(fields)
+    ratio, threshold = fields.get("ratioMetric"), fields.get("thresholdMetric")
+    if (ratio is None) == (threshold is None):
+        spec.fault("one-of", "Give either ratioMetric or thresholdMetric.")
+        return None
+    if ratio is not None:
+        return _read_ratio(ratio, sources)
+    return _read_threshold(threshold, sources) if threshold is not None else None
+
+
+def _read_ratio(ratio: Value, sources: DataSources) -> Metric | None:
+    fields = ratio.fields(_RATIO_FIELDS)
+    if "counter" in fields:
+        fields["counter"].boolean()
+    present = {name: fields[name] for name in _PARTS if name in fields}
+    if ("total" in present) == ("raw" in present):
+        ratio.fault("one-of", "A ratio needs total, and either good or bad; or raw alone.")
+        return None
+    read = {name: _read_source(value, sources) for name, value in present.items()}
+    if "raw" in present:
+        return _read_raw(ratio, fields, read)
+    if "rawType" in fields:
+        fields["rawType"].fault("one-of", "rawType belongs to raw.")
+    if "good" in present and "bad" in present:
+        ratio.fault("one-of", "A ratio needs total, and either good or bad.")
+        return None
+    sources_read = [source for source in read.values() if source is not None]
+    if len(sources_read) < len(read):
+        return None
+    if any(source.query is not None for source in sources_read):
+        return _read_queries(ratio, read)
+    return _read_candor_ratio(ratio, present, read)
+
+
+def _read_raw(
+    ratio: Value, fields: Mapping[str, Value], read: "Mapping[str, _Source | None]"
+) -> Metric | None:
+    kind = fields["rawType"].text() if "rawType" in fields else None
+    if kind not in _RAW_TYPES:
+        (fields.get("rawType") or ratio).fault("one-of", "raw needs rawType: success or failure.")
+    if "good" in fields or "bad" in fields:
+        ratio.fault("one-of", "A raw ratio has neither good nor bad.")
+        return None
+    raw = read["raw"]
+    if raw is None or kind not in _RAW_TYPES:
+        return None
+    if raw.query is None:
+        ratio.fault("unsupported", "Candor counts events, so it needs good and total, not raw.")
+        return None
+    return Metric(queries=Queries(raw=raw.query, raw_is_success=kind == "success"))
+
+
+def _read_queries(ratio: Value, read: "Mapping[str, _Source | None]") -> Metric | None:
+    queries = {
+        name: source.query
+        for name, source in read.items()
+        if source is not None and source.query is not None
+    }
+    if len(queries) < len(read) or len(read) < 2:  # noqa: PLR2004 - total, and good or bad
+        ratio.fault("one-of", "A ratio needs total, and either good or bad, of one type.")
+        return None
+    ratio.warn("unsupported", "Only `candor slo rules` reads PromQL: no budget is kept here.")
+    good, bad, total = (queries.get(name) for name in ("good", "bad", "total"))
+    return Metric(queries=Queries(good, bad, total))
+
+
+def _read_candor_ratio(
+    ratio: Value, present: Mapping[str, Value], read: "Mapping[str, _Source | None]"
+) -> Metric | None:
+    total, part = read["total"], read.get("good") or read.get("bad")
+    if total is None:
+        return None
+    shorthand = total.fields.get("good")
+    if (part is None) == (shorthand is None):
+        ratio.fault("one-of", "Say once what is good: good, bad, or good inside the total's spec.")
+        return None
+    valid = read_filter(total.fields["filter"]) if "filter" in total.fields else ()
+    if shorthand is not None:
+        return Metric(Indicator(valid, read_filter(shorthand)))
+    place = present.get("good") or present.get("bad")
+    matched = _part_filter(part, place) if part is not None and place is not None else None
+    inverted = "bad" in present
+    return Metric(Indicator(valid, matched, inverted=inverted)) if matched else None
+
+
+def _part_filter(part: "_Source", place: Value) -> Filter | None:
+    conditions = read_filter(part.fields["filter"]) if "filter" in part.fields else ()
+    if "good" in part.fields:
+        conditions += read_filter(part.fields["good"])
+    if not conditions:
+        place.fault("required", "Say which events these are: a filter with a condition.")
+        return None
+    return conditions
+
+
+def _read_threshold(threshold: Value, sources: DataSources) -> Metric | None:
+    source = _read_source(threshold, sources, ("signal", "filter", "value"))
+    if source is None:
+        return None
+    if source.query is not None:
+        threshold.warn("unsupported", "Candor has no use for a threshold over PromQL: a ratio.")
+        return Metric()
+    value = source.fields.get("value")
+    if value is None:
+        threshold.fault("required", "Name the value that has the threshold: value: duration_ms.")
+        return None
+    name = value.text()
+    if name not in NUMBER_FIELDS:
+        value.fault("one-of", f"A value is one of {', '.join(sorted(NUMBER_FIELDS))}.")
+        return None
+    valid = read_filter(source.fields["filter"]) if "filter" in source.fields else ()
+    return Metric(Indicator(valid), value=name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The fields of ``metricSource.spec``, and its query if a Prometheus is the source."""
+
+    fields: Mapping[str, Value]
+    query: str | None = None
+
+
+def _read_source(
+    metric: Value, sources: DataSources, known: Iterable[str] = ("signal", "filter", "good")
+) -> _Source | None:
+    source = metric.fields(("metricSource",)).get("metricSource")
+    if source is None:
+        metric.fault("required", "metricSource is required.")
+        return None
+    fields = source.fields(("metricSourceRef", "type", "spec"))
+    kind = _source_type(source, fields, sources)
+    if "spec" not in fields:
+        source.fault("required", "spec is required.")
+        return None
+    if kind is None:
+        return None
+    if kind == "prometheus":
+        query = fields["spec"].fields(("query",)).get("query")
+        text = query.text() if query is not None else None
+        if text is None:
+            (query or fields["spec"]).fault("required", "A Prometheus source needs its query.")
+        return None if text is None else _Source({}, text)
+    spec = fields["spec"].fields(known)
+    check_signal(spec, fields["spec"])
+    return _Source(spec)
+
+
+def _source_type(source: Value, fields: Mapping[str, Value], sources: DataSources) -> str | None:
+    """Return ``candor`` or ``prometheus``: what the source says, or the data source it names."""
+    reference = fields.get("metricSourceRef")
+    referenced = None
+    if reference is not None:
+        name = read_name(reference, source, "metricSourceRef")
+        referenced = sources.get(name or "")
+        if referenced is None and name is not None:
+            reference.fault("reference", f"There is no DataSource of the name {name}.")
+            return None
+    written = fields["type"].text() if "type" in fields else referenced
+    if written is not None and written.lower() in {"candor", "prometheus"}:
+        return written.lower()
+    (fields.get("type") or reference or source).fault(
+        "one-of", "A source is of type candor, or of type prometheus for exported rules."
+    )
+    return None
