@@ -21,6 +21,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import yaml
+
 from slo.burn_rate import Severity, Tier, is_firable, tiers_of
 from slo.kinds import Goal
 from slo.metric import Queries
@@ -34,6 +36,7 @@ VALID_EVENTS = "candor_objective_valid_events_total"
 _RANGE = re.compile(r"\[\s*(?:\{\{\s*\.window\s*\}\}|\$\w+|\d+[a-z]+)\s*\]")
 _SELECTOR = re.compile(r"[a-zA-Z_:][\w:]*\s*(\{[^{}]*\})?", re.ASCII)
 _ON = "on(sloth_id, sloth_service, sloth_slo)"
+_WIDTH = 1000
 _CURRENT = timedelta(minutes=5)
 _SEVERITIES: tuple[Severity, ...] = ("page", "ticket")
 
@@ -92,6 +95,23 @@ def prometheus_rules(documents: DocumentSet) -> tuple[dict[str, Any], list[str]]
     return {"groups": groups}, left_out
 
 
+def rule_file(rules: Mapping[str, Any]) -> str:
+    """Return the text of a rule file, expressions as they would be typed."""
+    return str(yaml.dump(dict(rules), Dumper=_Typed, sort_keys=False, width=_WIDTH))
+
+
+class _Typed(yaml.SafeDumper):
+    """Writes texts of several lines as such."""
+
+
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Typed.add_representer(str, _write_text)
+
+
 def _reason_against(named: Named) -> str | None:
     promise = named.promise
     if promise.is_composite:
@@ -146,7 +166,7 @@ def _error_ratio(exported: _Exported, length: timedelta) -> dict[str, Any]:
     else:
         part = queries.bad or queries.good or ""
         of = queries.total or ""
-        ratio = f"(\n  {_ranged(part, length)}\n)\n/\n(\n  {_ranged(of, length)}\n  > 0\n)"
+        ratio = f"(\n  {_ranged(part, length)}\n)\n/\n(\n  ({_ranged(of, length)})\n  > 0\n)"
         expression = ratio if queries.bad is not None else f"1 - (\n{ratio}\n)"
     labels = exported.labels | {"sloth_window": window}
     return _recording(f"slo:sli_error:ratio_rate{window}", expression, labels)
@@ -187,7 +207,7 @@ def _alert(exported: _Exported, severity: Severity, tiers: Sequence[Tier]) -> di
     return {
         "alert": "ErrorBudgetBurn",
         "expr": pairs,
-        "labels": {"sloth_severity": severity, "severity": severity},
+        "labels": exported.labels | {"sloth_severity": severity, "severity": severity},
         "annotations": {
             "title": f"({severity}) {{{{ $labels.sloth_slo }}}} burns its error budget",
             "summary": (

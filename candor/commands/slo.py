@@ -120,10 +120,8 @@ def rules(
 
     Example: candor slo rules objectives/checkout.yaml --format prometheus > checkout.rules.yaml
     """
-    import yaml  # noqa: PLC0415 - keeps --help quick
-
-    from slo.openslo import has_errors, read_set  # noqa: PLC0415 - as above
-    from slo.rules import prometheus_rules  # noqa: PLC0415 - as above
+    from slo.openslo import has_errors, read_set  # noqa: PLC0415 - keeps --help quick
+    from slo.rules import prometheus_rules, rule_file  # noqa: PLC0415 - as above
 
     if fmt != "prometheus":
         fail("--format is prometheus.", WRONG_USE)
@@ -136,7 +134,7 @@ def rules(
         say(sentence)
     if not file["groups"]:
         fail("There is no objective among these documents that can be exported.")
-    typer.echo(yaml.safe_dump(file, sort_keys=False, width=100), nl=False)
+    typer.echo(rule_file(file), nl=False)
 
 
 @app.command("status")
