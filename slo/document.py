@@ -46,10 +46,10 @@ class Report:
     strict: bool = False
 
     def add(self, line: int, path: str, rule: str, message: str, severity: Severity) -> None:
-        """Note a finding."""
-        self.findings.append(
-            Finding(line, self.document, self.kind, self.name, path, rule, severity, message)
-        )
+        """Note a finding; the same again is noted once."""
+        found = Finding(line, self.document, self.kind, self.name, path, rule, severity, message)
+        if found not in self.findings:
+            self.findings.append(found)
 
 
 class Value:

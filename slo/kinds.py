@@ -3,7 +3,7 @@
 Source: OpenSLO specification v1; the rules of its Go SDK.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from candor.kernel.errors import InvalidInputError
 from slo.alert_policy import AlertPolicy, Known, read_duration, read_operator, read_policies
 from slo.annotations import Terms, read_delay, read_terms
 from slo.budgeting import OCCURRENCES, Budgeting, Method
-from slo.composite import Delay
+from slo.composite import Combination, Delay
 from slo.document import Value
 from slo.indicator import Comparison, Indicator, Threshold
 from slo.metadata import Metadata, read_description, read_metadata, read_name
@@ -120,6 +120,20 @@ def read_slo(spec: Value, metadata: Metadata, known: References) -> Promise | No
     return Promise(
         service, description, period, place, tuple(goals), is_composite, terms, tuple(policies)
     )
+
+
+def combined_target(goals: Sequence[Goal], combination: Combination) -> Decimal:
+    """Return the target of all goals together: their weighted mean, or a journey's product."""
+    if len(goals) == 1:
+        return goals[0].target
+    target = Fraction(1)
+    if combination == "journey":
+        for goal in goals:
+            target *= Fraction(goal.target)
+    else:
+        weights = sum(goal.weight for goal in goals)
+        target = sum((goal.weight * Fraction(goal.target) for goal in goals), Fraction(0)) / weights
+    return Decimal(target.numerator) / Decimal(target.denominator)
 
 
 def indicator_for(goal: Goal) -> Indicator | None:

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from slo.alert_policy import AlertCondition
 from slo.burn_rate import Tier, is_firable, max_burn, tiers_of
-from slo.kinds import Goal, Promise
+from slo.document import Value
+from slo.kinds import Goal, Promise, combined_target
 from slo.period import CalendarPeriod
 from slo.window import format_duration
 
@@ -19,15 +20,19 @@ _SHORT_PERIOD = timedelta(hours=1)
 def lint_promise(promise: Promise) -> None:
     """Report what is doubtful about an SLO, at the field that would be changed."""
     _lint_window(promise)
-    for goal in promise.goals:
+    goals, terms = promise.goals, promise.terms
+    for goal in goals:
         _lint_slices(promise, goal)
-        if promise.policies:
-            for policy in promise.policies:
-                lint_condition(policy.condition, goal.target)
-        else:
-            _lint_tiers(goal, tiers_of(promise.period.nominal))
-        if promise.terms.expected_events is not None:
-            lint_volume(goal, promise.terms.expected_events)
+    targets = [(goal.target, goal.target_place) for goal in goals]
+    if promise.is_composite:
+        targets = [(combined_target(goals, terms.combination), goals[0].target_place)]
+    for target, place in targets:
+        for policy in promise.policies:
+            lint_condition(policy.condition, target)
+        if not promise.policies:
+            _lint_tiers(target, tiers_of(promise.period.nominal), place)
+        if terms.expected_events is not None:
+            lint_volume(target, terms.expected_events, place)
 
 
 def lint_condition(condition: AlertCondition, target: Decimal) -> None:
@@ -45,11 +50,10 @@ def lint_condition(condition: AlertCondition, target: Decimal) -> None:
         )
 
 
-def lint_volume(goal: Goal, events: int) -> None:
+def lint_volume(target: Decimal, events: int, place: Value) -> None:
     """Report a budget of less than one event of the volume of a window."""
-    allowed = (1 - goal.target) * events
-    if events and allowed < 1:
-        goal.target_place.warn(
+    if events and (1 - target) * events < 1:
+        place.warn(
             "sub-event-budget",
             f"Of {events} events in a window not one may be bad. Lower the target, or take a"
             " longer window.",
@@ -95,19 +99,19 @@ def _lint_slices(promise: Promise, goal: Goal) -> None:
         )
 
 
-def _lint_tiers(goal: Goal, tiers: Sequence[Tier]) -> None:
+def _lint_tiers(target: Decimal, tiers: Sequence[Tier], place: Value) -> None:
     unfirable = [
-        tier.name for tier in tiers if tier.severity == "page" and not is_firable(tier, goal.target)
+        tier.name for tier in tiers if tier.severity == "page" and not is_firable(tier, target)
     ]
     if unfirable:
-        goal.target_place.warn(
+        place.warn(
             "unfirable-factor",
-            f"Total failure burns at {float(max_burn(goal.target)):g}, so these pages can never"
+            f"Total failure burns at {float(max_burn(target)):g}, so these pages can never"
             f" fire: {', '.join(unfirable)}. Choose smaller shares: candor slo tiers --shares.",
         )
     early = [tier.name for tier in tiers if tier.factor < 1]
     if early:
-        goal.target_place.warn(
+        place.warn(
             "factor-below-one",
             f"For so short a window these alerts fire while the budget lasts: {', '.join(early)}."
             " Choose larger shares: candor slo tiers --shares.",

@@ -8,8 +8,6 @@ Source: OpenSLO specification v1; the rules of its Go SDK.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from fractions import Fraction
 
 from slo.alert_policy import (
     read_condition,
@@ -18,9 +16,16 @@ from slo.alert_policy import (
     read_service,
     read_target,
 )
-from slo.composite import Combination
 from slo.document import Finding, Value, read_documents, report_of
-from slo.kinds import Goal, Promise, References, indicator_for, read_named_sli, read_slo
+from slo.kinds import (
+    Goal,
+    Promise,
+    References,
+    combined_target,
+    indicator_for,
+    read_named_sli,
+    read_slo,
+)
 from slo.lint import lint_promise, lint_volume
 from slo.metadata import Metadata, read_metadata
 from slo.objective import Objective, Part
@@ -265,7 +270,7 @@ def _lint_volumes(compiled: Sequence[Compiled], volume: Volume) -> None:
     volumes = volume([one.objective for one in compiled])
     for one, events in zip(compiled, volumes, strict=True):
         if one.is_new:
-            lint_volume(one.goal, events)
+            lint_volume(one.objective.target, events, one.goal.target_place)
 
 
 def _report_clashes(compiled: Sequence[Compiled], documents: Sequence[_Document]) -> None:
@@ -311,7 +316,7 @@ def _objective(
         service=promise.service,
         display_name=document.metadata.display_name,
         description=promise.description,
-        target=_target(goals, promise.terms.combination),
+        target=combined_target(goals, promise.terms.combination),
         period=promise.period,
         parts=tuple(parts),
         combination=promise.terms.combination,
@@ -320,20 +325,6 @@ def _objective(
         no_data=promise.terms.no_data,
         minimum_events=promise.terms.minimum_events,
     )
-
-
-def _target(goals: Sequence[Goal], combination: Combination) -> Decimal:
-    """Return the target of all goals together: their weighted mean, or a journey's product."""
-    if len(goals) == 1:
-        return goals[0].target
-    target = Fraction(1)
-    if combination == "journey":
-        for goal in goals:
-            target *= Fraction(goal.target)
-    else:
-        weights = sum(goal.weight for goal in goals)
-        target = sum((goal.weight * Fraction(goal.target) for goal in goals), Fraction(0)) / weights
-    return Decimal(target.numerator) / Decimal(target.denominator)
 
 
 def _stored(document: _Document) -> StoredDocument:
