@@ -205,8 +205,8 @@ def tiers(
         percents = [Decimal(share) for share in shares.split(",")]
     except InvalidOperation:
         fail("--target and --shares are numbers: --target 0.999 --shares 2,5,10,10", WRONG_USE)
-    if not 0 < ratio < 1:
-        fail("A target lies between 0 and 1; 1 leaves no error budget.", WRONG_USE)
+    if not 0 <= ratio < 1:
+        fail("A target is at least 0 and below 1; 1 leaves no error budget.", WRONG_USE)
     with told_errors():
         document = tiers_document(ratio, tiers_of(parse_duration(window), percents))
     if as_json:
