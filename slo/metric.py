@@ -36,17 +36,14 @@ class Queries:
 class Metric:
     """An SLI as written: an indicator, whose threshold (if ``value``) waits for its limit.
 
-    ``queries`` stand in its place where a Prometheus holds the data.
+    ``queries`` stand in its place where a Prometheus holds the data; where another system does,
+    there is neither.
     """
 
     indicator: Indicator | None = None
     value: str | None = None
     queries: Queries | None = None
-
-    @property
-    def is_threshold(self) -> bool:
-        """Whether good is what keeps a limit."""
-        return self.value is not None or (self.indicator is None and self.queries is None)
+    is_threshold: bool = False
 
 
 def read_sli(spec: Value, sources: DataSources) -> Metric | None:
@@ -81,7 +78,7 @@ def _read_ratio(ratio: Value, sources: DataSources) -> Metric | None:
     sources_read = [source for source in read.values() if source is not None]
     if len(sources_read) < len(read):
         return None
-    if any(source.query is not None for source in sources_read):
+    if any(source.is_foreign for source in sources_read):
         return _read_queries(ratio, read)
     return _read_candor_ratio(ratio, present, read)
 
@@ -98,22 +95,22 @@ def _read_raw(
     raw = read["raw"]
     if raw is None or kind not in _RAW_TYPES:
         return None
-    if raw.query is None:
+    if not raw.is_foreign:
         ratio.fault("unsupported", "Candor counts events, so it needs good and total, not raw.")
         return None
+    if raw.query is None:
+        return Metric()
     return Metric(queries=Queries(raw=raw.query, raw_is_success=kind == "success"))
 
 
 def _read_queries(ratio: Value, read: "Mapping[str, _Source | None]") -> Metric | None:
-    queries = {
-        name: source.query
-        for name, source in read.items()
-        if source is not None and source.query is not None
-    }
-    if len(queries) < len(read) or len(read) < 2:  # noqa: PLR2004 - total, and good or bad
+    sources = [source for source in read.values() if source is not None]
+    if not all(source.is_foreign for source in sources) or len(sources) < 2:  # noqa: PLR2004 - total, and good or bad
         ratio.fault("one-of", "A ratio needs total, and either good or bad, of one type.")
         return None
-    ratio.warn("unsupported", "Only `candor slo rules` reads PromQL: no budget is kept here.")
+    queries = {name: source.query for name, source in read.items() if source is not None}
+    if None in queries.values():
+        return Metric()
     good, bad, total = (queries.get(name) for name in ("good", "bad", "total"))
     return Metric(queries=Queries(good, bad, total))
 
@@ -130,6 +127,8 @@ def _read_candor_ratio(
         return None
     valid = read_filter(total.fields["filter"]) if "filter" in total.fields else ()
     if shorthand is not None:
+        if ratio.is_strict:
+            ratio.fault("one-of", "total needs good or bad beside it; inside its spec is ours.")
         return Metric(Indicator(valid, read_filter(shorthand)))
     place = present.get("good") or present.get("bad")
     matched = _part_filter(part, place) if part is not None and place is not None else None
@@ -151,9 +150,8 @@ def _read_threshold(threshold: Value, sources: DataSources) -> Metric | None:
     source = _read_source(threshold, sources, ("signal", "filter", "value"))
     if source is None:
         return None
-    if source.query is not None:
-        threshold.warn("unsupported", "Candor has no use for a threshold over PromQL: a ratio.")
-        return Metric()
+    if source.is_foreign:
+        return Metric(is_threshold=True)
     value = source.fields.get("value")
     if value is None:
         threshold.fault("required", "Name the value that has the threshold: value: duration_ms.")
@@ -163,15 +161,16 @@ def _read_threshold(threshold: Value, sources: DataSources) -> Metric | None:
         value.fault("one-of", f"A value is one of {', '.join(sorted(NUMBER_FIELDS))}.")
         return None
     valid = read_filter(source.fields["filter"]) if "filter" in source.fields else ()
-    return Metric(Indicator(valid), value=name)
+    return Metric(Indicator(valid), value=name, is_threshold=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """The fields of ``metricSource.spec``, and its query if a Prometheus is the source."""
+    """The fields of ``metricSource.spec``; of another system's, only what PromQL it holds."""
 
     fields: Mapping[str, Value]
     query: str | None = None
+    is_foreign: bool = False
 
 
 def _read_source(
@@ -188,19 +187,15 @@ def _read_source(
         return None
     if kind is None:
         return None
-    if kind == "prometheus":
-        query = fields["spec"].fields(("query",)).get("query")
-        text = query.text() if query is not None else None
-        if text is None:
-            (query or fields["spec"]).fault("required", "A Prometheus source needs its query.")
-        return None if text is None else _Source({}, text)
+    if kind != "candor":
+        return _read_foreign(fields["spec"], kind, fields.get("type") or source)
     spec = fields["spec"].fields(known)
     check_signal(spec, fields["spec"])
     return _Source(spec)
 
 
 def _source_type(source: Value, fields: Mapping[str, Value], sources: DataSources) -> str | None:
-    """Return ``candor`` or ``prometheus``: what the source says, or the data source it names."""
+    """Return the type that the source says, or that of the data source which it names."""
     reference = fields.get("metricSourceRef")
     referenced = None
     if reference is not None:
@@ -210,9 +205,21 @@ def _source_type(source: Value, fields: Mapping[str, Value], sources: DataSource
             reference.fault("reference", f"There is no DataSource of the name {name}.")
             return None
     written = fields["type"].text() if "type" in fields else referenced
-    if written is not None and written.lower() in {"candor", "prometheus"}:
-        return written.lower()
-    (fields.get("type") or reference or source).fault(
-        "one-of", "A source is of type candor, or of type prometheus for exported rules."
+    if not written:
+        source.fault("required", "type is required: candor.")
+        return None
+    return written.lower()
+
+
+def _read_foreign(spec: Value, kind: str, place: Value) -> _Source:
+    """Return a source that Candor does not count, and warn that it keeps no budget over it."""
+    fields = spec.fields()
+    query = fields["query"].text() if kind == "prometheus" and "query" in fields else None
+    if not fields:
+        spec.fault("required", "spec must say what to ask for.")
+    place.warn(
+        "unsupported",
+        "Candor keeps budgets over sources of type candor alone; a ratio in PromQL can be exported"
+        " with candor slo rules.",
     )
-    return None
+    return _Source({}, query, is_foreign=True)

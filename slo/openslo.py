@@ -107,7 +107,7 @@ class _Document:
     kind: str
     name: str
     metadata: Metadata
-    spec: Value
+    spec: Value | None
     is_new: bool
     promise: Promise | None = None
 
@@ -229,16 +229,19 @@ def _read_head(value: Value, text: str, *, is_new: bool) -> _Document | None:
         return None
     metadata = read_metadata(fields.get("metadata"), value)
     report.name = metadata.name
-    if "spec" not in fields:
+    spec = fields.get("spec")
+    if spec is None and report.kind != "Service":
         value.fault("required", "spec is required.")
         return None
     name = metadata.name or ""
-    return _Document(text, value, report.kind, name, metadata, fields["spec"], is_new)
+    return _Document(text, value, report.kind, name, metadata, spec, is_new)
 
 
 def _read_spec(document: _Document, known: References) -> None:
     spec, name = document.spec, document.name
     alerts = known.alerts
+    if spec is None:
+        return
     if document.kind == "SLO":
         document.promise = read_slo(spec, document.metadata, known)
         if document.promise is not None:

@@ -120,7 +120,7 @@ def _reason_against(named: Named) -> str | None:
         return "time slices cannot be exported; Candor itself evaluates them."
     metric = promise.goals[0].sli.metric
     if metric.indicator is None and metric.queries is None:
-        return "a threshold over PromQL cannot be exported. Write it as a ratio of buckets."
+        return "its indicator is no ratio in PromQL. Write one, for a threshold over buckets."
     return None
 
 

@@ -181,7 +181,7 @@ def test_the_levels_of_validation_differ_by_what_the_sdk_refuses(tmp_path: Path)
     example = (ROOT / "examples" / "web-access-objective.yaml").read_text()
     path.write_text(example.replace("name: web-access-availability", "name: WebAccess"))
     assert "format: warning: " in candor("slo", "validate", str(path)).stdout
-    (finding,) = document("slo", "validate", str(path), "--strict", expect=1)
+    finding, _ = document("slo", "validate", str(path), "--strict", expect=1)
     assert (finding["rule"], finding["severity"], finding["line"]) == ("format", "error", 5)
 
 

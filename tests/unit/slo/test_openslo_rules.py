@@ -251,9 +251,47 @@ def test_a_target_of_zero_is_one_and_burns_at_most_once() -> None:
 
 
 def test_one_fault_in_an_sli_is_not_reported_as_a_missing_one_too() -> None:
-    text = WHOLE.replace("bad: {metricSource: {type: candor", "bad: {metricSource: {type: other")
+    text = WHOLE.replace(
+        "bad: {metricSource: {type: candor",
+        "rawType: success\n    bad: {metricSource: {type: candor",
+    )
     _, findings = read_openslo({"f": text})
     assert [one.rule for _, one in findings] == ["one-of"]
+
+
+FOREIGN = """\
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: theirs}
+spec:
+  service: shop
+  budgetingMethod: Occurrences
+  timeWindow: [{duration: 30d, isRolling: true}]
+  indicator:
+    metadata: {name: sli}
+    spec:
+      ratioMetric:
+        good: {metricSource: {type: Datadog, spec: {query: "sum:a"}}}
+        total: {metricSource: {type: Datadog, spec: {query: "sum:b"}}}
+  objectives: [{target: 0.99}]
+"""
+
+
+def test_what_another_system_measures_is_valid_and_gives_no_objective() -> None:
+    objectives, findings = read_openslo({"f": FOREIGN}, strict=True)
+    assert objectives == []
+    assert [(one.rule, one.severity, one.line) for _, one in findings] == [
+        ("unsupported", "warning", 12),
+        ("unsupported", "warning", 13),
+    ]
+    empty = FOREIGN.replace('{query: "sum:b"}', "{}")
+    assert severity(empty, "required", 13, strict=False) == "error"
+
+
+def test_strictly_good_stands_beside_total() -> None:
+    text = f"{SLO}{OTHERS}".replace("indicatorRef: sli", f"indicator: {INDICATOR}")
+    assert severity(text, "one-of", 9, strict=False) is None
+    assert severity(text, "one-of", 9, strict=True) == "error"
 
 
 def stored(text: str) -> list[StoredDocument]:
