@@ -93,7 +93,7 @@ def read_budget(
     """Return the budget of an objective at an instant, in its own window or another."""
     period = period or objective.period
     window = period.window(at)
-    span = Window(window.since, min(at, window.until))
+    span = _span(window, at)
     parts = tuple(_read_part(telemetry, objective, part, period, span) for part in objective.parts)
     reading = _judged(objective, period, window, parts)
     if reading.held_back_by == "no_data" and objective.no_data == "freeze":
@@ -151,7 +151,7 @@ def read_timeline(
     """
     period = period or objective.period
     window = period.window(at)
-    span = Window(window.since, min(at, window.until))
+    span = _span(window, at)
     minutes = [
         count_by_minute(telemetry, Question(part.indicator, span)) for part in objective.parts
     ]
@@ -182,11 +182,15 @@ def observed_volumes(
     """Return how many valid events each objective had in its window so far; one or two queries."""
     questions = []
     for objective in objectives:
-        window = objective.period.window(at)
-        span = Window(window.since, min(at, window.until))
+        span = _span(objective.period.window(at), at)
         questions += [Question(part.indicator, span) for part in objective.parts]
     answers = iter(count(telemetry, questions) if questions else ())
     return [sum(next(answers).valid for _ in one.parts) for one in objectives]
+
+
+def _span(window: Window, at: datetime) -> Window:
+    """Return the part of a window that is over at ``at``; no telemetry is older than the epoch."""
+    return Window(max(EPOCH, window.since), max(EPOCH, min(at, window.until)))
 
 
 def _read_part(
@@ -238,7 +242,7 @@ def _last_minute(
     telemetry: TelemetryStore, objective: Objective, window: Window
 ) -> datetime | None:
     """Return the end of the last minute with valid events in the time before a window."""
-    before = rolling(window.length, window.since)
+    before = _span(rolling(window.length, window.since), window.since)
     ends = [
         minutes[-1].minute + MINUTE
         for part in objective.parts

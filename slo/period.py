@@ -21,6 +21,7 @@ _DAYS = {"d": 1, "w": 7}
 _INSTANT = timedelta(microseconds=1)
 _MONDAY = datetime(1970, 1, 5)  # noqa: DTZ001 - local to whatever zone it is read in
 _NEW_YEAR = datetime(1970, 1, 1)  # noqa: DTZ001 - as above
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _START = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}")
 _ZONE = re.compile(r"[A-Za-z][-+\w]*(/[A-Za-z][-+\w]*)*", re.ASCII)
 
@@ -122,8 +123,10 @@ def calendar_period(duration: str, zone: str, start: str | None = None) -> Calen
         local = datetime.fromisoformat(start) if _START.fullmatch(start) else None
     except ValueError:
         local = None
-    if local is None:
-        raise InvalidInputError("A start is a local time such as 2026-01-01 00:00:00.")
+    if local is None or not _FIRST_YEAR <= local.year <= _LAST_YEAR:
+        raise InvalidInputError(
+            "A start is a local time from 1900 to 2100, such as 2026-01-01 00:00:00."
+        )
     return CalendarPeriod(count, unit, zone, local)
 
 

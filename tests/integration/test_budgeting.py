@@ -135,6 +135,17 @@ def test_an_objective_has_further_windows_of_its_own(application: Application) -
     assert calendar["window"]["since"] == "2026-11-01T00:00:00+00:00"
 
 
+@pytest.mark.parametrize("window", ["100Y", "100Y@Asia/Kathmandu", "36500d@UTC"])
+def test_a_window_may_reach_back_before_all_telemetry(
+    application: Application, window: str
+) -> None:
+    store(application, events(NOON - MINUTE, 1, 0))
+    apply(application, promised(annotations={"no-data": "freeze"}))
+    assert budget(application, window=window)["valid"] == 1
+    early = datetime(1972, 1, 1, tzinfo=UTC)
+    assert budget(application, at=early, window=window)["sli"] is None
+
+
 def test_a_composite_weighs_its_parts_and_not_their_volume(application: Application) -> None:
     store(
         application,

@@ -253,6 +253,9 @@ def test_the_timeline_only_falls_and_ends_with_the_budget(application: Applicati
         ("/api/v1/objectives/checkout/budget?window=soon", 422),
         ("/api/v1/objectives/checkout/budget?at=2026-11-22T12:00:00", 422),
         ("/api/v1/objectives/checkout/budget?at=noon", 422),
+        ("/api/v1/objectives/checkout/budget?at=0001-01-01T00:00:00Z", 422),
+        ("/api/v1/objectives/checkout/budget?window=999999Y", 422),
+        ("/api/v1/objectives/checkout/budget?window=1M@Nowhere", 422),
     ],
 )
 def test_a_question_that_cannot_be_meant_is_a_problem(

@@ -3,6 +3,7 @@
 import pytest
 
 from slo.openslo import KINDS, StoredDocument, has_errors, read_openslo, read_set
+from tests.support.programs import ROOT
 
 SLO = """\
 apiVersion: openslo/v1
@@ -354,3 +355,12 @@ def test_a_composite_is_one_objective_whose_target_is_the_weighted_mean() -> Non
     )  # fmt: skip
     journey = text.replace(*annotated("candor.dev/composite: journey")).replace("@", "")
     assert float(read_openslo({"f": journey})[0][0].target) == 0.9405
+
+
+def test_the_examples_have_no_error() -> None:
+    paths = sorted((ROOT / "examples").glob("*.yaml"))
+    texts = {one.name: one.read_text(encoding="utf-8") for one in paths}
+    slos = {name: text for name, text in texts.items() if "kind: SLO" in text}
+    objectives, findings = read_openslo(slos)
+    assert findings == []
+    assert len(objectives) == 6

@@ -130,7 +130,20 @@ def test_a_period_is_read_and_written_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "@", "1M@", "1M@Nowhere", "1M@../etc", "1M@Europe/", "M@UTC", "7d@", "1M@utc\0"]
+    "text",
+    [
+        "",
+        "@",
+        "1M@",
+        "1M@Nowhere",
+        "1M@../etc",
+        "1M@Europe/",
+        "M@UTC",
+        "7d@",
+        "1M@utc\0",
+        "999999Y",
+        "999999Y@UTC",
+    ],
 )
 def test_what_is_no_period_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):
@@ -138,7 +151,8 @@ def test_what_is_no_period_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "start", ["2026-01-01", "2026-13-01 00:00:00", "soon", "2026-01-01T00:00:00"]
+    "start",
+    ["2026-01-01", "2026-13-01 00:00:00", "soon", "2026-01-01T00:00:00", "0001-01-01 00:00:00"],
 )
 def test_a_start_is_a_local_time(start: str) -> None:
     with pytest.raises(InvalidInputError):
