@@ -5,7 +5,7 @@ candor.dev/windows         further windows, by comma: ``7d``, ``1M@Europe/Dublin
 candor.dev/no-data         ``exclude``, ``freeze``, ``bad`` or ``alert``
 candor.dev/minimum-events  with fewer valid events there is no verdict
 candor.dev/data-interval   how often there is data at all: ``5m``
-candor.dev/expected-events valid events of one window, when nothing was observed yet
+candor.dev/expected-events valid events of one whole window; a calendar's timeline falls from it
 candor.dev/composite       ``weighted`` or ``journey``
 candor.dev/max-delay       how long a part of a composite may be silent: ``10m``
 candor.dev/when-delayed    ``CountAsGood``, ``CountAsBad`` or ``Ignore``

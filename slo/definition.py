@@ -29,6 +29,7 @@ def definition_of(objective: Objective) -> dict[str, Any]:
         "windows": [_period(one) for one in objective.windows],
         "no_data": objective.no_data,
         "minimum_events": objective.minimum_events,
+        "expected_events": objective.expected_events,
     }
 
 
@@ -47,6 +48,7 @@ def objective_from(definition: Mapping[str, Any]) -> Objective:
         windows=tuple(_period_from(one) for one in definition["windows"]),
         no_data=definition["no_data"],
         minimum_events=definition["minimum_events"],
+        expected_events=definition["expected_events"],
     )
 
 

@@ -147,7 +147,9 @@ def read_timeline(
 ) -> list[TimelinePoint]:
     """Return the window so far in equal parts, oldest first, with the budget left after each.
 
-    The budget is that of all units of the window so far, so that the line only falls.
+    The budget is that of all units of the window so far, so that the line only falls; of a
+    calendar's window, where the events of the whole were declared, it is theirs, and the line does
+    not rise when the rest of them arrive either.
     """
     period = period or objective.period
     window = period.window(at)
@@ -160,6 +162,7 @@ def read_timeline(
         for part, counted in zip(objective.parts, minutes, strict=True)
     )
     judged = _judged(objective, period, window, parts).held_back_by is None
+    scale = _declared_share(objective, period, parts)
     events = sorted((one for counted in minutes for one in counted), key=lambda one: one.minute)
     step = max(MINUTE, span.length / TIMELINE_POINTS)
     points: list[TimelinePoint] = []
@@ -170,7 +173,7 @@ def read_timeline(
         while position < len(events) and events[position].minute < here.until:
             position += 1
         end = None if here.until == span.until else here.until
-        left = _remaining(objective, parts, end) if judged else None
+        left = _remaining(objective, parts, end, scale) if judged else None
         points.append(TimelinePoint(here, total(events[start:position]), left))
         since = here.until
     return points
@@ -232,10 +235,20 @@ def _judged(
 
 
 def _remaining(
-    objective: Objective, parts: Sequence[PartReading], at: datetime | None
+    objective: Objective, parts: Sequence[PartReading], at: datetime | None, scale: Fraction
 ) -> float | None:
     bad = bad_ratio([one.measure for one in parts], objective.combination, at)
-    return None if bad is None else float(1 - bad / (1 - Fraction(objective.target)))
+    return None if bad is None else float(1 - scale * bad / (1 - Fraction(objective.target)))
+
+
+def _declared_share(objective: Objective, period: Period, parts: Sequence[PartReading]) -> Fraction:
+    """Return the valid events so far as a share of the declared ones; 1 where it means nothing."""
+    expected, valid = objective.expected_events, sum(one.events.valid for one in parts)
+    if period != objective.period or not isinstance(period, CalendarPeriod):
+        return Fraction(1)
+    if not expected or valid >= expected or not _counts_events(objective):
+        return Fraction(1)
+    return Fraction(valid, expected)
 
 
 def _last_minute(

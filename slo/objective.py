@@ -30,7 +30,8 @@ class Objective:
     """One objective. ``target`` is a ratio in [0, 1); ``parts`` are one, or those of a composite.
 
     ``windows`` are further windows that have a budget of their own; alerts follow ``period``.
-    With fewer valid events than ``minimum_events`` there is no verdict.
+    With fewer valid events than ``minimum_events`` there is no verdict. ``expected_events`` is how
+    many a whole window is declared to have.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Objective:
     windows: tuple[Period, ...] = ()
     no_data: NoData = "exclude"
     minimum_events: int = 0
+    expected_events: int | None = None
 
     @property
     def budget(self) -> Decimal:

@@ -327,6 +327,7 @@ def _objective(
         windows=promise.terms.windows,
         no_data=promise.terms.no_data,
         minimum_events=promise.terms.minimum_events,
+        expected_events=promise.terms.expected_events,
     )
 
 

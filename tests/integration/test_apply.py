@@ -9,10 +9,13 @@ from sqlalchemy import Engine, text
 
 from candor.kernel import migrate as runner
 from candor.kernel.database import open_engine, session_of
+from collector.event import Event
+from collector.store import encode_events, insert_events
 from slo.indicator import Condition
 from slo.register import find_objective
 from slo.window import format_duration
 from tests.support.asgi import Application
+from tests.support.stores import NOON
 from tests.unit.slo.test_openslo import objective, source
 
 YAML = {"content-type": "application/yaml"}
@@ -179,6 +182,18 @@ def test_every_term_of_an_objective_survives_the_register(application: Applicati
     assert (float(part.weight), format_duration(part.budgeting.slice_length)) == (2.5, "10m")
     assert part.delay is not None
     assert part.delay.when_delayed == "CountAsBad"
+
+
+def test_a_budget_below_one_event_of_the_observed_volume_is_pointed_out(
+    application: Application,
+) -> None:
+    def rules() -> list[str]:
+        return [one["rule"] for one in apply(application, sli(), slo())["findings"]]
+
+    assert rules() == []
+    event = Event("e", "native", "x", "", NOON, NOON, "checkout", outcome="ok")
+    insert_events(application.services.telemetry, [encode_events([event])], "t")
+    assert rules() == ["sub-event-budget"]
 
 
 OLD = """{"name": "old", "service": "shop", "display_name": "Old", "description": "",

@@ -124,6 +124,24 @@ def test_a_calendar_month_is_that_of_its_zone_and_has_its_hours(application: App
     assert budget(application, at=end + MINUTE)["valid"] == 7
 
 
+def test_the_timeline_of_a_calendar_falls_from_what_was_declared(application: Application) -> None:
+    begin = datetime(2026, 11, 1, tzinfo=UTC)
+    store(application, events(begin, 0, 5), events(begin + timedelta(days=2), 95, 0))
+    document = promised(
+        timeWindow=[{"duration": "1M", "calendar": MONTH | {"timeZone": "UTC"}}],
+        objectives=[{"target": 0.9}],
+        annotations={"expected-events": "1000"},
+    )
+    apply(application, document)
+    path = "/api/v1/objectives/checkout/timeline"
+    ends = []
+    for day in (1, 3):
+        at = (begin + timedelta(days=day)).isoformat()
+        points = application.get(path, params={"at": at}).json()["points"]
+        ends.append(points[-1]["remaining"])
+    assert ends == [0.95, 0.95]
+
+
 def test_an_objective_has_further_windows_of_its_own(application: Application) -> None:
     store(application, events(NOON - timedelta(days=8), 0, 1), events(NOON - MINUTE, 1, 0))
     apply(application, promised(annotations={"windows": "7d, 1M@Europe/Dublin"}))

@@ -61,6 +61,7 @@ def _spell_definitions() -> None:
             "windows": [],
             "no_data": "exclude",
             "minimum_events": 0,
+            "expected_events": None,
         }
         update = sa.text("UPDATE objectives SET definition = :definition WHERE name = :name")
         definition = sa.bindparam("definition", new, type_=sa.JSON())
