@@ -150,3 +150,43 @@ def test_without_events_there_is_no_sample_and_no_alert(tmp_path: Path) -> None:
     path = tmp_path / "test.yaml"
     path.write_text(yaml.safe_dump(scenario))
     promtool("test", "rules", str(path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"budgetingMethod": "RatioTimeslices",
+          "objectives": [{"target": 0.9, "timeSliceWindow": "5m"}]}, "time slices"),
+        ({"indicator": None, "objectives": [{"target": 0.9, "indicator": {
+            "metadata": {"name": "i"}, "spec": {"ratioMetric": {
+                "bad": prometheus(BAD), "total": prometheus(TOTAL)}}}}]}, "composite"),
+        ({"indicator": {"metadata": {"name": "i"}, "spec": {"thresholdMetric": prometheus(BAD)}},
+          "objectives": [{"target": 0.9, "op": "lte", "value": 1}]}, "no ratio"),
+        ({"indicator": {"metadata": {"name": "i"}, "spec": {"ratioMetric": {
+            "bad": prometheus("sum(a)"), "total": prometheus(TOTAL)}}}}, "no range"),
+    ],
+)  # fmt: skip
+def test_what_a_prometheus_cannot_keep_is_left_out_with_a_sentence(
+    changes: dict[str, Any], sentence: str
+) -> None:
+    text = yaml.safe_dump(objective(**changes))
+    file, left_out = prometheus_rules(read_set({"f": text}))
+    assert file == {"groups": []}
+    assert [sentence in one for one in left_out] == [True]
+
+
+def test_a_calendar_rolls_and_several_objectives_are_numbered(tmp_path: Path) -> None:
+    calendar = {"startTime": "2026-01-01 00:00:00", "timeZone": "UTC"}
+    text = yaml.safe_dump(
+        objective(
+            timeWindow=[{"duration": "1Q", "calendar": calendar}],
+            objectives=[{"target": 0.9}, {"target": 0.99}],
+        )
+    )
+    file, left_out = prometheus_rules(read_set({"f": text}))
+    assert left_out == ["checkout: a Prometheus knows no calendar; its period rolls over 90d."]
+    assert "slo:sli_error:ratio_rate90d" in recordings(file)
+    assert "sloth-slo-alerts-shop-checkout-2" in {group["name"] for group in file["groups"]}
+    path = tmp_path / "rules.yaml"
+    path.write_text(rule_file(file))
+    promtool("check", "rules", str(path))

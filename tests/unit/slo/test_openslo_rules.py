@@ -364,3 +364,76 @@ def test_the_examples_have_no_error() -> None:
     objectives, findings = read_openslo(slos)
     assert findings == []
     assert len(objectives) == 6
+
+
+TARGET = "{kind: AlertNotificationTarget, metadata: {name: t}, spec: {target: mail}}"
+CONDITION = "{kind: AlertCondition, metadata: {name: c}, spec: {severity: page, condition: {kind:"
+CONDITION += " burnrate, op: gte, threshold: 2, lookbackWindow: 1h}}}"
+POLICY = f"{{kind: AlertPolicy, metadata: {{name: p}}, spec: {{conditions: [{CONDITION}],"
+POLICY += f" notificationTargets: [{TARGET}]}}}}"
+
+
+def test_policies_conditions_and_targets_may_stand_inside_one_another() -> None:
+    text = (SLO + SLI + OTHERS).replace("[{alertPolicyRef: page}]", f"[{POLICY}]")
+    assert read_openslo({"f": text}, strict=True)[1] == []
+    (named,) = read_set({"f": text}).promises
+    (policy,) = named.promise.policies
+    assert (policy.name, policy.targets, policy.condition.severity) == ("p", ("t",), "page")
+    high = text.replace("threshold: 2", "threshold: 100")
+    assert severity(high, "unfirable-factor", 8, strict=False) == "warning"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ("spec: {target: mail}", "", "required"),
+        ("kind: AlertNotificationTarget", "kind: AlertTarget", "kind"),
+        ("kind: AlertCondition, ", "", "kind"),
+        ("threshold: 2", "threshold: much", "type"),
+        (TARGET, "{}", "one-of"),
+        (CONDITION, "{}", "one-of"),
+        (CONDITION, "{conditionRef: [x]}", "type"),
+        (POLICY, "[x]", "type"),
+    ],
+)
+def test_a_fault_inside_an_inline_object_is_told_with_its_line(
+    old: str, new: str, rule: str
+) -> None:
+    policies = f"[{POLICY}]".replace(old, new)
+    text = WHOLE.replace("[{alertPolicyRef: page}]", policies)
+    assert severity(text, rule, 8, strict=False) == "error"
+
+
+RAW = "raw: {metricSource: {type: %s, spec: {signal: events, query: up}}}"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "rule", "expected"),
+    [
+        (RAW % "candor" + ", rawType: success", "unsupported", "error"),
+        (RAW % "prometheus", "one-of", "error"),
+        (RAW % "prometheus" + ", rawType: maybe", "one-of", "error"),
+        (RAW % "prometheus" + ", rawType: failure", "unsupported", "warning"),
+        (RAW % "datadog" + ", rawType: failure", "unsupported", "warning"),
+        (RAW % "prometheus" + ", rawType: failure, bad: {metricSource: {type: prometheus, spec:"
+         " {query: up}}}", "one-of", "error"),
+        ((RAW % "prometheus").replace("raw", "total"), "one-of", "error"),
+        ((RAW % "prometheus").replace("raw:", "total:") + ", bad: {}", "required", "error"),
+    ],
+)  # fmt: skip
+def test_a_raw_ratio_stands_alone_and_is_read_for_rules(
+    ratio: str, rule: str, expected: str
+) -> None:
+    indicator = f"indicator: {{metadata: {{name: i}}, spec: {{ratioMetric: {{{ratio}}}}}}}"
+    text = WHOLE.replace("indicatorRef: sli", indicator)
+    assert severity(text, rule, 9, strict=False) == expected
+
+
+def test_the_slices_of_ratio_timeslices_have_no_target() -> None:
+    text = sliced("{target: 0.9, timeSliceTarget: 0.9, timeSliceWindow: 5m}", "RatioTimeslices")
+    assert severity(text, "one-of", 11, strict=True) == "warning"
+
+
+def test_a_service_needs_no_spec() -> None:
+    text = "{apiVersion: openslo/v1, kind: Service, metadata: {name: a}}"
+    assert read_openslo({"f": text}, strict=True) == ([], [])
