@@ -133,16 +133,14 @@ def correction_document(correction: Correction) -> dict[str, Any]:
     return _instants(asdict(correction))
 
 
-def preview_document(
-    name: str, before: BudgetReading, after: BudgetReading, corrected_seconds: float
-) -> dict[str, Any]:
+def preview_document(name: str, before: BudgetReading, after: BudgetReading) -> dict[str, Any]:
     """Return what a correction would change for one objective, in numbers and as a sentence."""
     old, new = before.budget.remaining, after.budget.remaining
     return {
         "objective": name,
         "remaining_before": _float(old),
         "remaining_after": _float(new),
-        "corrected_seconds": corrected_seconds,
+        "corrected_seconds": (after.corrected - before.corrected).total_seconds(),
         "sentence": f"{name}: remaining {cut_percent(old)} -> {cut_percent(new)}",
     }
 

@@ -22,8 +22,8 @@ from slo.alerts import store as alert_store
 from slo.alerts.evaluator import evaluate
 from slo.alerts.rehearsal import rehearse
 from slo.alerts.targets import notify_by_apprise
-from slo.openslo import read_openslo
-from slo.register import apply_objectives
+from slo.openslo import read_set
+from slo.register import apply_set
 from slo.window import MINUTE
 from tests.integration.test_objectives import store
 from tests.support.asgi import Application, application_on
@@ -53,9 +53,9 @@ def incident(telemetry: TelemetryStore, *, since_minutes: int = 3) -> None:
 def applied(services: Services) -> None:
     import yaml  # noqa: PLC0415 - used here alone
 
-    objectives, _ = read_openslo({"f": yaml.safe_dump(objective())})
+    documents = read_set({"f": yaml.safe_dump(objective())})
     with session_of(services.engine) as session:
-        apply_objectives(session, objectives, NOON)
+        apply_set(session, documents, NOON, "lead")
 
 
 @contextmanager

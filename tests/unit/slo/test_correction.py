@@ -107,9 +107,9 @@ def test_a_recurrence_that_floods_the_window_is_refused() -> None:
 
 
 def test_a_selector_asks_for_the_service() -> None:
-    by_service = correction(objective=None, selector={"service": "api"})
-    assert by_service.concerns("a", {"service": "api"})
-    assert not by_service.concerns("a", {"service": "web"})
+    by_service = correction(objective=None, selector={"service": ("api",)})
+    assert by_service.concerns("a", {"service": ("api",)})
+    assert not by_service.concerns("a", {"service": ("web",)})
     assert correction().concerns("checkout", {}) is True
     assert correction().concerns("other", {}) is False
 
