@@ -81,7 +81,7 @@ def place_of(text: str) -> int:
 def severity(text: str, rule: str, line: int, *, strict: bool) -> str | None:
     _, findings = read_openslo({"f": text}, strict=strict)
     found = {one.severity for _, one in findings if (one.rule, one.line) == (rule, line)}
-    return found.pop() if found else None
+    return min(found, default=None)  # an error before a warning
 
 
 def annotated(text: str) -> tuple[str, str]:
