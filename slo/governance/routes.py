@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
 from candor.kernel.errors import NotFoundError
@@ -68,8 +67,8 @@ def undo(
 def list_annotations(
     services: ServicesDep,
     session: SessionDep,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: schemas.Instant | None = None,
+    until: schemas.Instant | None = None,
     service: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return the annotations of a span, oldest first; of the last 30 days if none is named."""
