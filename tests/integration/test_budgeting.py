@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import text as sql
 
 from collector.event import Event
 from collector.store import encode_events, insert_events
@@ -262,3 +263,22 @@ def test_the_counters_behind_the_exported_rules_are_scraped(application: Applica
     text = application.get("/metrics").text
     assert 'candor_objective_valid_events_total{objective="checkout"} 10.0' in text
     assert 'candor_objective_bad_events_total{objective="checkout"} 1.0' in text
+
+
+@pytest.mark.parametrize("store_away", ["state", "telemetry"])
+def test_a_scrape_goes_on_while_a_store_is_away(application: Application, store_away: str) -> None:
+    from slo.exposition import ObjectiveCounters  # noqa: PLC0415 - as above
+
+    services = application.services
+    services.metrics.registry.register(ObjectiveCounters(services, NOON))
+    apply(application, promised())
+    assert "candor_objective_valid_events_total{" in application.get("/metrics").text
+    if store_away == "telemetry":
+        services.telemetry.command("DROP TABLE events_by_minute")
+    else:
+        with services.engine.begin() as connection:
+            connection.execute(sql("DROP TABLE objectives"))
+    answer = application.get("/metrics")
+    assert answer.status_code == 200
+    assert "candor_objective_valid_events_total{" not in answer.text
+    assert "candor_events_accepted_total" in answer.text

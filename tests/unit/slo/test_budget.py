@@ -5,7 +5,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slo.budget import ErrorBudget, EventCounts, burn_rate
+from slo.budget import ErrorBudget, EventCounts, JudgedCounts, burn_rate
 from slo.window import rolling
 from tests.support.stores import NOON
 
@@ -59,3 +59,10 @@ def test_a_burn_rate_lies_between_none_and_total_failure(
     burn = burn_rate(counts, target)
     assert (burn is None) == (counts.valid == 0)
     assert burn is None or 0 <= burn <= 1 / (1 - Fraction(target))
+
+
+def test_judged_counts_burn_by_their_own_sli() -> None:
+    judged = JudgedCounts(1, 2, Fraction(999, 1000))
+    assert burn_rate(judged, TARGET) == 1
+    assert judged.bad == 1
+    assert burn_rate(JudgedCounts(1, 2, None), TARGET) is None

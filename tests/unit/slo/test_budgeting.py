@@ -15,6 +15,7 @@ from slo.budgeting import (
     Share,
     coverage,
     expected_slices,
+    outside,
     shares_of,
     with_unmeasured_bad,
 )
@@ -127,3 +128,31 @@ def test_coverage_is_measured_over_expected() -> None:
     assert coverage(shares, 4) == 0.5
     assert coverage([], 0) is None
     assert expected_slices(OCCURRENCES, HOUR) == 60
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [(0, 5, 11), (1, 9, 12), (3, 20, 9), (56, 60, 12), (55, 60, 11), (0, 60, 0)],
+)
+def test_a_slice_is_not_expected_when_a_gap_leaves_nothing_of_it(
+    since: int, until: int, expected: int
+) -> None:
+    gap = Window(NOON + since * MINUTE, NOON + until * MINUTE)
+    slices = by("Timeslices", FIVE)
+    assert expected_slices(slices, HOUR, gaps=[gap]) == expected
+    assert expected_slices(OCCURRENCES, HOUR, gaps=[gap]) == 60 - gap.minutes
+    assert len(with_unmeasured_bad([], slices, HOUR, gaps=[gap])) == expected
+
+
+def test_of_a_slice_that_goes_on_only_the_time_so_far_must_lie_in_the_gap() -> None:
+    span = Window(NOON, NOON + 7 * MINUTE)
+    gap = Window(NOON + FIVE, span.until)
+    assert expected_slices(by("Timeslices", FIVE), span, gaps=[gap]) == 1
+
+
+@given(st.lists(st.integers(0, 59)), st.sets(st.integers(0, 59)))
+def test_minutes_outside_gaps_are_those_in_none_of_them(at: list[int], out: set[int]) -> None:
+    found = [Slice(NOON + one * MINUTE, EventCounts(1, 1)) for one in sorted(at)]
+    gaps = [Window(NOON + one * MINUTE, NOON + (one + 1) * MINUTE) for one in sorted(out)]
+    rest = [one for one in found if (one.minute - NOON) // MINUTE not in out]
+    assert outside(found, gaps) == rest

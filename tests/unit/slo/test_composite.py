@@ -73,6 +73,12 @@ def test_silence_is_late_beyond_the_longest_allowed(
     assert silent_share(shares, HOUR, longest * MINUTE) == Fraction(late, 60)
 
 
+def test_silence_begins_anew_after_a_gap_and_is_a_share_of_the_rest() -> None:
+    gap = Window(NOON + 20 * MINUTE, NOON + 50 * MINUTE)
+    assert silent_share([], HOUR, 15 * MINUTE, [gap]) == Fraction(5, 30)
+    assert silent_share([], HOUR, 15 * MINUTE, [HOUR]) == 0
+
+
 @pytest.mark.parametrize(
     ("when", "expected"),
     [
