@@ -18,6 +18,7 @@ from candor.kernel.telemetry_store import open_telemetry_store
 from candor.kernel.tracing import close_tracing, new_tracer_provider, tracer_of
 from collector.assembly import Collector, open_collector
 from privacy.subjects.index import StoredSubjectIndex
+from slo.exposition import ObjectiveCounters
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def open_installation(settings: Settings, clock: Clock = utc_now) -> Iterator[In
     """
     with open_services(settings, clock) as services:
         ensure_migrated(services)
+        services.metrics.registry.register(ObjectiveCounters(services, services.clock()))
         with open_collector(services) as collector:
             yield Installation(services, collector)
 

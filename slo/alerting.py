@@ -17,6 +17,7 @@ Kind = Literal["burn", "budget_remaining", "budget_drop", "exhaustion", "no_data
 State = Literal["pending", "firing", "acknowledged", "resolved"]
 Transition = Literal["fired", "resolved"]
 _FORECAST_LOOKBACK = timedelta(hours=6)
+_NOTHING = EventCounts(0, 0)
 _GRAVITY: tuple[Severity, ...] = ("page", "ticket")
 
 Counts = Mapping[timedelta, EventCounts]
@@ -67,17 +68,23 @@ class Rules:
     pending_for: timedelta = timedelta(0)
     keep_firing: timedelta = timedelta(minutes=5)
 
+    @property
+    def asks_for_whole(self) -> bool:
+        """Whether a rule looks at the whole window of the budget."""
+        asking = (self.remaining_below, self.exhausted_within, self.no_data_for)
+        return any(one is not None for one in asking)
+
     def lookbacks(self, period: timedelta) -> set[timedelta]:
         """Return the lengths of the windows whose counts decide."""
         lengths = {one.lookback for rule in self.burn for one in rule.conditions}
-        if self.remaining_below is not None or self.exhausted_within is not None:
+        if self.asks_for_whole:
             lengths.add(period)
         if self.exhausted_within is not None:
             lengths.add(_FORECAST_LOOKBACK)
         if self.drop_share is not None:
             lengths.add(self.drop_within)
         if self.no_data_for is not None:
-            lengths |= {self.no_data_for, period}
+            lengths.add(self.no_data_for)
         return lengths
 
 
@@ -130,20 +137,31 @@ def default_rules(period: timedelta) -> Rules:
     return Rules(tuple(BurnRule.of_tier(tier) for tier in tiers_of(period)))
 
 
-def signals_of(rules: Rules, target: Decimal, period: timedelta, counts: Counts) -> list[Signal]:
+def signals_of(
+    rules: Rules,
+    target: Decimal,
+    period: timedelta,
+    counts: Counts,
+    whole: EventCounts | None = None,
+) -> list[Signal]:
     """Return every danger that the rules know, active or not, from counts alone.
 
-    ``counts`` has every length of ``rules.lookbacks``.
+    ``counts`` has every length of ``rules.lookbacks``; ``whole`` are the counts of the budget's own
+    window where that is no length that ends now.
     """
+    if whole is None:
+        whole = counts.get(period, _NOTHING)
     signals = [_burn_signal(rules, severity, target, counts) for severity in _severities(rules)]
     if rules.remaining_below is not None:
-        signals.append(_remaining(rules.remaining_below, target, counts[period]))
+        signals.append(_remaining(rules.remaining_below, target, whole))
     if rules.drop_share is not None:
         signals.append(_drop(rules, rules.drop_share, target, period, counts))
     if rules.exhausted_within is not None:
-        signals.append(_exhaustion(rules.exhausted_within, target, period, counts))
+        recent = counts[_FORECAST_LOOKBACK]
+        left = time_to_exhaustion(target, period, whole, recent)
+        signals.append(_exhaustion(rules.exhausted_within, left))
     if rules.no_data_for is not None:
-        silent = not counts[rules.no_data_for].valid and counts[period].valid > 0
+        silent = not counts[rules.no_data_for].valid and whole.valid > 0
         signals.append(Signal("no_data", "ticket", silent, summary="No valid events arrive."))
     return signals
 
@@ -219,8 +237,7 @@ def _drop(
     )
 
 
-def _exhaustion(within: timedelta, target: Decimal, period: timedelta, counts: Counts) -> Signal:
-    left = time_to_exhaustion(target, period, counts[period], counts[_FORECAST_LOOKBACK])
+def _exhaustion(within: timedelta, left: timedelta | None) -> Signal:
     near = left is not None and left <= within
     return Signal(
         "exhaustion", "ticket", near, summary=f"The error budget will be spent within {within}."

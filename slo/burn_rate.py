@@ -109,15 +109,27 @@ def is_firable(tier: Tier, target: Decimal) -> bool:
 
 def state_of(tier: Tier, target: Decimal, long: EventCounts, short: EventCounts) -> TierState:
     """Return how a tier stands, given the counts of its two windows."""
-    long_burn, short_burn = burn_rate(long, target), burn_rate(short, target)
+    return state_at(tier, burn_rate(long, target), burn_rate(short, target), long.valid)
+
+
+def state_at(
+    tier: Tier,
+    long_burn: Fraction | None,
+    short_burn: Fraction | None,
+    valid_events: int,
+    minimum_events: int = 0,
+) -> TierState:
+    """Return how a tier stands at two burn rates; below the minimum of events it is held back."""
     held_back_by = None
     if long_burn is None or short_burn is None:
         held_back_by = "no_data"
+    elif valid_events < minimum_events:
+        held_back_by = "minimum_events"
     elif long_burn <= tier.factor:
         held_back_by = "long_window"
     elif short_burn <= tier.factor:
         held_back_by = "short_window"
-    return TierState(tier, long_burn, short_burn, long.valid, held_back_by)
+    return TierState(tier, long_burn, short_burn, valid_events, held_back_by)
 
 
 def _factor(share: Decimal, period: timedelta, long: timedelta) -> Fraction:

@@ -46,11 +46,14 @@ class Correction:
     undone_at: datetime | None = None
     undone_by: str | None = None
 
-    def concerns(self, name: str, properties: Mapping[str, str]) -> bool:
-        """Whether it holds for the objective of that name; ``properties``: service and labels."""
+    def concerns(self, name: str, properties: Mapping[str, Sequence[str]]) -> bool:
+        """Whether it holds for the objective of that name; ``properties``: service and labels.
+
+        Of a label with several values any one will do.
+        """
         if self.objective is not None:
             return self.objective == name
-        return all(properties.get(key) == value for key, value in self.selector.items())
+        return all(value in properties.get(key, ()) for key, value in self.selector.items())
 
 
 def check_correction(correction: Correction) -> None:
@@ -94,6 +97,15 @@ def corrected(corrections: Iterable[Correction], window: Window) -> list[Window]
         else:
             merged.append(Window(since, until))
     return merged
+
+
+def clipped(gaps: Sequence[Window], window: Window) -> list[Window]:
+    """Return what of the gaps lies in a window; they are merged and in order."""
+    return [
+        Window(max(gap.since, window.since), min(gap.until, window.until))
+        for gap in gaps
+        if gap.since < window.until and gap.until > window.since
+    ]
 
 
 def without(window: Window, gaps: Sequence[Window]) -> list[Window]:

@@ -7,6 +7,7 @@ Scalar = str | int | float | bool
 Operator = Literal["any", "ne", "gt", "gte", "lt", "lte", "prefix", "exists"]
 Comparison = Literal["gt", "gte", "lt", "lte"]
 Signal = Literal["events", "checks"]
+OPERATORS: dict[str, Comparison] = {"lte": "lte", "gte": "gte", "lt": "lt", "gt": "gt"}
 
 TEXT_FIELDS = frozenset(
     {

@@ -1,18 +1,22 @@
-"""The register of objectives: applied as a whole, read by name."""
+"""The register of objectives and of the documents they come from: applied as a whole.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
+What is applied is declared, not added: every objective is made anew from its documents, so that a
+changed SLI changes all who refer to it, and an objective that its SLO makes no more is removed.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from difflib import unified_diff
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from slo.definition import definition_of, objective_from
 from slo.errors import ObjectiveNotFoundError
-from slo.indicator import Condition, Filter, Indicator, Threshold
 from slo.objective import Objective
-from slo.tables import ObjectiveRow
+from slo.openslo import Compiled, DocumentSet, StoredDocument
+from slo.tables import DocumentRow, ObjectiveRow, RevisionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,38 +29,73 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision of an objective: who applied it, when, and what it was; none: removed."""
+
+    number: int
+    applied_at: datetime
+    author: str
+    objective: Objective | None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentChange:
+    """What became of one document, and the lines that differ."""
+
+    kind: str
+    name: str
+    change: str
+    diff: tuple[str, ...]
+
+
+@dataclass(slots=True)
 class Difference:
-    """What applying a set of objectives changed, by name, in the order given."""
+    """What applying changed: objectives by name, in the order given, and documents."""
 
-    created: tuple[str, ...]
-    changed: tuple[str, ...]
-    unchanged: tuple[str, ...]
+    created: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    documents: list[DocumentChange] = field(default_factory=list)
 
 
-def apply_objectives(session: Session, objectives: Sequence[Objective], at: datetime) -> Difference:
-    """Store objectives by name; applying the same again changes nothing. Removes none."""
-    created, changed, unchanged = [], [], []
-    for objective in objectives:
-        definition = _definition(objective)
-        row = session.get(ObjectiveRow, objective.name)
-        if row is None:
-            created.append(objective.name)
-            session.add(
-                ObjectiveRow(
-                    name=objective.name,
-                    service=objective.service,
-                    definition=definition,
-                    revision=1,
-                    applied_at=at,
-                )
-            )
-        elif row.definition == definition:
-            unchanged.append(objective.name)
-        else:
-            changed.append(objective.name)
-            row.service, row.definition = objective.service, definition
-            row.revision, row.applied_at = row.revision + 1, at
-    return Difference(tuple(created), tuple(changed), tuple(unchanged))
+def apply_set(
+    session: Session, documents: DocumentSet, at: datetime, author: str, *, dry_run: bool = False
+) -> Difference:
+    """Store a set of documents and the objectives it leads to; again, it changes nothing.
+
+    With ``dry_run`` nothing is stored, and the difference is what would be.
+    """
+    difference = Difference()
+    for document in documents.documents:
+        difference.documents.append(_apply_document(session, document, at, author, dry_run=dry_run))
+    for document in documents.removed:
+        difference.documents.append(_remove_document(session, document, dry_run=dry_run))
+    for compiled in documents.objectives:
+        _apply_objective(session, compiled, difference, at, author, dry_run=dry_run)
+    made = {one.objective.name for one in documents.objectives}
+    owned = select(ObjectiveRow).where(ObjectiveRow.slo.is_not(None)).order_by(ObjectiveRow.name)
+    for row in session.scalars(owned).all():
+        if row.name not in made and row.slo not in documents.broken:
+            difference.removed.append(row.name)
+            if not dry_run:
+                _note(session, row.name, None, at, author)
+                session.delete(row)
+    return difference
+
+
+def stored_documents(session: Session) -> list[StoredDocument]:
+    """Return every document that was applied, by kind and name."""
+    rows = session.scalars(select(DocumentRow).order_by(DocumentRow.kind, DocumentRow.name))
+    return [
+        StoredDocument(
+            row.kind,
+            row.name,
+            {key: tuple(values) for key, values in row.labels.items()},
+            row.text,
+        )
+        for row in rows
+    ]
 
 
 def find_objective(session: Session, name: str) -> Registered:
@@ -77,41 +116,95 @@ def all_objectives(session: Session) -> list[Registered]:
     return [_registered(row) for row in rows]
 
 
-def _definition(objective: Objective) -> dict[str, Any]:
-    document = asdict(objective)
-    document["target"] = str(objective.target)
-    document["window"] = objective.window.total_seconds()
-    for conditions in ("valid", "good"):
-        document["indicator"][conditions] = [
-            condition | {"values": list(condition["values"])}
-            for condition in document["indicator"][conditions]
-        ]
-    return document
+def revisions_of(session: Session, name: str) -> list[Revision]:
+    """Return the revisions of an objective, newest first; those of a removed one too."""
+    rows = session.scalars(
+        select(RevisionRow).where(RevisionRow.name == name).order_by(RevisionRow.revision.desc())
+    )
+    return [
+        Revision(
+            row.revision,
+            row.applied_at,
+            row.author,
+            None if row.definition is None else objective_from(row.definition),
+        )
+        for row in rows
+    ]
+
+
+def _apply_document(
+    session: Session, document: StoredDocument, at: datetime, author: str, *, dry_run: bool
+) -> DocumentChange:
+    row = session.get(DocumentRow, (document.kind, document.name))
+    before = "" if row is None else row.text
+    change = "created" if row is None else "changed"
+    if before == document.text:
+        return DocumentChange(document.kind, document.name, "unchanged", ())
+    if not dry_run:
+        row = row or DocumentRow(kind=document.kind, name=document.name)
+        row.labels = {key: list(values) for key, values in document.labels.items()}
+        row.text, row.applied_at, row.author = document.text, at, author
+        session.add(row)
+    return DocumentChange(document.kind, document.name, change, _diff(before, document.text))
+
+
+def _remove_document(
+    session: Session, document: StoredDocument, *, dry_run: bool
+) -> DocumentChange:
+    row = session.get(DocumentRow, (document.kind, document.name))
+    if row is not None and not dry_run:
+        session.delete(row)
+    return DocumentChange(document.kind, document.name, "removed", _diff(document.text, ""))
+
+
+def _apply_objective(  # noqa: PLR0913 - one objective within the whole
+    session: Session,
+    compiled: Compiled,
+    difference: Difference,
+    at: datetime,
+    author: str,
+    *,
+    dry_run: bool,
+) -> None:
+    objective = compiled.objective
+    definition = definition_of(objective)
+    row = session.get(ObjectiveRow, objective.name)
+    if row is not None and row.definition == definition and row.slo == compiled.slo:
+        if compiled.is_new:
+            difference.unchanged.append(objective.name)
+        return
+    (difference.created if row is None else difference.changed).append(objective.name)
+    if dry_run:
+        return
+    row = row or ObjectiveRow(name=objective.name, revision=0)
+    row.service, row.definition, row.slo = objective.service, definition, compiled.slo
+    row.revision = _note(session, objective.name, definition, at, author, present=row.revision)
+    row.applied_at = at
+    session.add(row)
+
+
+def _note(  # noqa: PLR0913 - each is a column of the revision
+    session: Session,
+    name: str,
+    definition: dict[str, Any] | None,
+    at: datetime,
+    author: str,
+    *,
+    present: int = 0,
+) -> int:
+    """Write down a revision and return its number, which goes on after a removal."""
+    newest = session.scalar(select(func.max(RevisionRow.revision)).where(RevisionRow.name == name))
+    number = max(present, newest or 0) + 1
+    session.add(
+        RevisionRow(name=name, revision=number, definition=definition, applied_at=at, author=author)
+    )
+    return number
+
+
+def _diff(before: str, after: str) -> tuple[str, ...]:
+    lines = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
+    return tuple(line for line in lines if not line.startswith(("---", "+++")))
 
 
 def _registered(row: ObjectiveRow) -> Registered:
-    document: Mapping[str, Any] = row.definition
-    indicator = document["indicator"]
-    threshold = indicator["threshold"]
-    objective = Objective(
-        name=document["name"],
-        service=document["service"],
-        display_name=document["display_name"],
-        description=document["description"],
-        target=Decimal(document["target"]),
-        window=timedelta(seconds=document["window"]),
-        indicator=Indicator(
-            valid=_filter(indicator["valid"]),
-            good=_filter(indicator["good"]),
-            inverted=indicator["inverted"],
-            threshold=Threshold(**threshold) if threshold is not None else None,
-            signal=indicator.get("signal", "events"),
-        ),
-    )
-    return Registered(objective, row.revision, row.applied_at)
-
-
-def _filter(conditions: Sequence[Mapping[str, Any]]) -> Filter:
-    return tuple(
-        Condition(one["field"], one["operator"], tuple(one["values"])) for one in conditions
-    )
+    return Registered(objective_from(row.definition), row.revision, row.applied_at)

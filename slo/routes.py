@@ -1,27 +1,49 @@
 """The objective endpoints under /api/v1."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from candor.kernel.errors import InvalidInputError, MalformedError, UnsupportedTypeError
-from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, requires
+from candor.kernel.errors import (
+    InvalidInputError,
+    MalformedError,
+    UnavailableError,
+    UnsupportedTypeError,
+)
+from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, acting, requires
 from candor.kernel.services import Services
 from slo.correction import corrected
 from slo.errors import InvalidDocumentsError
-from slo.evaluation import read_budget, read_burn, read_timeline
+from slo.evaluation import observed_volumes, reach, read_budget, read_burn, read_timeline
 from slo.governance.store import corrections_of
+from slo.metadata import parse_label
 from slo.objective import Objective
-from slo.openslo import finding_document, has_errors, read_openslo
-from slo.register import all_objectives, apply_objectives, find_objective
-from slo.schemas import budget_document, burn_document, objective_document, timeline_document
-from slo.window import MINUTE, Window, parse_duration, rolling, whole_minute
+from slo.openslo import finding_document, has_errors, read_set
+from slo.period import Period, parse_period
+from slo.register import (
+    all_objectives,
+    apply_set,
+    find_objective,
+    revisions_of,
+    stored_documents,
+)
+from slo.schemas import (
+    budget_document,
+    burn_document,
+    difference_document,
+    objective_document,
+    revision_document,
+    timeline_document,
+)
+from slo.window import MINUTE, whole_minute
 
 router = APIRouter(prefix="/api/v1", tags=["objectives"])
 
 _YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "application/json"})
 _REQUEST = "request"
+_FIRST_YEAR, _LAST_YEAR = 1972, 2100
 
 
 async def yaml_text(request: Request, services: ServicesDep) -> str:
@@ -45,24 +67,44 @@ YamlText = Annotated[str, Depends(yaml_text)]
 At = Annotated[
     datetime | None, Query(description="End of the window; of the present minute if absent")
 ]
-Length = Annotated[str | None, Query(alias="window", description="30d; the objective's if absent")]
+Length = Annotated[
+    str | None,
+    Query(alias="window", description="30d, or 1M@Europe/Dublin; the objective's own if absent"),
+]
+DryRun = Annotated[bool, Query(description="Only say what would change")]
+Strict = Annotated[bool, Query(description="The rules of OpenSLO's SDK")]
+Prune = Annotated[
+    str | None, Query(description="LABEL=VALUE: remove what bears it and is not in the body")
+]
 
 
-@router.post("/objectives/apply", dependencies=[requires("slo:write")])
-def apply(services: ServicesDep, session: SessionDep, text: YamlText) -> dict[str, Any]:
+Author = Annotated[str, acting("slo:write")]
+
+
+@router.post("/objectives/apply")
+def apply(  # noqa: PLR0913 - each is a part of the request
+    services: ServicesDep,
+    session: SessionDep,
+    text: YamlText,
+    author: Author,
+    *,
+    dry_run: DryRun = False,
+    strict: Strict = False,
+    prune: Prune = None,
+) -> dict[str, Any]:
     """Apply OpenSLO documents: all of them, or none when one has an error."""
-    objectives, placed = read_openslo({_REQUEST: text})
-    findings = [finding_document(name, finding) for name, finding in placed]
-    if has_errors(placed):
+    read = read_set(
+        {_REQUEST: text},
+        stored_documents(session),
+        strict=strict,
+        prune=parse_label(prune) if prune is not None else None,
+        volume=lambda objectives: _volumes(services, objectives),
+    )
+    findings = [finding_document(name, finding) for name, finding in read.findings]
+    if has_errors(read.findings):
         raise InvalidDocumentsError(findings)
-    difference = apply_objectives(session, objectives, services.clock())
-    return {
-        "created": difference.created,
-        "changed": difference.changed,
-        "unchanged": difference.unchanged,
-        "removed": [],
-        "findings": findings,
-    }
+    difference = apply_set(session, read, services.clock(), author, dry_run=dry_run)
+    return difference_document(difference, findings, dry_run=dry_run)
 
 
 @router.get("/objectives", dependencies=[requires("slo:read")])
@@ -73,8 +115,9 @@ def list_objectives(session: SessionDep) -> list[dict[str, Any]]:
 
 @router.get("/objectives/{name}", dependencies=[requires("slo:read")])
 def show_objective(name: str, session: SessionDep) -> dict[str, Any]:
-    """Return one objective."""
-    return objective_document(find_objective(session, name))
+    """Return one objective and its revisions, newest first."""
+    revisions = [revision_document(one) for one in revisions_of(session, name)]
+    return objective_document(find_objective(session, name)) | {"revisions": revisions}
 
 
 @router.get("/objectives/{name}/budget", dependencies=[requires("slo:read")])
@@ -83,9 +126,10 @@ def show_budget(
 ) -> dict[str, Any]:
     """Return the error budget of an objective, in its own window or another."""
     objective = find_objective(session, name).objective
-    window = _window(objective, services, at, length)
-    gaps = corrected(corrections_of(session, objective), window)
-    return budget_document(objective, read_budget(services.telemetry, objective, window, gaps))
+    period, until = _period(length), _instant(services, at)
+    gaps = corrected(corrections_of(session, objective), reach(objective, until, period))
+    reading = read_budget(services.telemetry, objective, until, period, gaps)
+    return budget_document(objective, reading)
 
 
 @router.get("/objectives/{name}/burn", dependencies=[requires("slo:read")])
@@ -95,7 +139,7 @@ def show_burn(
     """Return the burn rates of an objective, tier by tier."""
     objective = find_objective(session, name).objective
     until = _instant(services, at)
-    gaps = corrected(corrections_of(session, objective), rolling(objective.window, until))
+    gaps = corrected(corrections_of(session, objective), reach(objective, until))
     states = read_burn(services.telemetry, [objective], until, {name: gaps})
     return burn_document(objective, states[0])
 
@@ -106,17 +150,22 @@ def show_timeline(
 ) -> dict[str, Any]:
     """Return how the budget of a window was spent over time."""
     objective = find_objective(session, name).objective
-    window = _window(objective, services, at, length)
-    gaps = corrected(corrections_of(session, objective), window)
-    points = read_timeline(services.telemetry, objective, window, gaps)
+    period, until = _period(length), _instant(services, at)
+    gaps = corrected(corrections_of(session, objective), reach(objective, until, period))
+    points = read_timeline(services.telemetry, objective, until, period, gaps)
     return timeline_document(objective, points)
 
 
-def _window(
-    objective: Objective, services: Services, at: datetime | None, length: str | None
-) -> Window:
-    span = parse_duration(length) if length is not None else objective.window
-    return rolling(span, _instant(services, at))
+def _volumes(services: Services, objectives: Sequence[Objective]) -> list[int]:
+    """Return the observed volumes; all zero, which no lint minds, while no telemetry answers."""
+    try:
+        return observed_volumes(services.telemetry, objectives, _instant(services, None))
+    except UnavailableError:
+        return [0] * len(objectives)
+
+
+def _period(text: str | None) -> Period | None:
+    return parse_period(text) if text is not None else None
 
 
 def _instant(services: Services, at: datetime | None) -> datetime:
@@ -128,4 +177,6 @@ def _instant(services: Services, at: datetime | None) -> datetime:
         return whole_minute(services.clock()) + MINUTE
     if at.tzinfo is None:
         raise InvalidInputError("An instant needs its zone: 2026-11-22T09:00:00Z.", path="at")
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise InvalidInputError(f"Ask from {_FIRST_YEAR} to {_LAST_YEAR}.", path="at")
     return at.astimezone(UTC)

@@ -6,49 +6,109 @@ from fractions import Fraction
 from typing import Any
 
 from slo.burn_rate import Tier, TierState, is_firable, max_burn, warnings_about
-from slo.evaluation import BudgetReading, TimelinePoint
+from slo.evaluation import BudgetReading, PartReading, TimelinePoint
 from slo.objective import Objective
-from slo.register import Registered
+from slo.register import Difference, Registered, Revision
 from slo.window import Window, format_duration
 
 
 def objective_document(registered: Registered) -> dict[str, Any]:
     """Return an objective and its revision."""
     objective = registered.objective
+    budgeting = objective.budgeting
+    slices = None
+    if budgeting.method != "Occurrences":
+        target = budgeting.slice_target
+        slices = {
+            "length": format_duration(budgeting.slice_length),
+            "target": None if target is None else float(target),
+        }
     return {
         "name": objective.name,
         "service": objective.service,
         "display_name": objective.display_name,
         "description": objective.description,
         "target": float(objective.target),
-        "window": format_duration(objective.window),
-        "method": "Occurrences",
+        "window": objective.period.text,
+        "windows": [one.text for one in objective.windows],
+        "method": budgeting.method,
+        "slices": slices,
+        "parts": [
+            {"name": part.name, "weight": float(part.weight)}
+            for part in objective.parts
+            if objective.is_composite
+        ],
+        "no_data": objective.no_data,
+        "minimum_events": objective.minimum_events,
         "revision": registered.revision,
         "applied_at": registered.applied_at.isoformat(),
     }
 
 
+def revision_document(revision: Revision) -> dict[str, Any]:
+    """Return who applied a revision, when, and what it promised; a removal promises nothing."""
+    objective = revision.objective
+    return {
+        "revision": revision.number,
+        "applied_at": revision.applied_at.isoformat(),
+        "author": revision.author,
+        "removed": objective is None,
+        "target": None if objective is None else float(objective.target),
+        "window": None if objective is None else objective.period.text,
+        "method": None if objective is None else objective.budgeting.method,
+    }
+
+
+def difference_document(
+    difference: Difference, findings: Sequence[dict[str, object]], *, dry_run: bool
+) -> dict[str, Any]:
+    """Return what applying changed: objectives by name, documents with the lines that differ."""
+    return {
+        "created": difference.created,
+        "changed": difference.changed,
+        "unchanged": difference.unchanged,
+        "removed": difference.removed,
+        "findings": list(findings),
+        "dry_run": dry_run,
+        "documents": [
+            {"kind": one.kind, "name": one.name, "change": one.change, "diff": list(one.diff)}
+            for one in difference.documents
+        ],
+    }
+
+
 def budget_document(objective: Objective, reading: BudgetReading) -> dict[str, Any]:
-    """Return a budget; before there are valid events all that depends on them is null."""
-    budget = reading.budget
-    counts = budget.counts
+    """Return a budget; before there are valid events all that depends on them is null.
+
+    ``good``, ``valid`` and ``bad`` are events, of Timeslices slices.
+    """
+    budget, method = reading.budget, objective.budgeting.method
+    slices = method == "Timeslices"
+    good, valid = _slices(reading) if slices else (reading.events.good, reading.events.valid)
+    left = None
+    if method == "Occurrences" and not objective.is_composite and budget.sli is not None:
+        left = budget.bad_events_left(reading.events)
     return {
         "name": objective.name,
         "target": float(objective.target),
-        "window": _window(budget.window) | {"kind": "rolling"},
-        "method": "Occurrences",
-        "good": counts.good,
-        "valid": counts.valid,
-        "bad": counts.bad,
-        "sli": _float(counts.sli),
+        "window": _window(budget.window) | {"kind": reading.kind},
+        "method": method,
+        "unit": "slices" if slices else "events",
+        "good": good,
+        "valid": valid,
+        "bad": valid - good,
+        "sli": _float(budget.sli),
         "budget": float(objective.budget),
         "consumed": _float(budget.consumed),
         "remaining": _float(budget.remaining),
-        "bad_events_left": _float(budget.bad_events_left),
+        "bad_events_left": _float(left),
         "seconds_left": _float(budget.seconds_left),
         "coverage": reading.coverage,
         "exhausted_at": reading.exhausted_at.isoformat() if reading.exhausted_at else None,
         "corrected_seconds": int(reading.corrected.total_seconds()),
+        "held_back_by": reading.held_back_by,
+        "frozen_at": reading.frozen_at.isoformat() if reading.frozen_at else None,
+        "parts": [_part(one) for one in reading.parts if objective.is_composite],
     }
 
 
@@ -118,3 +178,21 @@ def _window(window: Window) -> dict[str, Any]:
 
 def _float(value: Fraction | None) -> float | None:
     return None if value is None else float(value)
+
+
+def _slices(reading: BudgetReading) -> tuple[int, int]:
+    shares = [share for one in reading.parts for share in one.shares]
+    return sum(share.good for share in shares), sum(share.valid for share in shares)
+
+
+def _part(reading: PartReading) -> dict[str, Any]:
+    bad = reading.measure.bad_ratio
+    return {
+        "name": reading.part.name,
+        "weight": float(reading.part.weight),
+        "good": reading.events.good,
+        "valid": reading.events.valid,
+        "sli": _float(None if bad is None else 1 - bad),
+        "coverage": reading.coverage,
+        "delayed": float(reading.measure.delayed),
+    }

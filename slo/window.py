@@ -18,6 +18,7 @@ _NOMINAL = {
     "Y": timedelta(days=365),
 }
 MINUTE = timedelta(minutes=1)
+_LONGEST = timedelta(days=36_500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,10 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise InvalidInputError("A duration is a number and one of m h d w M Q Y, such as 28d.")
-    return int(match[1]) * _NOMINAL[match[2]]
+    length = int(match[1]) * _NOMINAL[match[2]]
+    if length > _LONGEST:
+        raise InvalidInputError("A duration is at most 100 years.")
+    return length
 
 
 def parse_span(text: str) -> timedelta:

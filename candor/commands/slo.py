@@ -16,31 +16,47 @@ from candor.commands.console import (
     fail,
     print_json,
     say,
+    settings,
     told_errors,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from candor.kernel.services import Services
+    from slo.openslo import Placed, StoredDocument
 
 app = typer.Typer(help="Objectives, error budgets and burn rates.", no_args_is_help=True)
 app.command("gate")(gate.gate)
 Paths = Annotated[list[Path], typer.Argument(help="OpenSLO files, or folders of them.")]
 
 
+Strict = Annotated[bool, typer.Option("--strict", help="The rules of OpenSLO's own SDK.")]
+
+
 @app.command("validate")
-def validate(paths: Paths, *, as_json: AsJson = False) -> None:
+def validate(
+    paths: Paths,
+    *,
+    strict: Strict = False,
+    with_store: Annotated[
+        bool, typer.Option("--with-store", help="References may name what was applied before.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check OpenSLO documents; exit 1 on any error.
 
-    Example: candor slo validate objectives/
+    Example: candor slo validate objectives/ --strict
     """
-    from slo.openslo import finding_document, has_errors, read_openslo  # noqa: PLC0415 - quick --help
+    from slo.openslo import finding_document, has_errors, read_set  # noqa: PLC0415 - quick --help
 
-    _, findings = read_openslo(_texts(paths))
+    with told_errors():
+        stored = _stored() if with_store else []
+    findings = read_set(_texts(paths), stored, strict=strict).findings
     if as_json:
         print_json([finding_document(name, finding) for name, finding in findings])
-    for name, finding in [] if as_json else findings:
-        place = finding.path or "document"
-        typer.echo(f"{name}:{finding.line}: {place}: {finding.rule}: {finding.message}")
+    else:
+        _tell(findings)
     if has_errors(findings):
         raise typer.Exit(FAILED)
     if not as_json:
@@ -48,25 +64,79 @@ def validate(paths: Paths, *, as_json: AsJson = False) -> None:
 
 
 @app.command("apply")
-def apply(paths: Paths, url: Url = None, key: Key = None, *, as_json: AsJson = False) -> None:
+def apply(  # noqa: PLR0913 - each is an option of the command
+    paths: Paths,
+    url: Url = None,
+    key: Key = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would change.")
+    ] = False,
+    prune: Annotated[
+        str | None,
+        typer.Option("--prune", help="LABEL=VALUE: remove what bears it and is not in the files."),
+    ] = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
     """Apply OpenSLO documents: all of them, or none when one has an error.
 
-    Example: candor slo apply objectives/checkout.yaml
+    Example: candor slo apply objectives/ --prune team=checkout --dry-run
     """
     texts = _texts(paths)
 
     def remote(client: Client) -> Any:  # noqa: ANN401 - a JSON document
         body = "\n---\n".join(texts.values()).encode()
-        return client.post("/api/v1/objectives/apply", body, "application/yaml")
+        asked = f"?dry_run={int(dry_run)}&strict={int(strict)}"
+        asked += f"&prune={quote(prune)}" if prune is not None else ""
+        return client.post(f"/api/v1/objectives/apply{asked}", body, "application/yaml")
 
     with told_errors():
-        answer = remote(Client(url, key)) if url is not None else _apply_here(texts)
+        if url is not None:
+            answer = remote(Client(url, key))
+        else:
+            answer = _apply_here(texts, dry_run=dry_run, strict=strict, prune=prune)
     if as_json:
         print_json(answer)
         return
-    for word in ("created", "changed", "unchanged"):
+    for word in ("created", "changed", "unchanged", "removed"):
         for name in answer[word]:
             typer.echo(f"{word}: {name}")
+    for document in answer["documents"] if dry_run else []:
+        for line in document["diff"]:
+            typer.echo(f"{document['kind']}/{document['name']} {line}")
+    if dry_run:
+        say("Nothing was applied.")
+
+
+@app.command("rules")
+def rules(
+    paths: Paths,
+    *,
+    fmt: Annotated[
+        str,
+        typer.Option("--format", help="prometheus: recordings as sloth names them, and alerts."),
+    ] = "prometheus",
+) -> None:
+    """Print the rules with which a Prometheus keeps the same objectives.
+
+    Example: candor slo rules objectives/checkout.yaml --format prometheus > checkout.rules.yaml
+    """
+    from slo.openslo import has_errors, read_set  # noqa: PLC0415 - keeps --help quick
+    from slo.rules import prometheus_rules, rule_file  # noqa: PLC0415 - as above
+
+    if fmt != "prometheus":
+        fail("--format is prometheus.", WRONG_USE)
+    documents = read_set(_texts(paths))
+    if has_errors(documents.findings):
+        _tell(documents.findings, err=True)
+        raise typer.Exit(FAILED)
+    file, left_out = prometheus_rules(documents)
+    for sentence in left_out:
+        say(sentence)
+    if not file["groups"]:
+        fail("There is no objective among these documents that can be exported.")
+    typer.echo(rule_file(file), nl=False)
 
 
 @app.command("status")
@@ -137,8 +207,8 @@ def tiers(
         percents = [Decimal(share) for share in shares.split(",")]
     except InvalidOperation:
         fail("--target and --shares are numbers: --target 0.999 --shares 2,5,10,10", WRONG_USE)
-    if not 0 < ratio < 1:
-        fail("A target lies between 0 and 1; 1 leaves no error budget.", WRONG_USE)
+    if not 0 <= ratio < 1:
+        fail("A target is at least 0 and below 1; 1 leaves no error budget.", WRONG_USE)
     with told_errors():
         document = tiers_document(ratio, tiers_of(parse_duration(window), percents))
     if as_json:
@@ -165,34 +235,52 @@ def _texts(paths: list[Path]) -> dict[str, str]:
         fail(f"A file cannot be read ({type(error).__name__}). Name OpenSLO files.", WRONG_USE)
 
 
-def _apply_here(texts: dict[str, str]) -> dict[str, Any]:
-    from candor.commands.console import settings  # noqa: PLC0415 - as above
+def _tell(findings: "Sequence[Placed]", *, err: bool = False) -> None:
+    for name, finding in findings:
+        place = finding.path or "document"
+        doubt = "warning: " if finding.severity == "warning" else ""
+        typer.echo(
+            f"{name}:{finding.line}: {place}: {finding.rule}: {doubt}{finding.message}", err=err
+        )
+
+
+def _stored() -> "list[StoredDocument]":
+    from candor.commands.keys import open_state  # noqa: PLC0415 - keeps --help quick
+    from slo.register import stored_documents  # noqa: PLC0415 - as above
+
+    with open_state(settings()) as (session, _):
+        return stored_documents(session)
+
+
+def _apply_here(
+    texts: dict[str, str], *, dry_run: bool, strict: bool, prune: str | None
+) -> dict[str, Any]:
     from candor.commands.keys import open_state  # noqa: PLC0415 - keeps --help quick
     from candor.kernel.clock import utc_now  # noqa: PLC0415 - as above
-    from slo.openslo import has_errors, read_openslo  # noqa: PLC0415 - as above
-    from slo.register import apply_objectives  # noqa: PLC0415 - as above
+    from slo.metadata import parse_label  # noqa: PLC0415 - as above
+    from slo.openslo import finding_document, has_errors, read_set  # noqa: PLC0415 - as above
+    from slo.register import apply_set, stored_documents  # noqa: PLC0415 - as above
+    from slo.schemas import difference_document  # noqa: PLC0415 - as above
 
-    objectives, findings = read_openslo(texts)
-    if has_errors(findings):
-        fail("The documents have errors; nothing was applied. See: candor slo validate")
+    label = parse_label(prune) if prune is not None else None
     with open_state(settings()) as (session, _):
-        difference = apply_objectives(session, objectives, utc_now())
-    return {
-        "created": difference.created,
-        "changed": difference.changed,
-        "unchanged": difference.unchanged,
-        "removed": [],
-    }
+        read = read_set(texts, stored_documents(session), strict=strict, prune=label)
+        if has_errors(read.findings):
+            _tell(read.findings, err=True)
+            fail("The documents have errors; nothing was applied.")
+        difference = apply_set(session, read, utc_now(), "cli", dry_run=dry_run)
+    findings = [finding_document(name, finding) for name, finding in read.findings]
+    return difference_document(difference, findings, dry_run=dry_run)
 
 
 def _status_here(services: "Services", name: str | None, at: str | None) -> list[dict[str, Any]]:
     from candor.kernel.database import session_of  # noqa: PLC0415 - keeps --help quick
     from slo.correction import corrected  # noqa: PLC0415 - as above
-    from slo.evaluation import read_budget, read_burn  # noqa: PLC0415 - as above
+    from slo.evaluation import reach, read_budget, read_burn  # noqa: PLC0415 - as above
     from slo.governance.store import corrections_of  # noqa: PLC0415 - as above
     from slo.register import all_objectives  # noqa: PLC0415 - as above
     from slo.schemas import budget_document, burn_document  # noqa: PLC0415 - as above
-    from slo.window import MINUTE, rolling, whole_minute  # noqa: PLC0415 - as above
+    from slo.window import MINUTE, whole_minute  # noqa: PLC0415 - as above
 
     until = _instant(at) if at is not None else whole_minute(services.clock()) + MINUTE
     with session_of(services.engine) as session:
@@ -200,16 +288,14 @@ def _status_here(services: "Services", name: str | None, at: str | None) -> list
             one.objective for one in all_objectives(session) if name in {None, one.objective.name}
         ]
         gaps = {
-            one.name: corrected(corrections_of(session, one), rolling(one.window, until))
+            one.name: corrected(corrections_of(session, one), reach(one, until))
             for one in objectives
         }
     telemetry = services.telemetry
     burns = read_burn(telemetry, objectives, until, gaps)
     return [
         {
-            "budget": budget_document(
-                one, read_budget(telemetry, one, rolling(one.window, until), gaps[one.name])
-            ),
+            "budget": budget_document(one, read_budget(telemetry, one, until, gaps=gaps[one.name])),
             "burn": burn_document(one, burn),
         }
         for one, burn in zip(objectives, burns, strict=True)

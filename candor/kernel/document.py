@@ -34,18 +34,22 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """The findings about one document, in the order in which they were made."""
+    """The findings about one document, in the order in which they were made.
+
+    ``strict`` makes errors of what the prose of the specification allows and its SDK refuses.
+    """
 
     document: int
     kind: str | None = None
     name: str | None = None
     findings: list[Finding] = field(default_factory=list)
+    strict: bool = False
 
     def add(self, line: int, path: str, rule: str, message: str, severity: Severity) -> None:
-        """Note a finding."""
-        self.findings.append(
-            Finding(line, self.document, self.kind, self.name, path, rule, severity, message)
-        )
+        """Note a finding; the same again is noted once."""
+        found = Finding(line, self.document, self.kind, self.name, path, rule, severity, message)
+        if found not in self.findings:
+            self.findings.append(found)
 
 
 class Value:
@@ -66,6 +70,20 @@ class Value:
     def fault(self, rule: str, message: str, severity: Severity = "error") -> None:
         """Report a finding at this place."""
         self._report.add(self.line, self.path, rule, message, severity)
+
+    def doubt(self, rule: str, message: str) -> None:
+        """Report what the SDK of the specification refuses and its prose allows."""
+        strict = self._report.strict
+        self.fault(rule, message, "error" if strict else "warning")
+
+    def warn(self, rule: str, message: str) -> None:
+        """Report what is allowed, but can hardly be meant."""
+        self.fault(rule, message, "warning")
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether the rules of the SDK apply."""
+        return self._report.strict
 
     @property
     def is_mapping(self) -> bool:
@@ -143,6 +161,15 @@ class Value:
         self.fault("type", "This must be a number.")
         return None
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it is written as a number."""
+        return isinstance(self._node, ScalarNode) and self._node.tag in {_INTEGER, _FLOAT}
+
+    def canonical_text(self) -> str:
+        """Return it as YAML in one spelling: equal texts say the same, comments left out."""
+        return str(yaml.serialize(_plain(self._node), Dumper=yaml.SafeDumper, allow_unicode=True))
+
     def boolean(self) -> bool | None:
         """Return true or false."""
         value = self.scalar()
@@ -175,13 +202,13 @@ class Value:
         return None if self.is_null else self.scalar()
 
 
-def read_documents(text: str) -> tuple[list[Value], list[Finding]]:
+def read_documents(text: str, *, strict: bool = False) -> tuple[list[Value], list[Finding]]:
     """Return the documents of a YAML text (JSON is YAML), and what keeps it from being read."""
     documents: list[Value] = []
     try:
         for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
             if not (isinstance(node, ScalarNode) and node.tag == _NULL):
-                documents.append(Value(node, "", Report(len(documents))))
+                documents.append(Value(node, "", Report(len(documents), strict=strict)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
@@ -210,6 +237,17 @@ def value_of(plain: object, path: str) -> Value:
 def report_of(value: Value) -> Report:
     """Return the report that a document's values write to."""
     return value._report  # noqa: SLF001 - of this module's own class
+
+
+def _plain(node: Node) -> Node:
+    """Return a node without its style, the fields of mappings in the order of their names."""
+    if isinstance(node, MappingNode):
+        pairs = sorted(node.value, key=lambda pair: str(pair[0].value))
+        plain = [(_plain(key), _plain(value)) for key, value in pairs]
+        return MappingNode(node.tag, plain, flow_style=False)
+    if isinstance(node, SequenceNode):
+        return SequenceNode(node.tag, [_plain(one) for one in node.value], flow_style=False)
+    return ScalarNode(node.tag, node.value)
 
 
 def _unreadable(line: int, document: int, message: str) -> Finding:

@@ -215,14 +215,7 @@ def requires(scope: str) -> Any:  # noqa: ANN401 - FastAPI types its own markers
 
 def acting(scope: str) -> Any:  # noqa: ANN401 - as requires
     """Return a route parameter: the name of the key that acts, which must carry ``scope``."""
-
-    def name(request: Request, services: ServicesDep) -> str:
-        if services.settings.auth.mode == "open":
-            return "anyone"
-        key = DoorRequest(request.scope, request.receive).bearer()
-        return services.keys.holder(key, scope).name
-
-    return Depends(name)
+    return requires(scope)
 
 
 def _not_allowed(methods: Iterable[str]) -> Answer:

@@ -25,25 +25,28 @@ from slo.alerts import store
 from slo.alerts.delivery import Delivery, Silence
 from slo.alerts.messages import facts_of
 from slo.alerts.targets import target_names
-from slo.budget import EventCounts
-from slo.correction import corrected, without
+from slo.budget import EventCounts, JudgedCounts
+from slo.correction import corrected
+from slo.evaluation import reach, read_budget, read_lookbacks
 from slo.governance.store import corrections_of
 from slo.objective import Objective
+from slo.period import RollingPeriod
 from slo.register import all_objectives
-from slo.store import Question, count
-from slo.window import Window, rolling, whole_minute
+from slo.window import Window, whole_minute
 
+_SILENCE = timedelta(hours=1)
 Turn = tuple[Alert, Transition]
 """An alert that has just fired or been resolved."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """An objective, what its alerts listen to, and the counts of those windows."""
+    """An objective, what its alerts listen to, the counts of those windows, and of its own."""
 
     objective: Objective
     rules: Rules
     counts: Counts
+    whole: EventCounts | None
 
 
 def evaluate(services: Services) -> list[Turn]:
@@ -52,13 +55,14 @@ def evaluate(services: Services) -> list[Turn]:
     Alerts and the messages about them are written in one transaction, so that a crash neither
     forgets to tell nor tells twice. Doing it again for the same minute changes nothing.
 
-    Cost: one or two queries for all objectives together.
+    Cost: one or two queries for all objectives that count events and are no composite; one more for
+    each part of any other.
     """
     at = whole_minute(services.clock())
     with session_of(services.engine) as session:
         objectives = [one.objective for one in all_objectives(session)]
         gaps = {
-            one.name: corrected(corrections_of(session, one), rolling(one.window, at))
+            one.name: corrected(corrections_of(session, one), _lookback(services, one, at))
             for one in objectives
         }
     readings = _readings(services, objectives, gaps, at)
@@ -71,17 +75,21 @@ def evaluate(services: Services) -> list[Turn]:
 
 
 def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
-    """Return the rules of an objective: its tiers, and what the settings switch on."""
+    """Return the rules of an objective: its tiers, and what the settings switch on.
+
+    Its own minimum of events is a floor too. Where silence is bad, bad events need not have
+    happened; where it is to alert, an hour of it does unless the settings say how long.
+    """
     tiers = default_rules(objective.window).burn
     return Rules(
         burn=tuple(rule for rule in tiers if rule.name not in settings.disabled_tiers),
-        traffic_floor=settings.traffic_floor,
-        minimum_bad=settings.minimum_bad_events,
+        traffic_floor=max(settings.traffic_floor, objective.minimum_events),
+        minimum_bad=0 if objective.no_data == "bad" else settings.minimum_bad_events,
         remaining_below=_share(settings.remaining_below),
         drop_share=_share(settings.drop_share),
         drop_within=settings.drop_within,
         exhausted_within=settings.exhausted_within,
-        no_data_for=settings.no_data_for,
+        no_data_for=settings.no_data_for or (_SILENCE if objective.no_data == "alert" else None),
         pending_for=settings.pending_for,
         keep_firing=settings.keep_firing,
     )
@@ -95,28 +103,31 @@ def _readings(
 ) -> list[_Reading]:
     """Return the counts of every window that decides, without what is corrected."""
     rules = [rules_of(one, services.settings.alerts) for one in objectives]
-    wanted = [
-        {
-            length: without(rolling(length, at), gaps[one.name])
-            for length in sorted(listened.lookbacks(one.window))
-        }
-        for one, listened in zip(objectives, rules, strict=True)
+    lengths = [
+        listened.lookbacks(one.window) for one, listened in zip(objectives, rules, strict=True)
     ]
-    questions = [
-        Question(one.indicator, part)
-        for one, windows in zip(objectives, wanted, strict=True)
-        for parts in windows.values()
-        for part in parts
-    ]
-    answers = iter(count(services.telemetry, questions) if questions else ())
+    counts = read_lookbacks(services.telemetry, objectives, at, lengths, gaps)
     return [
-        _Reading(
-            one,
-            listened,
-            {length: _sum([next(answers) for _ in parts]) for length, parts in windows.items()},
-        )
-        for one, listened, windows in zip(objectives, rules, wanted, strict=True)
+        _Reading(one, listened, own, _whole(services, one, listened, gaps[one.name], at))
+        for one, listened, own in zip(objectives, rules, counts, strict=True)
     ]
+
+
+def _whole(
+    services: Services, objective: Objective, rules: Rules, gaps: Sequence[Window], at: datetime
+) -> EventCounts | None:
+    """Return what a calendar's window holds, if a rule asks; other windows simply end now."""
+    if not rules.asks_for_whole or isinstance(objective.period, RollingPeriod):
+        return None
+    reading = read_budget(services.telemetry, objective, at, gaps=gaps)
+    return JudgedCounts(reading.events.good, reading.events.valid, reading.budget.sli)
+
+
+def _lookback(services: Services, objective: Objective, at: datetime) -> Window:
+    """Return the time that the alerts of an objective are counted from."""
+    own = reach(objective, at)
+    lengths = rules_of(objective, services.settings.alerts).lookbacks(objective.window)
+    return Window(min(own.since, at - max(lengths, default=timedelta(0))), at)
 
 
 def _turns(session: Session, readings: Sequence[_Reading], at: datetime) -> list[Turn]:
@@ -124,7 +135,9 @@ def _turns(session: Session, readings: Sequence[_Reading], at: datetime) -> list
     turns: list[Turn] = []
     for reading in readings:
         objective = reading.objective
-        for signal in signals_of(reading.rules, objective.target, objective.window, reading.counts):
+        for signal in signals_of(
+            reading.rules, objective.target, objective.window, reading.counts, reading.whole
+        ):
             alert = known.pop((objective.name, signal.kind, signal.severity), None)
             if alert is None and signal.active:
                 alert = _begun(objective, signal, at)
@@ -182,10 +195,6 @@ def _tell(
             payload=facts_of(alert, transition, services.settings.public_url),
         )
         store.add_delivery(session, delivery)
-
-
-def _sum(counts: Sequence[EventCounts]) -> EventCounts:
-    return EventCounts(sum(one.good for one in counts), sum(one.valid for one in counts))
 
 
 def _share(ratio: float | None) -> Fraction | None:

@@ -1,23 +1,22 @@
 """Corrections, annotations, policies and the release gate under /api/v1."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
 from candor.kernel.errors import NotFoundError
 from candor.kernel.http import ServicesDep, SessionDep, acting, requires
 from candor.kernel.services import Services
 from slo.correction import Correction, corrected
-from slo.evaluation import read_budget
+from slo.evaluation import reach, read_budget
 from slo.governance import schemas, store
 from slo.objective import Objective
 from slo.policy import reasons_of
 from slo.register import all_objectives, find_objective
-from slo.window import MINUTE, Window, rolling, whole_minute
+from slo.window import MINUTE, whole_minute
 
 router = APIRouter(prefix="/api/v1", tags=["objectives"])
 
@@ -68,8 +67,8 @@ def undo(
 def list_annotations(
     services: ServicesDep,
     session: SessionDep,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: schemas.Instant | None = None,
+    until: schemas.Instant | None = None,
     service: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return the annotations of a span, oldest first; of the last 30 days if none is named."""
@@ -158,9 +157,9 @@ def read_gate(services: Services, session: Session, service: str) -> dict[str, A
 
 
 def _remaining(services: Services, session: Session, objective: Objective) -> Any:  # noqa: ANN401 - Fraction or none
-    window = _present(objective, services.clock())
-    gaps = corrected(store.corrections_of(session, objective), window)
-    return read_budget(services.telemetry, objective, window, gaps).budget.remaining
+    at = whole_minute(services.clock()) + MINUTE
+    gaps = corrected(store.corrections_of(session, objective), reach(objective, at))
+    return read_budget(services.telemetry, objective, at, gaps=gaps).budget.remaining
 
 
 def _concerned(session: Session, correction: Correction) -> list[Objective]:
@@ -178,18 +177,11 @@ def _concerned(session: Session, correction: Correction) -> list[Objective]:
 def _preview(
     services: Services, session: Session, objective: Objective, correction: Correction
 ) -> dict[str, Any]:
-    window = _present(objective, services.clock())
+    at = whole_minute(services.clock()) + MINUTE
     present = store.corrections_of(session, objective)
-    before, after = corrected(present, window), corrected([*present, correction], window)
-    more = sum(gap.length.total_seconds() for gap in after)
-    more -= sum(gap.length.total_seconds() for gap in before)
-    return schemas.preview_document(
-        objective.name,
-        read_budget(services.telemetry, objective, window, before),
-        read_budget(services.telemetry, objective, window, after),
-        more,
+    window = reach(objective, at)
+    before, after = (
+        read_budget(services.telemetry, objective, at, gaps=corrected(corrections, window))
+        for corrections in (present, [*present, correction])
     )
-
-
-def _present(objective: Objective, now: datetime) -> Window:
-    return rolling(objective.window, whole_minute(now) + MINUTE)
+    return schemas.preview_document(objective.name, before, after)

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from candor.kernel.errors import InvalidInputError
 from candor.kernel.ids import new_id
@@ -16,7 +16,19 @@ from slo.evaluation import BudgetReading
 from slo.governance.annotation import Annotation, Kind
 from slo.policy import Decision, Override, Policy, Reason, Step, check_policy, decide
 
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
 Name = Annotated[str, Field(min_length=1, max_length=63)]
+
+
+def _within_reach(at: datetime) -> datetime:
+    if not _EARLIEST <= at < _LATEST:
+        raise ValueError("an instant from 1970 to 2199")
+    return at
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -29,8 +41,8 @@ class CorrectionBody(_Body):
 
     objective: Annotated[str, Field(max_length=80)] | None = None
     selector: dict[str, str] = {}
-    since: AwareDatetime
-    until: AwareDatetime
+    since: Instant
+    until: Instant
     rrule: Annotated[str, Field(max_length=400)] | None = None
     zone: str = "UTC"
     category: Category
@@ -62,8 +74,8 @@ class AnnotationBody(_Body):
     kind: Kind
     service: Name | None = None
     objective: Annotated[str, Field(max_length=80)] | None = None
-    at: AwareDatetime
-    until: AwareDatetime | None = None
+    at: Instant
+    until: Instant | None = None
     text: Text
     link: Annotated[str, Field(max_length=1000, pattern="^https?://")] | None = None
 
@@ -113,7 +125,7 @@ class OverrideBody(_Body):
     service: Name
     decision: Decision = "go"
     reason: Text
-    expires_at: AwareDatetime
+    expires_at: Instant
 
     def override(self, author: str, at: datetime) -> Override:
         """Return what is meant.
@@ -133,16 +145,14 @@ def correction_document(correction: Correction) -> dict[str, Any]:
     return _instants(asdict(correction))
 
 
-def preview_document(
-    name: str, before: BudgetReading, after: BudgetReading, corrected_seconds: float
-) -> dict[str, Any]:
+def preview_document(name: str, before: BudgetReading, after: BudgetReading) -> dict[str, Any]:
     """Return what a correction would change for one objective, in numbers and as a sentence."""
     old, new = before.budget.remaining, after.budget.remaining
     return {
         "objective": name,
         "remaining_before": _float(old),
         "remaining_after": _float(new),
-        "corrected_seconds": corrected_seconds,
+        "corrected_seconds": (after.corrected - before.corrected).total_seconds(),
         "sentence": f"{name}: remaining {cut_percent(old)} -> {cut_percent(new)}",
     }
 

@@ -16,6 +16,7 @@ from slo.window import Window, parse_span
 
 _MOST_STEPS = 20
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class StepBody(BaseModel):
@@ -84,10 +85,13 @@ def funnel_document(body: FunnelBody, total: Tally, groups: Mapping[str, Tally])
 def span_of(since: datetime | None, until: datetime | None, now: datetime) -> Window:
     """Return the window that is asked for: of all time where an end is left open.
 
+    What lies beyond all telemetry is left off.
+
     Raises:
         InvalidInputError: it ends before it begins.
     """
-    span = Window(since or _EARLIEST, until or now + timedelta(days=1))
+    latest = until or now + timedelta(days=1)
+    span = Window(max(since or _EARLIEST, _EARLIEST), min(latest, _LATEST))
     if span.since >= span.until:
         raise InvalidInputError("until must lie after since.", path="until")
     return span

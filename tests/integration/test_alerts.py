@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from sqlalchemy import Engine
 
 from candor.kernel.database import session_of
@@ -22,9 +23,10 @@ from slo.alerts import store as alert_store
 from slo.alerts.evaluator import evaluate
 from slo.alerts.rehearsal import rehearse
 from slo.alerts.targets import notify_by_apprise
-from slo.openslo import read_openslo
-from slo.register import apply_objectives
+from slo.openslo import read_set
+from slo.register import apply_set
 from slo.window import MINUTE
+from tests.integration.test_budgeting import composite, promised
 from tests.integration.test_objectives import store
 from tests.support.asgi import Application, application_on
 from tests.support.receiver import Receiver, receiver
@@ -50,12 +52,10 @@ def incident(telemetry: TelemetryStore, *, since_minutes: int = 3) -> None:
     store(telemetry, events)
 
 
-def applied(services: Services) -> None:
-    import yaml  # noqa: PLC0415 - used here alone
-
-    objectives, _ = read_openslo({"f": yaml.safe_dump(objective())})
+def applied(services: Services, document: dict[str, Any] | None = None) -> None:
+    documents = read_set({"f": yaml.safe_dump(document or objective())})
     with session_of(services.engine) as session:
-        apply_objectives(session, objectives, NOON)
+        apply_set(session, documents, NOON, "lead")
 
 
 @contextmanager
@@ -241,3 +241,77 @@ def test_a_test_message_tries_every_target(tmp_path: Path) -> None:
         ("webhook:1", "status 404"),
         ("alertmanager:0", "ok"),
     ]
+
+
+SLICES = {"target": 0.995, "timeSliceTarget": 0.9, "timeSliceWindow": "1m"}
+MONTH = {"startTime": "2020-01-01 00:00:00", "timeZone": "UTC"}
+
+
+def journey_and_silence() -> dict[str, Any]:
+    """A composite: all checkouts, and a part that was never heard of."""
+    document = composite()
+    parts = document["spec"]["objectives"]
+    for part in parts:
+        part["target"] = 0.999
+    spec = parts[0]["indicator"]["spec"]["ratioMetric"]["total"]["metricSource"]["spec"]
+    spec["filter"] = {"journey": "checkout"}
+    return document
+
+
+@pytest.fixture
+def troubled(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> Services:
+    incident(embedded_telemetry)
+    return services_on(tmp_path, sqlite, embedded_telemetry, clock)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        # 3 of 60 minutes burn 10 times as fast as they may; the events in them 5 times.
+        (promised(budgetingMethod="Timeslices", objectives=[SLICES]), {"page", "ticket"}),
+        (promised(objectives=[{"target": 0.995}]), {"ticket"}),
+        (journey_and_silence(), {"page", "ticket"}),
+        (promised(annotations={"minimum-events": "100000"}), set()),
+    ],
+)
+def test_an_objective_alerts_by_its_own_way_of_counting(
+    troubled: Services, document: dict[str, Any], expected: set[str]
+) -> None:
+    applied(troubled, document)
+    assert {alert.severity for alert, _ in evaluate(troubled)} == expected
+
+
+def test_what_remains_of_a_calendars_budget_is_that_of_its_period(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    before = NOON - timedelta(days=25)
+    rows = [
+        Event(f"b{n}", "native", "x", "", before, NOON, "checkout", outcome="error")
+        for n in range(9)
+    ]
+    now = NOON - MINUTE
+    rows.append(Event("g", "native", "x", "", now, NOON, "checkout", outcome="ok"))
+    store(embedded_telemetry, rows)
+    services = services_on(
+        tmp_path, sqlite, embedded_telemetry, clock, alerts={"remaining_below": 0.5}
+    )
+    applied(services)
+    assert {alert.kind for alert, _ in evaluate(services)} == {"budget_remaining"}
+    month = [{"duration": "1M", "isRolling": False, "calendar": MONTH}]
+    applied(services, promised(timeWindow=month))
+    clock.pass_by(timedelta(minutes=10))
+    assert [turn for _, turn in evaluate(services)] == ["resolved"]
+
+
+def test_silence_alerts_where_the_objective_says_so(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    event = Event("g", "native", "x", "", NOON - 61 * MINUTE, NOON, "checkout", outcome="ok")
+    store(embedded_telemetry, [event])
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock)
+    applied(services)
+    assert evaluate(services) == []
+    applied(services, promised(annotations={"no-data": "alert"}))
+    assert [alert.kind for alert, _ in evaluate(services)] == ["no_data"]

@@ -117,6 +117,7 @@ def test_objectives_are_validated_applied_and_shown() -> None:
     assert "no objective yet" in candor("slo", "status").stderr
     assert candor("slo", "apply", example).stdout == "created: web-access-availability\n"
     assert document("slo", "apply", example)["unchanged"] == ["web-access-availability"]
+    assert "slo:sli_error:ratio_rate5m" in candor("slo", "rules", example).stdout
     assert "web-access" in candor("slo", "status").stdout
     assert document("slo", "status", "web-access-availability")[0]["budget"]["sli"] is None
     candor("slo", "status", "nothing", expect=1)
@@ -172,6 +173,46 @@ def test_a_mapping_that_does_not_fit_is_said(tmp_path: Path) -> None:
     mapping.write_text("fields: {name: x, time: {column: b}}")
     arguments = ("ingest", str(table), "--format", "csv", "--mapping", str(mapping))
     assert "no column b" in candor(*arguments, expect=1).stderr
+
+
+def test_documents_are_checked_planned_and_pruned(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("sli.yaml", "slo.yaml")]
+    example = (ROOT / "examples" / "shop-objectives.yaml").read_text().split("---")
+    files[0].write_text("---".join(example[:2]))
+    files[1].write_text(example[2].replace("{name: ", "{labels: {team: a}, name: "))
+    sli, slo = map(str, files)
+    assert "reference" in candor("slo", "validate", slo, expect=1).stdout
+    candor("slo", "apply", sli)
+    candor("slo", "validate", slo, "--with-store")
+    planned = candor("slo", "apply", slo, "--dry-run")
+    assert planned.stdout.startswith("created: checkout-availability\nSLO/checkout-availability")
+    assert "Nothing was applied" in planned.stderr
+    assert document("slo", "apply", slo)["created"] == ["checkout-availability"]
+    pruned = candor("slo", "apply", sli, "--prune", "team=a")
+    assert pruned.stdout == "removed: checkout-availability\n"
+    assert "LABEL=VALUE" in candor("slo", "apply", sli, "--prune", "team", expect=1).stderr
+
+
+def test_the_levels_of_validation_differ_by_what_the_sdk_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "o.yaml"
+    example = (ROOT / "examples" / "web-access-objective.yaml").read_text()
+    path.write_text(example.replace("name: web-access-availability", "name: WebAccess"))
+    assert "format: warning: " in candor("slo", "validate", str(path)).stdout
+    finding, _ = document("slo", "validate", str(path), "--strict", expect=1)
+    assert (finding["rule"], finding["severity"], finding["line"]) == ("format", "error", 5)
+
+
+def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "o.yaml"
+    example = (ROOT / "examples" / "web-access-objective.yaml").read_text()
+    goal = "target: 0.9\n      timeSliceTarget: 0.9\n      timeSliceWindow: 5m"
+    sliced = example.replace("target: 0.999", goal).replace("Occurrences", "Timeslices")
+    path.write_text(sliced)
+    assert "time slices cannot" in candor("slo", "rules", str(path), expect=1).stderr
+    assert "time slices cannot" not in candor("slo", "rules", str(path), "--format", "x",
+                                              expect=2).stderr  # fmt: skip
+    path.write_text(example.replace("0.999", "1"))
+    assert "range" in candor("slo", "rules", str(path), expect=1).stderr
 
 
 @needs_data

@@ -201,6 +201,7 @@ def test_the_budget_has_the_agreed_shape_and_exact_values(application: Applicati
             "kind": "rolling",
         },
         "method": "Occurrences",
+        "unit": "events",
         "good": 998,
         "valid": 1000,
         "bad": 2,
@@ -213,6 +214,9 @@ def test_the_budget_has_the_agreed_shape_and_exact_values(application: Applicati
         "coverage": 2 / 1440,
         "exhausted_at": "2026-11-22T11:59:00+00:00",
         "corrected_seconds": 0,
+        "held_back_by": None,
+        "frozen_at": None,
+        "parts": [],
     }
     at = {"at": "2026-11-22T13:00:00+01:00", "window": "1m"}
     earlier = application.get("/api/v1/objectives/checkout/budget", params=at).json()
@@ -249,6 +253,9 @@ def test_the_timeline_only_falls_and_ends_with_the_budget(application: Applicati
         ("/api/v1/objectives/checkout/budget?window=soon", 422),
         ("/api/v1/objectives/checkout/budget?at=2026-11-22T12:00:00", 422),
         ("/api/v1/objectives/checkout/budget?at=noon", 422),
+        ("/api/v1/objectives/checkout/budget?at=0001-01-01T00:00:00Z", 422),
+        ("/api/v1/objectives/checkout/budget?window=999999Y", 422),
+        ("/api/v1/objectives/checkout/budget?window=1M@Nowhere", 422),
     ],
 )
 def test_a_question_that_cannot_be_meant_is_a_problem(

@@ -39,6 +39,9 @@ def test_a_server_refuses_to_run_on_stores_that_are_behind_and_runs_when_they_ar
 
             migrate(services.engine, services.telemetry, services.clock)
             ensure_migrated(services)
+            with open_installation(settings) as installation:
+                scraped = installation.services.metrics.exposition().decode()
+            assert "# TYPE candor_objective_valid_events_total counter" in scraped
             services.telemetry.command("DROP DATABASE test_wiring")
 
 

@@ -106,10 +106,16 @@ def test_a_recurrence_that_floods_the_window_is_refused() -> None:
     assert caught.value.path == "rrule"
 
 
+def test_a_selector_finds_any_value_of_a_label() -> None:
+    by_team = correction(objective=None, selector={"team": "pay"})
+    assert by_team.concerns("a", {"service": ("api",), "team": ("shop", "pay")})
+    assert not by_team.concerns("a", {"service": ("api",), "team": ("payments",)})
+
+
 def test_a_selector_asks_for_the_service() -> None:
     by_service = correction(objective=None, selector={"service": "api"})
-    assert by_service.concerns("a", {"service": "api"})
-    assert not by_service.concerns("a", {"service": "web"})
+    assert by_service.concerns("a", {"service": ("api",)})
+    assert not by_service.concerns("a", {"service": ("web",)})
     assert correction().concerns("checkout", {}) is True
     assert correction().concerns("other", {}) is False
 

@@ -1,0 +1,121 @@
+"""Objectives as plain documents for the state store, and back; equal ones say the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from slo.budgeting import Budgeting
+from slo.composite import Delay
+from slo.indicator import Condition, Filter, Indicator, Threshold
+from slo.objective import Objective, Part
+from slo.period import CalendarPeriod, Period, RollingPeriod
+
+
+def definition_of(objective: Objective) -> dict[str, Any]:
+    """Return an objective as JSON values."""
+    return {
+        "name": objective.name,
+        "service": objective.service,
+        "labels": {name: list(values) for name, values in objective.labels.items()},
+        "display_name": objective.display_name,
+        "description": objective.description,
+        "target": str(objective.target),
+        "period": _period(objective.period),
+        "parts": [_part(part) for part in objective.parts],
+        "combination": objective.combination,
+        "is_composite": objective.is_composite,
+        "windows": [_period(one) for one in objective.windows],
+        "no_data": objective.no_data,
+        "minimum_events": objective.minimum_events,
+        "expected_events": objective.expected_events,
+    }
+
+
+def objective_from(definition: Mapping[str, Any]) -> Objective:
+    """Return the objective that a definition says."""
+    return Objective(
+        name=definition["name"],
+        service=definition["service"],
+        labels={name: tuple(values) for name, values in definition["labels"].items()},
+        display_name=definition["display_name"],
+        description=definition["description"],
+        target=Decimal(definition["target"]),
+        period=_period_from(definition["period"]),
+        parts=tuple(_part_from(part) for part in definition["parts"]),
+        combination=definition["combination"],
+        is_composite=definition["is_composite"],
+        windows=tuple(_period_from(one) for one in definition["windows"]),
+        no_data=definition["no_data"],
+        minimum_events=definition["minimum_events"],
+        expected_events=definition["expected_events"],
+    )
+
+
+def _period(period: Period) -> dict[str, Any]:
+    if isinstance(period, RollingPeriod):
+        return {"kind": period.kind, "seconds": period.length.total_seconds()}
+    return {
+        "kind": period.kind,
+        "count": period.count,
+        "unit": period.unit,
+        "zone": period.zone,
+        "start": period.start.isoformat(),
+    }
+
+
+def _period_from(period: Mapping[str, Any]) -> Period:
+    if period["kind"] == "rolling":
+        return RollingPeriod(timedelta(seconds=period["seconds"]))
+    start = datetime.fromisoformat(period["start"])
+    return CalendarPeriod(period["count"], period["unit"], period["zone"], start)
+
+
+def _part(part: Part) -> dict[str, Any]:
+    indicator = asdict(part.indicator)
+    for conditions in ("valid", "good"):
+        indicator[conditions] = [
+            condition | {"values": list(condition["values"])} for condition in indicator[conditions]
+        ]
+    budgeting, delay = part.budgeting, part.delay
+    target = budgeting.slice_target
+    return {
+        "name": part.name,
+        "indicator": indicator,
+        "weight": str(part.weight),
+        "method": budgeting.method,
+        "slice_seconds": budgeting.slice_length.total_seconds(),
+        "slice_target": None if target is None else str(target),
+        "max_delay_seconds": None if delay is None else delay.longest.total_seconds(),
+        "when_delayed": None if delay is None else delay.when_delayed,
+    }
+
+
+def _part_from(part: Mapping[str, Any]) -> Part:
+    indicator, target, longest = part["indicator"], part["slice_target"], part["max_delay_seconds"]
+    threshold = indicator["threshold"]
+    return Part(
+        name=part["name"],
+        indicator=Indicator(
+            valid=_filter(indicator["valid"]),
+            good=_filter(indicator["good"]),
+            inverted=indicator["inverted"],
+            threshold=Threshold(**threshold) if threshold is not None else None,
+            signal=indicator.get("signal", "events"),
+        ),
+        weight=Fraction(part["weight"]),
+        budgeting=Budgeting(
+            part["method"],
+            timedelta(seconds=part["slice_seconds"]),
+            None if target is None else Decimal(target),
+        ),
+        delay=None if longest is None else Delay(timedelta(seconds=longest), part["when_delayed"]),
+    )
+
+
+def _filter(conditions: Sequence[Mapping[str, Any]]) -> Filter:
+    return tuple(
+        Condition(one["field"], one["operator"], tuple(one["values"])) for one in conditions
+    )

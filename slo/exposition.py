@@ -1,0 +1,65 @@
+"""What objectives count, as counters on ``/metrics``: the exported rules are made from them.
+
+They start at zero with the process, as counters do. Every replica counts the same events, which a
+ratio of sums does not mind. An erasure makes counts fall; a counter stands still until they are
+passed again, because a fall would read as a new start.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from candor.kernel.database import session_of
+from candor.kernel.errors import UnavailableError
+from candor.kernel.services import Services
+from slo.objective import Objective
+from slo.register import all_objectives
+from slo.rules import BAD_EVENTS, VALID_EVENTS
+from slo.store import Question, count
+from slo.window import MINUTE, Window, whole_minute
+
+
+class ObjectiveCounters(Collector):
+    """Counts the events since the process started whenever it is scraped.
+
+    Composites are left out: their parts have no common count.
+    """
+
+    def __init__(self, services: Services, since: datetime) -> None:
+        self._services = services
+        self._since = whole_minute(since)
+        self._highest: dict[tuple[str, str], int] = {}
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Return both counters; none while a store does not answer, so that a scrape goes on."""
+        bad = CounterMetricFamily(
+            BAD_EVENTS, "Valid events that are not good.", labels=["objective"]
+        )
+        valid = CounterMetricFamily(VALID_EVENTS, "Valid events.", labels=["objective"])
+        try:
+            for name, counted in self._counts():
+                for family, number in ((bad, counted[0]), (valid, counted[1])):
+                    highest = max(number, self._highest.get((family.name, name), 0))
+                    self._highest[family.name, name] = highest
+                    family.add_metric([name], highest)
+        except UnavailableError:
+            return
+        yield bad
+        yield valid
+
+    def _counts(self) -> list[tuple[str, tuple[int, int]]]:
+        with session_of(self._services.engine) as session:
+            objectives: list[Objective] = [
+                one.objective for one in all_objectives(session) if not one.objective.is_composite
+            ]
+        until = whole_minute(self._services.clock()) + MINUTE
+        window = Window(self._since, until)
+        answers = count(
+            self._services.telemetry, [Question(one.indicator, window) for one in objectives]
+        )
+        return [
+            (one.name, (counted.bad, counted.valid))
+            for one, counted in zip(objectives, answers, strict=True)
+        ]

@@ -1,0 +1,232 @@
+"""The SLI kind: a ratio or a threshold, over Candor's telemetry or by PromQL.
+
+PromQL is read for the rules that Candor exports; Candor itself asks no Prometheus.
+
+Source: OpenSLO specification v1; the rules of its Go SDK.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from candor.kernel.document import Value
+from slo.indicator import FIELDS, Filter, Indicator, Signal
+from slo.metadata import read_description, read_name
+from slo.source import check_signal, read_filter, signal_of
+
+DataSources = Mapping[str, str]
+"""The types of data sources by their names."""
+
+_RATIO_FIELDS = ("counter", "good", "bad", "total", "raw", "rawType")
+_RAW_TYPES = ("success", "failure")
+_PARTS = ("good", "bad", "total", "raw")
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """A ratio as PromQL: two of good, bad and total, or a raw success or failure ratio."""
+
+    good: str | None = None
+    bad: str | None = None
+    total: str | None = None
+    raw: str | None = None
+    raw_is_success: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """An SLI as written: an indicator, whose threshold (if ``value``) waits for its limit.
+
+    ``queries`` stand in its place where a Prometheus holds the data; where another system does,
+    there is neither.
+    """
+
+    indicator: Indicator | None = None
+    value: str | None = None
+    queries: Queries | None = None
+    is_threshold: bool = False
+
+
+def read_sli(spec: Value, sources: DataSources) -> Metric | None:
+    """Return the metric of an SLI spec, or none when a fault keeps it from meaning anything."""
+    fields = spec.fields(("ratioMetric", "thresholdMetric", "description"))
+    read_description(fields)
+    ratio, threshold = fields.get("ratioMetric"), fields.get("thresholdMetric")
+    if (ratio is None) == (threshold is None):
+        spec.fault("one-of", "Give either ratioMetric or thresholdMetric.")
+        return None
+    if ratio is not None:
+        return _read_ratio(ratio, sources)
+    return _read_threshold(threshold, sources) if threshold is not None else None
+
+
+def _read_ratio(ratio: Value, sources: DataSources) -> Metric | None:
+    fields = ratio.fields(_RATIO_FIELDS)
+    if "counter" in fields:
+        fields["counter"].boolean()
+    present = {name: fields[name] for name in _PARTS if name in fields}
+    if ("total" in present) == ("raw" in present):
+        ratio.fault("one-of", "A ratio needs total, and either good or bad; or raw alone.")
+        return None
+    read = {name: _read_source(value, sources) for name, value in present.items()}
+    if "raw" in present:
+        return _read_raw(ratio, fields, read)
+    if "rawType" in fields:
+        fields["rawType"].fault("one-of", "rawType belongs to raw.")
+    if "good" in present and "bad" in present:
+        ratio.fault("one-of", "A ratio needs total, and either good or bad.")
+        return None
+    sources_read = [source for source in read.values() if source is not None]
+    if len(sources_read) < len(read):
+        return None
+    if any(source.is_foreign for source in sources_read):
+        return _read_queries(ratio, read)
+    return _read_candor_ratio(ratio, present, read)
+
+
+def _read_raw(
+    ratio: Value, fields: Mapping[str, Value], read: "Mapping[str, _Source | None]"
+) -> Metric | None:
+    kind = fields["rawType"].text() if "rawType" in fields else None
+    if kind not in _RAW_TYPES:
+        (fields.get("rawType") or ratio).fault("one-of", "raw needs rawType: success or failure.")
+    if "good" in fields or "bad" in fields:
+        ratio.fault("one-of", "A raw ratio has neither good nor bad.")
+        return None
+    raw = read["raw"]
+    if raw is None or kind not in _RAW_TYPES:
+        return None
+    if not raw.is_foreign:
+        ratio.fault("unsupported", "Candor counts events, so it needs good and total, not raw.")
+        return None
+    if raw.query is None:
+        return Metric()
+    return Metric(queries=Queries(raw=raw.query, raw_is_success=kind == "success"))
+
+
+def _read_queries(ratio: Value, read: "Mapping[str, _Source | None]") -> Metric | None:
+    sources = [source for source in read.values() if source is not None]
+    if not all(source.is_foreign for source in sources) or len(sources) < 2:  # noqa: PLR2004 - total, and good or bad
+        ratio.fault("one-of", "A ratio needs total, and either good or bad, of one type.")
+        return None
+    queries = {name: source.query for name, source in read.items() if source is not None}
+    if None in queries.values():
+        return Metric()
+    good, bad, total = (queries.get(name) for name in ("good", "bad", "total"))
+    return Metric(queries=Queries(good, bad, total))
+
+
+def _read_candor_ratio(
+    ratio: Value, present: Mapping[str, Value], read: "Mapping[str, _Source | None]"
+) -> Metric | None:
+    total, part = read["total"], read.get("good") or read.get("bad")
+    if total is None:
+        return None
+    shorthand = total.fields.get("good")
+    if (part is None) == (shorthand is None):
+        ratio.fault("one-of", "Say once what is good: good, bad, or good inside the total's spec.")
+        return None
+    signal = signal_of(total.fields)
+    valid = read_filter(total.fields["filter"], signal) if "filter" in total.fields else ()
+    if shorthand is not None:
+        if ratio.is_strict:
+            ratio.fault("one-of", "total needs good or bad beside it; inside its spec is ours.")
+        return Metric(Indicator(valid, read_filter(shorthand, signal), signal=signal))
+    place = present.get("good") or present.get("bad")
+    if part is None or place is None:
+        return None
+    matched = _part_filter(part, place, signal)
+    indicator = Indicator(valid, matched or (), inverted="bad" in present, signal=signal)
+    return Metric(indicator) if matched else None
+
+
+def _part_filter(part: "_Source", place: Value, signal: Signal) -> Filter | None:
+    if signal_of(part.fields) != signal:
+        place.fault("one-of", "Good and bad are counted in the same signal as total.")
+        return None
+    conditions = read_filter(part.fields["filter"], signal) if "filter" in part.fields else ()
+    if "good" in part.fields:
+        conditions += read_filter(part.fields["good"], signal)
+    if not conditions:
+        place.fault("required", "Say which events these are: a filter with a condition.")
+        return None
+    return conditions
+
+
+def _read_threshold(threshold: Value, sources: DataSources) -> Metric | None:
+    source = _read_source(threshold, sources, ("signal", "filter", "value"))
+    if source is None:
+        return None
+    if source.is_foreign:
+        return Metric(is_threshold=True)
+    value = source.fields.get("value")
+    if value is None:
+        threshold.fault("required", "Name the value that has the threshold: value: duration_ms.")
+        return None
+    name, signal = value.text(), signal_of(source.fields)
+    known = FIELDS[signal].number
+    if name not in known:
+        value.fault("one-of", f"A value is one of {', '.join(sorted(known))}.")
+        return None
+    valid = read_filter(source.fields["filter"], signal) if "filter" in source.fields else ()
+    return Metric(Indicator(valid, signal=signal), value=name, is_threshold=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The fields of ``metricSource.spec``; of another system's, only what PromQL it holds."""
+
+    fields: Mapping[str, Value]
+    query: str | None = None
+    is_foreign: bool = False
+
+
+def _read_source(
+    metric: Value, sources: DataSources, known: Iterable[str] = ("signal", "filter", "good")
+) -> _Source | None:
+    source = metric.fields(("metricSource",)).get("metricSource")
+    if source is None:
+        metric.fault("required", "metricSource is required.")
+        return None
+    fields = source.fields(("metricSourceRef", "type", "spec"))
+    kind = _source_type(source, fields, sources)
+    if "spec" not in fields:
+        source.fault("required", "spec is required.")
+        return None
+    if kind is None:
+        return None
+    if kind != "candor":
+        return _read_foreign(fields["spec"], kind, fields.get("type") or source)
+    spec = fields["spec"].fields(known)
+    check_signal(spec, fields["spec"])
+    return _Source(spec)
+
+
+def _source_type(source: Value, fields: Mapping[str, Value], sources: DataSources) -> str | None:
+    """Return the type that the source says, or that of the data source which it names."""
+    reference = fields.get("metricSourceRef")
+    referenced = None
+    if reference is not None:
+        name = read_name(reference, source, "metricSourceRef")
+        referenced = sources.get(name or "")
+        if referenced is None and name is not None:
+            reference.fault("reference", f"There is no DataSource of the name {name}.")
+            return None
+    written = fields["type"].text() if "type" in fields else referenced
+    if not written:
+        source.fault("required", "type is required: candor.")
+        return None
+    return written.lower()
+
+
+def _read_foreign(spec: Value, kind: str, place: Value) -> _Source:
+    """Return a source that Candor does not count, and warn that it keeps no budget over it."""
+    fields = spec.fields()
+    query = fields["query"].text() if kind == "prometheus" and "query" in fields else None
+    if not fields:
+        spec.fault("required", "spec must say what to ask for.")
+    place.warn(
+        "unsupported",
+        "Candor keeps budgets over sources of type candor alone; a ratio in PromQL can be exported"
+        " with candor slo rules.",
+    )
+    return _Source({}, query, is_foreign=True)
