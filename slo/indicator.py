@@ -6,7 +6,7 @@ from typing import Literal
 Scalar = str | int | float | bool
 Operator = Literal["any", "ne", "gt", "gte", "lt", "lte", "prefix", "exists"]
 Comparison = Literal["gt", "gte", "lt", "lte"]
-Signal = Literal["events", "checks"]
+Signal = Literal["events", "spans", "logs", "vitals", "checks"]
 OPERATORS: dict[str, Comparison] = {"lte": "lte", "gte": "gte", "lt": "lt", "gt": "gt"}
 
 TEXT_FIELDS = frozenset(
@@ -44,6 +44,22 @@ class Fields:
 
 FIELDS: dict[Signal, Fields] = {
     "events": Fields(TEXT_FIELDS, NUMBER_FIELDS, has_attributes=True),
+    "spans": Fields(
+        frozenset({"name", "service", "kind", "status_code"}),
+        frozenset({"duration_ms"}),
+        has_attributes=True,
+    ),
+    "logs": Fields(
+        frozenset({"name", "service", "severity"}),
+        frozenset({"severity_number"}),
+        has_attributes=True,
+    ),
+    "vitals": Fields(
+        frozenset(
+            {"name", "page", "device", "rating", "navigation_type", "journey", "step", "source"}
+        ),
+        frozenset({"value"}),
+    ),
     "checks": Fields(CHECK_TEXT_FIELDS, CHECK_NUMBER_FIELDS),
 }
 ALL_NUMBER_FIELDS = frozenset[str]().union(*(fields.number for fields in FIELDS.values()))
@@ -77,8 +93,8 @@ class Indicator:
     """Which events count.
 
     ``valid`` chooses the events; of these, the good ones match ``good`` (or, when ``inverted``, do
-    not match it), or keep the threshold. Its events are those of ``signal``: journey events, or the
-    steps of synthetic checks.
+    not match it), or keep the threshold. Its events are those of ``signal``: journey events, spans,
+    log records, web vitals of page views, or the steps of synthetic checks.
     """
 
     valid: Filter

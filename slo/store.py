@@ -7,6 +7,7 @@ its bounds. Otherwise it reads the events themselves. Both give the same counts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from string import Template
 
 from candor.kernel.sql import statement
@@ -16,7 +17,13 @@ from slo.conditions import Parameters, Variables, filter_text, good_text, valid_
 from slo.indicator import Indicator, Signal
 from slo.window import Window, whole_minute
 
-_TABLES: dict[Signal, str] = {"events": "events", "checks": "checks FINAL"}
+_TABLES: dict[Signal, str] = {
+    "events": "events",
+    "spans": "spans",
+    "logs": "log_records",
+    "checks": "checks FINAL",
+}
+_LONGEST_PAGE_VIEW = timedelta(days=1)
 _DIMENSIONS = frozenset({"journey", "name", "step", "outcome", "channel", "service"})
 LATENCY_BOUNDS_MS = frozenset(
     {
@@ -87,7 +94,7 @@ def count_by_minute(telemetry: TelemetryStore, question: Question) -> list[Slice
     if rollup:
         text = _filled("list_rollup_minutes", valid=valid, good=good, within=within)
     else:
-        table = _TABLES[question.indicator.signal]
+        table = _table(question.indicator.signal, question.window, parameters)
         text = _filled("list_event_minutes", table=table, valid=valid, good=good, within=within)
     columns = telemetry.columns(text, parameters.values)
     if not columns:
@@ -130,7 +137,7 @@ def raw_statement(questions: Sequence[Question]) -> Plan:
         well = ", ".join(f"countIf(({valid}) AND {good} AND {inside})" for inside in within)
         columns += (f"[{counted}] AS v{number}", f"[{well}] AS g{number}")
     around = _within(hull, parameters, rollup=False)
-    table = _TABLES[questions[0].indicator.signal]
+    table = _table(questions[0].indicator.signal, hull, parameters)
     plan.text = _filled("count_events", table=table, columns=", ".join(columns), within=around)
     return plan
 
@@ -261,6 +268,20 @@ def _measures(indicator: Indicator, parameters: Parameters, *, rollup: bool) -> 
         return f"sumIf(events, {chosen})", f"sumIf(events, ({chosen}) AND {good})"
     under = _under("durations", indicator.threshold.limit, parameters)
     return f"sumIf({_all('durations')}, {chosen})", f"sumIf({under}, {chosen})"
+
+
+def _table(signal: Signal, window: Window, parameters: Parameters) -> str:
+    """Return what the events of a signal are read from.
+
+    A page view's vitals are reported as they grow; it counts once, with the latest value, at the
+    time of its first report.
+    """
+    if signal != "vitals":
+        return _TABLES[signal]
+    kind = "DateTime64(3, 'UTC')"
+    since = parameters.bind(window.since - _LONGEST_PAGE_VIEW, kind)
+    until = parameters.bind(window.until + _LONGEST_PAGE_VIEW, kind)
+    return f"({_filled('select_latest_vitals', since=since, until=until)})"
 
 
 def _nth(sums: Sequence[int], element: int) -> int:
