@@ -18,7 +18,7 @@ from candor.kernel.services import Services
 from collector.contracts.contract import parse_reference
 from collector.contracts.store import find_contract
 from collector.event import Batch, Receipt, Rejection
-from collector.intake import Intake, Submission
+from collector.intake import Submission
 from collector.quarantine.keys import KeyCabinet
 from collector.quarantine.mending import Mending, mend
 from collector.quarantine.sealing import open_sealed
@@ -68,9 +68,11 @@ DOORS: Mapping[str, Callable[[bytes, str, Reception], Batch]] = {
 class Replay:
     """Sends kept events again."""
 
-    def __init__(self, services: Services, intake: Intake, cabinet: KeyCabinet) -> None:
+    def __init__(
+        self, services: Services, submit: Callable[[Batch], Submission], cabinet: KeyCabinet
+    ) -> None:
         self._services = services
-        self._intake = intake
+        self._submit = submit
         self._cabinet = cabinet
 
     def run(self, ids: Sequence[str], mending: Mending) -> Receipt:
@@ -128,7 +130,7 @@ class Replay:
             return batch
         if stored_identities(self._services.telemetry, batch.events):
             return None
-        return self._intake.submit(batch, keep_refused=False)
+        return self._submit(batch)
 
     def _batch(self, entry: Entry, payload: bytes | None, mending: Mending) -> Batch | Refusal:
         """Return the event as its door reads it now, mended; a refusal when that cannot be."""

@@ -1,6 +1,7 @@
 """The quarantine endpoints under /api/v1; all for ``admin`` alone: what is kept may be personal."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -9,7 +10,8 @@ from candor.kernel.errors import NotFoundError
 from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, requires
 from candor.kernel.logging import log
 from candor.kernel.services import Services
-from collector.intake import Intake
+from collector.event import Batch
+from collector.intake import Submission
 from collector.quarantine.keeping import Quarantine
 from collector.quarantine.replay import Replay, open_entry
 from collector.quarantine.schemas import (
@@ -28,9 +30,8 @@ _SCOPE = "admin"
 class RunningCollector(Protocol):
     """What the endpoints need of a running collector."""
 
-    @property
-    def intake(self) -> Intake:
-        """The pipeline that every door feeds."""
+    def submit(self, batch: Batch, *, keep_refused: bool = True) -> Submission:
+        """Send a batch through the pipeline, and what it says about persons to the index."""
 
     @property
     def quarantine(self) -> Quarantine:
@@ -109,7 +110,8 @@ def replay_quarantine(
 ) -> dict[str, Any]:
     """Send refused events again, mended if so asked; none is ever sent twice."""
     collector.flush()
-    replay = Replay(services, collector.intake, collector.quarantine.cabinet)
+    submit = partial(collector.submit, keep_refused=False)
+    replay = Replay(services, submit, collector.quarantine.cabinet)
     return receipt_document(replay.run(body.ids, body.mending()))
 
 
