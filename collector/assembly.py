@@ -38,13 +38,13 @@ class Collector:
     contracts: ContractRegister
     quarantine: Quarantine
 
-    def submit(self, batch: Batch) -> Submission:
+    def submit(self, batch: Batch, *, keep_refused: bool = True) -> Submission:
         """Send a batch through the pipeline, and what it says about persons to the subject index.
 
         A refused event links nobody. The submission is answered when both are durable; when the
         index cannot be written, the sender comes back, and the events are known by then.
         """
-        submission = self.intake.submit(batch)
+        submission = self.intake.submit(batch, keep_refused=keep_refused)
         if not batch.links:
             return submission
         refused = {rejection.index for rejection in submission.receipt.rejections}

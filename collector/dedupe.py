@@ -40,6 +40,10 @@ class Claim:
     earlier: list["Future[None]"]
     fate: "Future[None]" = field(default_factory=Future)
 
+    def __post_init__(self) -> None:
+        """Let nobody who waits for the fate cancel it: others wait for it too."""
+        self.fate.set_running_or_notify_cancel()
+
 
 class IdentityWindow:
     """The identities of the last ``window``; safe to share between threads."""

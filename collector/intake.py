@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from candor.kernel.clock import Clock
-from candor.kernel.errors import CandorError
+from candor.kernel.errors import CandorError, UnavailableError
 from candor.kernel.metrics import Metrics
 from candor.kernel.ports import EntryGate, OtlpSignal, Redactor, Refusal
 from collector.check import CheckResult
@@ -161,8 +161,8 @@ class Intake:
             payload = encode_events(stored)
             rejections.sort(key=lambda one: one.index)
             refused = self._refused(batch, rejections) if rejections and keep_refused else None
-        except CandorError as error:
-            self._window.release(claim, error)
+        except BaseException as error:
+            self._window.release(claim, _told_to_twins(error))
             raise
         named = refused.rejections if refused is not None else rejections
         quarantined = sum(one.quarantine_id is not None for one in named)
@@ -184,8 +184,8 @@ class Intake:
         kept = request.fresh(claim.fresh)
         try:
             payload = self._redactor.redact_otlp(signal, request.content(kept)) if kept else b""
-        except CandorError as error:
-            self._window.release(claim, error)
+        except BaseException as error:
+            self._window.release(claim, _told_to_twins(error))
             raise
         known = len(request.indices) - len(kept)
         receipt = Receipt(len(kept), known, 0, tuple(request.rejections))
@@ -239,8 +239,8 @@ class Intake:
         fresh = [kept[position] for position in claim.fresh]
         try:
             payload = self._quarantine.seal(batch, fresh) if fresh else b""
-        except CandorError as error:
-            self._window.release(claim, error)
+        except BaseException as error:
+            self._window.release(claim, _told_to_twins(error))
             raise
         return _Refused(batch.door, named, fresh, claim, payload)
 
@@ -307,6 +307,13 @@ class _Refused:
     fresh: list[Rejection]
     claim: Claim
     payload: bytes
+
+
+def _told_to_twins(error: BaseException) -> CandorError:
+    """Return why a claim was given up, for whoever waits for its fate: never a foreign text."""
+    if isinstance(error, CandorError):
+        return error
+    return UnavailableError("A stage failed on another delivery of this event. Send it again.")
 
 
 def _without(

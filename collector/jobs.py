@@ -16,26 +16,31 @@ from collector.receivers.synthetic_file import open_checks, require_environment
 
 
 def jobs(services: Services, collector: Collector) -> tuple[Job, ...]:
-    """Return the quarantine's expiry, and a job for each check of the settings' files.
-
-    A job bears the name of its check and of its location: every location runs every check.
-
-    Raises:
-        InvalidInputError: a file has a fault, or a variable is not in the environment.
-    """
+    """Return the quarantine's expiry and each synthetic check. Raises as ``check_jobs``."""
     cabinet = collector.quarantine.cabinet
     expiry = Job(
         "quarantine expiry",
         timedelta(hours=1),
         lambda running: expire_quarantine(running, cabinet),
     )
+    return (expiry, *check_jobs(services, collector))
+
+
+def check_jobs(services: Services, collector: Collector) -> tuple[Job, ...]:
+    """Return a job for each check of the settings' files; none when they name no file.
+
+    A job bears the name of its check and of its location: every location runs every check.
+
+    Raises:
+        InvalidInputError: a file has a fault, or a variable is not in the environment.
+    """
     settings = services.settings.checks
     checks = open_checks(settings.files)
     require_environment(checks, os.environ)
     if not checks:
-        return (expiry,)
+        return ()
     probe = Probe(settings.location, os.environ, services.clock)
-    return (expiry, *(_job(check, probe, collector, settings.location) for check in checks))
+    return tuple(_job(check, probe, collector, settings.location) for check in checks)
 
 
 def expire_quarantine(services: Services, cabinet: KeyCabinet) -> None:

@@ -17,6 +17,7 @@ from candor.kernel.errors import UnavailableError
 from candor.kernel.logging import log
 from candor.kernel.metrics import Metrics
 from candor.kernel.telemetry_store import TelemetryStore, UnreadablePayloadError
+from candor.kernel.tracing import start_span
 from collector import store
 from collector.segment import Damage, Record, Segment, Signal, read_segment
 from collector.spool import Spool
@@ -154,7 +155,7 @@ class Loader:
 
     def _insert(self, segment: Segment, records: list[Record], token: str) -> None:
         events = sum(record.count for record in records)
-        with self._tracer.start_as_current_span("load segment") as span:
+        with start_span(self._tracer, "load segment") as span:
             span.set_attributes({"candor.signal": segment.signal, "candor.events": events})
             payloads = [record.payload for record in records]
             with self._metrics.insert_seconds.labels(segment.signal).time():

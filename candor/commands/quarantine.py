@@ -1,5 +1,6 @@
 """``candor quarantine``: look at what was refused, mend it, and send it again."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlencode
@@ -139,8 +140,10 @@ def _replay_here(body: dict[str, Any]) -> dict[str, Any]:
     effective = settings()
     try:
         with open_installation(effective) as running:
-            cabinet = running.collector.quarantine.cabinet
-            sent = Replay(running.services, running.collector.intake, cabinet)
+            collector = running.collector
+            submit = partial(collector.intake.submit, keep_refused=False)
+            cabinet = collector.quarantine.cabinet
+            sent = Replay(running.services, submit, collector.linker.submit, cabinet)
             return receipt_document(sent.run(asked.ids, asked.mending()))
     except ConflictError as error:
         fail(error.detail, WRONG_USE)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import DateTime, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
@@ -91,6 +92,10 @@ def session_of(engine: Engine) -> Iterator[Session]:
             yield session
     except DBAPIError as error:
         raise _translated(error) from None
+    except PoolTimeoutError:
+        raise UnavailableError(
+            "Every connection to the state store is in use. Try again in a moment."
+        ) from None
 
 
 def _translated(error: DBAPIError) -> ConflictError | UnavailableError:

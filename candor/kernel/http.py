@@ -24,6 +24,7 @@ from candor.kernel.errors import (
     UnsupportedTypeError,
 )
 from candor.kernel.services import Services
+from candor.kernel.tracing import start_span
 
 _GZIP_OR_ZLIB = 32 + isal_zlib.MAX_WBITS
 _UNPACK_STEP_BYTES = 1 << 20
@@ -135,7 +136,7 @@ class Dispatcher:
         if door is None:
             await _send(send, _not_allowed(self._allowed[scope["path"]]))
             return
-        with self._tracer.start_as_current_span(f"{scope['method']} {scope['path']}") as span:
+        with start_span(self._tracer, f"{scope['method']} {scope['path']}") as span:
             answer = await door(DoorRequest(scope, receive))
             span.set_attribute("http.response.status_code", answer.status)
         await _send(send, answer)

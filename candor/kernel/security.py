@@ -48,6 +48,7 @@ SCOPES = frozenset(
     }
 )
 _PREFIX = "candor"
+_KEY_ID = re.compile(r"[0-9a-f]{16}")
 _ID_BYTES = 8
 _SECRET_BYTES = 24
 _NAME_LENGTH = 120
@@ -232,7 +233,7 @@ def find_key(session: Session, secrets: Secrets, key: str) -> ApiKey | None:
     """Return the record of a key, valid or not; none when there is no such key."""
     prefix, _, rest = key.partition("_")
     key_id, _, secret = rest.partition("_")
-    if prefix != _PREFIX or not key_id or not secret:
+    if prefix != _PREFIX or not _KEY_ID.fullmatch(key_id) or not secret:
         return None
     row = session.get(ApiKeyRow, key_id)
     if row is None or not hmac.compare_digest(row.key_hash, secrets.key_hash(key)):

@@ -7,7 +7,7 @@ from typing import Literal
 
 Shape = Literal["native", "segment", "cloudevents"]
 
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,160}")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,114}")
 _SPLIT = re.compile(r"[:=]")
 
 
@@ -15,8 +15,8 @@ def read_topics(value: object) -> Mapping[str, object]:
     """Return the shape of each topic.
 
     A mapping says it all. A list, or a text with commas, holds ``topic:shape`` or ``topic``, whose
-    shape is native then. Text may be JSON too. Names are shorter than Kafka allows: with partition
-    and offset they must fit into the id of an event.
+    shape is native then. Text may be JSON too. Names are shorter than Kafka allows: they must fit
+    into the name of a source, and with partition and offset into the id of an event.
 
     Raises:
         ValueError: a topic is named twice, or by what is no name of a topic.

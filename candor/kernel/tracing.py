@@ -3,8 +3,10 @@
 Span names and attributes hold counts and places, never a value of an event.
 """
 
+from contextlib import AbstractContextManager
+
 from opentelemetry import trace
-from opentelemetry.trace import Tracer, TracerProvider
+from opentelemetry.trace import Span, Tracer, TracerProvider
 
 from candor.kernel.settings import TracingSettings
 
@@ -36,3 +38,8 @@ def close_tracing(provider: TracerProvider) -> None:
     shutdown = getattr(provider, "shutdown", None)
     if shutdown is not None:
         shutdown()
+
+
+def start_span(tracer: Tracer, name: str) -> AbstractContextManager[Span]:
+    """Return a span for a block; an exception is not recorded, because its text may hold data."""
+    return tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False)

@@ -23,6 +23,7 @@ import msgspec
 from candor.kernel.errors import InvalidInputError
 from candor.kernel.ports import Refusal
 from collector.contracts.pattern import python_pattern
+from collector.receivers.decoding import is_plain_name
 
 MOST_DEPTH = 40
 _ALL_TYPES = ("string", "number", "boolean", "null", "array", "object")
@@ -41,7 +42,6 @@ _EXPRESSED = _ANNOTATIONS | {
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
 }
 _EXACT = 2**53
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _COMPARISONS = {
     "minimum": "ge",
     "exclusiveMinimum": "gt",
@@ -319,7 +319,7 @@ def _shown(path: list[str | int]) -> str | None:
     """Return a path as dotted text, up to the first key that may itself be a personal value."""
     shown: list[str] = []
     for part in path:
-        if isinstance(part, str) and not _PLAIN_KEY.fullmatch(part):
+        if isinstance(part, str) and not is_plain_name(part):
             break
         shown.append(str(part))
     return ".".join(shown) or None

@@ -4,6 +4,7 @@ Errors are in the encoding of the request. A full spool is 503 and never 429, wh
 take for final.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 from candor.kernel.errors import CandorError, OverloadedError, UnavailableError
@@ -16,6 +17,8 @@ from collector.pressure import Kind
 from collector.receivers import otlp
 from collector.receivers.otlp_shape import DOOR, SHAPES
 
+_LARGE_JSON_BYTES = 128 * 1024
+"""From here on reading JSON, which is slow, would hold up every other request."""
 KINDS: Mapping[OtlpSignal, Kind] = {"traces": "traces", "logs": "other", "metrics": "other"}
 """How the pressure on the spool sees each signal; of logs, single records are shed."""
 
@@ -44,9 +47,12 @@ def _door(entrance: Entrance, signal: OtlpSignal) -> Door:
         source = await entrance.authenticate(request.bearer, DOOR)
         entrance.admit(source, KINDS[signal])
         media_type = request.media_type
-        submission = submit(
-            await request.body(entrance.services.settings.limits.body_bytes), media_type, source
-        )
+        body = await request.body(entrance.services.settings.limits.body_bytes)
+        if media_type == otlp.JSON and len(body) > _LARGE_JSON_BYTES:
+            submission = await asyncio.to_thread(submit, body, media_type, source)
+        else:
+            submission = submit(body, media_type, source)
+        del body
         receipt = await entrance.durable(submission, request)
         return Answer(200, otlp.encode_response(signal, receipt, media_type), media_type)
 

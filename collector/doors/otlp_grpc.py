@@ -15,8 +15,10 @@ import grpc
 
 from candor.kernel.errors import CandorError, ConflictError, TooLargeError
 from candor.kernel.http import bearer_key
+from candor.kernel.logging import log
 from candor.kernel.ports import OtlpSignal
 from candor.kernel.settings import Settings
+from candor.kernel.tracing import start_span
 from collector.doors.otlp import KINDS, submit_otlp
 from collector.entrance import Entrance
 from collector.receivers import otlp
@@ -83,7 +85,7 @@ def _export(
     requests = services.metrics.requests
 
     def export(body: bytes, context: grpc.ServicerContext) -> bytes:
-        with services.tracer.start_as_current_span(f"{name}/Export"):
+        with start_span(services.tracer, f"{name}/Export"):
             try:
                 answer = _taken(entrance, signal, body, context)
             except CandorError as error:
@@ -92,6 +94,10 @@ def _export(
                 details = (("grpc-status-details-bin", status.SerializeToString()),)
                 context.set_trailing_metadata(details)
                 context.abort(_CODES[status.code], status.message)
+            except Exception as error:  # noqa: BLE001 - gRPC would answer and log with its text
+                log().error("an OTLP request failed", error=type(error).__name__)
+                requests.labels(_METRIC_LABEL, grpc.StatusCode.INTERNAL.name).inc()
+                context.abort(grpc.StatusCode.INTERNAL, "Internal error. Send it again later.")
             requests.labels(_METRIC_LABEL, grpc.StatusCode.OK.name).inc()
             return answer
 

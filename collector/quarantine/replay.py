@@ -6,22 +6,24 @@ is on the disk and before the mark is, the next replay finds the event among the
 last hours or in the telemetry store, counts it as deduplicated, and marks the entry.
 
 That transaction keeps all other writers of SQLite waiting, so what can be done before it is: the
-entries are opened and decoded, and the telemetry store is asked once which of them it holds.
+entries are opened and decoded, and the telemetry store is asked once which of them it holds. What
+they say about persons is written after it, for that needs the same lock.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
-from candor.kernel.errors import NotFoundError
-from candor.kernel.ports import Refusal
+from candor.kernel.errors import NotFoundError, UnavailableError
+from candor.kernel.ports import Link, Refusal
 from candor.kernel.services import Services
 from collector.contracts.contract import parse_reference
 from collector.contracts.store import find_contract
 from collector.event import Batch, Receipt, Rejection
-from collector.intake import Intake, Submission
+from collector.intake import Submission
 from collector.quarantine.keys import KeyCabinet
 from collector.quarantine.mending import Mending, mend
 from collector.quarantine.sealing import open_sealed
@@ -71,9 +73,16 @@ DOORS: Mapping[str, Callable[[bytes, str, Reception], Batch]] = {
 class Replay:
     """Sends kept events again."""
 
-    def __init__(self, services: Services, intake: Intake, cabinet: KeyCabinet) -> None:
+    def __init__(
+        self,
+        services: Services,
+        submit: Callable[[Batch], Submission],
+        link: Callable[[Sequence[Link]], "Future[None] | None"],
+        cabinet: KeyCabinet,
+    ) -> None:
         self._services = services
-        self._intake = intake
+        self._submit = submit
+        self._link = link
         self._cabinet = cabinet
 
     def run(self, ids: Sequence[str], mending: Mending) -> Receipt:
@@ -106,11 +115,34 @@ class Replay:
                 elif isinstance(batch, Refusal):
                     outcome.refuse(index, entry, None, batch)
                 else:
-                    waiting.append((index, entry, self._sent(batch)))
+                    waiting.append((index, entry, self._submit(batch)))
             for index, entry, submission in waiting:
                 outcome.add(index, entry, submission.wait())
             unmark_replayed(session, outcome.refused - outcome.accepted_ids)
+        kept = outcome.refused | done.keys()
+        self._write_links(
+            {
+                one: batch.links
+                for one, batch in zip(ids, batches, strict=True)
+                if one not in kept and isinstance(batch, Batch)
+            }
+        )
         return outcome.receipt()
+
+    def _write_links(self, said: Mapping[str, Sequence[tuple[int, Link]]]) -> None:
+        """Write what replayed events say about persons, once SQLite has room for a writer again.
+
+        When that fails the marks are taken back: the next replay finds the events stored, and
+        writes what they say.
+        """
+        fate = self._link([link for links in said.values() for _, link in links])
+        try:
+            if fate is not None:
+                fate.result()
+        except UnavailableError:
+            with session_of(self._services.engine) as session:
+                unmark_replayed(session, said.keys())
+            raise
 
     def _entries(self, ids: Sequence[str]) -> Mapping[str, Entry]:
         found = find_entries(self._services.telemetry, ids, self._services.clock())
@@ -130,9 +162,6 @@ class Replay:
             payloads = [open_entry(session, self._cabinet, entry) for entry in entries]
         pairs = zip(entries, payloads, strict=True)
         return [self._batch(entry, payload, mending) for entry, payload in pairs]
-
-    def _sent(self, batch: Batch) -> Submission:
-        return self._intake.submit(batch, keep_refused=False)
 
     def _batch(self, entry: Entry, payload: bytes | None, mending: Mending) -> Batch | Refusal:
         """Return the event as its door reads it now, mended; a refusal when that cannot be."""

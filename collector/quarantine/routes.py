@@ -1,6 +1,7 @@
 """The quarantine endpoints under /api/v1; all for ``admin`` alone: what is kept may be personal."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -10,6 +11,7 @@ from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, requires
 from candor.kernel.logging import log
 from candor.kernel.services import Services
 from collector.intake import Intake
+from collector.linking import Linker
 from collector.quarantine.keeping import Quarantine
 from collector.quarantine.replay import Replay, open_entry
 from collector.quarantine.schemas import (
@@ -31,6 +33,10 @@ class RunningCollector(Protocol):
     @property
     def intake(self) -> Intake:
         """The pipeline that every door feeds."""
+
+    @property
+    def linker(self) -> Linker:
+        """Takes what events say about persons to the subject index."""
 
     @property
     def quarantine(self) -> Quarantine:
@@ -109,7 +115,8 @@ def replay_quarantine(
 ) -> dict[str, Any]:
     """Send refused events again, mended if so asked; none is ever sent twice."""
     collector.flush()
-    replay = Replay(services, collector.intake, collector.quarantine.cabinet)
+    submit = partial(collector.intake.submit, keep_refused=False)
+    replay = Replay(services, submit, collector.linker.submit, collector.quarantine.cabinet)
     return receipt_document(replay.run(body.ids, body.mending()))
 
 

@@ -38,6 +38,7 @@ from collector.receivers.cloudevents_data import (
 from collector.receivers.decoding import (
     UNREADABLE,
     Reception,
+    is_plain_name,
     malformed,
     split_array,
     text_field,
@@ -290,10 +291,10 @@ def _extension(name: str, value: Raw) -> str:
     Source: CloudEvents 1.0.2, "Type System", for the canonical texts.
     """
     if not 0 < len(name) <= _MOST_NAME:
-        raise refused(
-            f"The name of an extension has 1 to {_MOST_NAME} characters.", name[:_MOST_NAME]
-        )
+        raise refused(f"The name of an extension has 1 to {_MOST_NAME} characters.")
     text = bytes(value)
     if text[:1] in {b"{", b"["}:
-        raise refused("An extension is a text, a number or a boolean.", name)
+        raise refused(
+            "An extension is a text, a number or a boolean.", name if is_plain_name(name) else None
+        )
     return msgspec.json.decode(value, type=str) if text[:1] == b'"' else text.decode()

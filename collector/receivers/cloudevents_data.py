@@ -59,8 +59,8 @@ class RefusedError(Exception):
         self.refusal = refusal
 
 
-def refused(message: str, path: str) -> RefusedError:
-    """Return what says that an event is malformed at ``path``."""
+def refused(message: str, path: str | None = None) -> RefusedError:
+    """Return what says that an event is malformed, at ``path`` where that can be shown."""
     return RefusedError(Refusal("malformed", message, path))
 
 

@@ -28,7 +28,8 @@ _ONE_VALUE = json.JSONDecoder()
 _SPACE = " \t\r\n"
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
-_QUOTED = re.compile(r"'[^']*'")
+_QUOTE = re.compile(r"['\"]")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _JOURNEYS = JourneySettings()
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -104,12 +105,20 @@ def malformed(error: msgspec.MsgspecError | UnicodeDecodeError | RecursionError)
     if missing := _MISSING.search(rule):
         return Refusal("malformed", "This field is required.", _join(path, missing["field"]))
     if unknown := _UNKNOWN.search(rule):
+        name = unknown["field"]
         return Refusal(
             "malformed",
             "There is no such field. Values of your own belong under attributes.",
-            _join(path, unknown["field"]),
+            _join(path, name) if is_plain_name(name) else path or None,
         )
-    return Refusal("malformed", _QUOTED.sub("value", rule) + ".", path or None)
+    quoted = _QUOTE.search(rule)
+    told = rule[: quoted.start()].rstrip() if quoted else rule
+    return Refusal("malformed", told + ".", path or None)
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name that a sender made up can be shown: nothing that may be a personal value."""
+    return _PLAIN_NAME.fullmatch(name) is not None
 
 
 def text_field(item: bytes | msgspec.Raw, name: str) -> str | None:

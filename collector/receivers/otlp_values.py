@@ -14,6 +14,7 @@ import msgspec
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 _ONE_BYTE = 128
+_MOST_VARINT_BYTES = 10
 _NESTED_VALUES = tuple(
     re.compile(tag + rb"(?=[\x80-\xff]{0,4}[\x00-\x7f][\x2a\x32])", re.DOTALL)
     for tag in (rb"\x12", rb"\x2a")
@@ -110,11 +111,17 @@ def plain(value: AnyValue) -> Any:  # noqa: ANN401 - a JSON value
 
 
 def _read_varint(body: bytes, position: int) -> tuple[int, int]:
-    """Return the number at ``position`` and where it ends; zero bytes stand for what is cut off."""
-    number = shift = 0
-    while True:
+    """Return the number at ``position`` and where it ends; zero bytes stand for what is cut off.
+
+    A number ends after ten bytes at the latest: what goes on is none, and its cost must not grow.
+
+    Source: Protocol Buffers, "Encoding", for the length.
+    """
+    number = 0
+    for shift in range(0, 7 * _MOST_VARINT_BYTES, 7):
         byte = body[position] if position < len(body) else 0
         number |= (byte & (_ONE_BYTE - 1)) << shift
-        position, shift = position + 1, shift + 7
+        position += 1
         if byte < _ONE_BYTE:
-            return number, position
+            break
+    return number, position

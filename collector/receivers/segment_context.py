@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
+from collector.receivers.decoding import UNREADABLE
+
 _GROUPS: Mapping[str, frozenset[str]] = {
     "app": frozenset({"name", "version", "build"}),
     "library": frozenset({"name", "version"}),
@@ -84,9 +86,16 @@ def _keep(kept: dict[str, Raw], name: str, value: Raw) -> None:
 
 
 def _members(value: Raw | None) -> Mapping[str, Raw]:
-    return _MEMBERS.decode(value) if value is not None and bytes(value)[:1] == b"{" else {}
+    try:
+        return _MEMBERS.decode(value) if value is not None and bytes(value)[:1] == b"{" else {}
+    except UNREADABLE:
+        return {}
 
 
 def _text(value: Raw | None) -> str | None:
-    decoded = msgspec.json.decode(value) if value is not None else None
+    """Return a text; nothing for anything else, also for a number that no decoder takes."""
+    try:
+        decoded = msgspec.json.decode(value) if value is not None else None
+    except UNREADABLE:
+        return None
     return decoded if isinstance(decoded, str) else None

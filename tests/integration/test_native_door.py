@@ -167,6 +167,9 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"experiment": {"key": 1}}, "malformed", "experiment.key"),
     ({"attributes": [1]}, "malformed", "attributes"),
     ({"plan": "pro"}, "malformed", "plan"),
+    ({"outcome": "it's secret"}, "malformed", "outcome"),
+    ({"secret@example.org": 1}, "malformed", None),  # type: ignore[list-item]  # no path is told
+    ({"subject": {"secret@example.org": 1}}, "malformed", "subject"),
     ({"step": "x" * 300_000}, "too_large", None),  # type: ignore[list-item]  # no path
 ]
 

@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from sqlalchemy import Engine
 
 from candor.kernel.errors import ConflictError
+from candor.kernel.ports import NoRedaction, OtlpSignal
 from candor.kernel.telemetry_store import TelemetryStore
 from collector.doors.otlp_grpc import serving_grpc
 from collector.entrance import Entrance
@@ -126,6 +127,26 @@ def test_a_message_over_the_limit_is_refused_packed_or_not(served: Served) -> No
         code, _ = refused(export, message, metadata=served.key, compression=compression)
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert not served.application.collector.intake._window
+
+
+def test_what_nobody_foresaw_is_an_internal_error_without_its_text(
+    open_doors: Callable[..., Iterator[Served]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Breaking(NoRedaction):
+        def redact_otlp(self, signal: OtlpSignal, request: bytes) -> bytes:
+            raise ValueError(f"{signal} {len(request)}: cannot mask customer-1@example.org")
+
+    for served in open_doors(redactor=Breaking()):
+        for _ in range(2):
+            with pytest.raises(grpc.RpcError) as caught:
+                LOGS(served.channel).Export(log_request("y"), metadata=served.key, timeout=20)
+            error: Any = caught.value
+            assert (error.code(), error.details()) == (
+                grpc.StatusCode.INTERNAL,
+                "Internal error. Send it again later.",
+            )
+    told = capfd.readouterr()
+    assert "customer-1" not in told.out + told.err
 
 
 def test_a_full_spool_is_unavailable_with_a_time_to_come_back(

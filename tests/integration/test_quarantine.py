@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -335,6 +336,15 @@ def test_a_segment_call_names_its_contract_in_its_properties(application: Applic
     assert [row["schema"] for row in stored(application)] == [f"{NAME}/1-0-0"]
 
 
+def test_a_replayed_call_links_whom_it_names(application: Application, gate: Gate) -> None:
+    call = {"event": NAME, "userId": "u", "anonymousId": "a", "properties": {"channel": "sms"}}
+    told = application.post("/v1/track", json=call).json()
+    gate.closed = ""
+    assert replay(application, told["rejected"][0]["quarantine_id"])["accepted"] == 1
+    with application.services.engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM subject_links")).scalar_one() == 1
+
+
 def test_an_event_over_the_bound_is_refused_and_not_kept(
     tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
 ) -> None:
@@ -461,9 +471,12 @@ def test_a_replay_asks_the_telemetry_store_once_and_before_it_keeps_others_from_
 
     watched = replace(application.services, telemetry=cast("TelemetryStore", Asked()))
     collector = application.collector
-    told = Replay(watched, collector.intake, collector.quarantine.cabinet).run(
-        ids, Mending(patch=PATCH)
-    )
+    told = Replay(
+        watched,
+        partial(collector.intake.submit, keep_refused=False),
+        collector.linker.submit,
+        collector.quarantine.cabinet,
+    ).run(ids, Mending(patch=PATCH))
     assert told.accepted == len(ids)
     assert (asked, writing) == ([False], [True])
 

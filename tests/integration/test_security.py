@@ -63,7 +63,9 @@ def test_a_revoked_key_is_trusted_for_no_longer_than_said(state: Engine, clock: 
         ring.holder(new.key, "ingest")
 
 
-@pytest.mark.parametrize("key", ["", "x", "candor_", "candor_1_", "other_1_2", "candor_1_2"])
+@pytest.mark.parametrize(
+    "key", ["", "x", "candor_", "candor_1_", "other_1_2", "candor_1_2", "candor_\0_2"]
+)
 def test_what_is_no_key_is_refused(state: Engine, clock: FixedClock, key: str) -> None:
     with pytest.raises(UnauthenticatedError):
         KeyRing(state, SECRETS, clock, TRUST).holder(key, "ingest")

@@ -18,7 +18,7 @@ from candor.kernel.telemetry_store import TelemetryStore
 from candor.scheduling import JobRunner
 from collector.assembly import open_collector
 from collector.check import CheckResult
-from collector.jobs import jobs
+from collector.jobs import check_jobs
 from collector.receivers.synthetic import Probe
 from collector.receivers.synthetic_file import read_checks
 from tests.support.certificates import self_signed
@@ -208,7 +208,7 @@ def test_a_failing_check_keeps_step_status_and_timings_and_nothing_of_the_respon
 ) -> None:
     shop.payment_fails = True
     with open_collector(watched) as collector, capture_logs() as said:
-        (job,) = jobs(watched, collector)
+        (job,) = check_jobs(watched, collector)
         with caplog.at_level(logging.DEBUG):
             JobRunner(watched).run(job)
         on_disk = b"".join(path.read_bytes() for path in (tmp_path / "spool").iterdir())
@@ -243,7 +243,7 @@ def test_a_failing_check_keeps_step_status_and_timings_and_nothing_of_the_respon
 def test_a_run_that_is_walked_again_is_stored_once(watched: Services) -> None:
     for _ in ("once", "again after a restart"):
         with open_collector(watched) as collector:
-            (job,) = jobs(watched, collector)
+            (job,) = check_jobs(watched, collector)
             job.run(watched)
             job.run(watched)
             collector.flush()
@@ -257,14 +257,14 @@ def test_a_run_that_two_processes_walked_counts_once(watched: Services, tmp_path
     )  # fmt: skip
     for services in (watched, own):
         with open_collector(services) as collector:
-            jobs(services, collector)[0].run(services)
+            check_jobs(services, collector)[0].run(services)
     assert watched.telemetry.query("SELECT count() AS n FROM checks FINAL")[0]["n"] == 3
 
 
 def test_each_slot_of_time_is_a_run_of_its_own(watched: Services, clock: FixedClock) -> None:
     runner = JobRunner(watched)
     with open_collector(watched) as collector:
-        (job,) = jobs(watched, collector)
+        (job,) = check_jobs(watched, collector)
         for _ in range(4):
             clock.pass_by(timedelta(seconds=30))
             runner.run(job)
@@ -275,7 +275,9 @@ def test_each_slot_of_time_is_a_run_of_its_own(watched: Services, clock: FixedCl
 
 def test_every_location_runs_every_check(watched: Services) -> None:
     with open_collector(watched) as collector:
-        assert [job.name for job in jobs(watched, collector)] == ["check checkout from dublin"]
+        assert [job.name for job in check_jobs(watched, collector)] == [
+            "check checkout from dublin"
+        ]
 
 
 def test_a_check_that_cannot_be_meant_keeps_the_process_from_starting(watched: Services) -> None:
@@ -284,7 +286,7 @@ def test_a_check_that_cannot_be_meant_keeps_the_process_from_starting(watched: S
         open_collector(watched) as collector,
         pytest.raises(InvalidInputError, match=r"checks\.yaml:1"),
     ):
-        jobs(watched, collector)
+        check_jobs(watched, collector)
 
 
 def test_two_processes_never_share_a_spool(watched: Services) -> None:

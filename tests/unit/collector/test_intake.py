@@ -48,6 +48,13 @@ class FailingRedactor(NoRedaction):
         raise UnavailableError("The policies cannot be read.")
 
 
+class BreakingRedactor(NoRedaction):
+    """Breaks in a way that nobody foresaw, with a text that must not be told."""
+
+    def redact_events(self, _: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
+        raise ValueError("cannot mask customer-1@example.org")
+
+
 class Keeper:
     """Keeps everything that was refused, in clear, and may be out of order."""
 
@@ -141,6 +148,19 @@ def test_a_redactor_that_fails_stores_nothing_and_frees_the_identities(tmp_path:
             with pytest.raises(UnavailableError):
                 door.submit(batch(event("fine")))
     assert stored(tmp_path) == b""
+
+
+def test_a_stage_that_breaks_frees_the_identities_and_tells_no_text_of_it(tmp_path: Path) -> None:
+    with intake(tmp_path, OpenGate(), BreakingRedactor()) as door:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="cannot mask"):
+                door.submit(batch(event("fine")))
+    assert stored(tmp_path) == b""
+
+
+def test_nobody_who_waits_for_a_write_can_call_it_off_for_the_others() -> None:
+    claim = IdentityWindow(timedelta(hours=1)).claim(["a"])
+    assert not claim.fate.cancel()
 
 
 def test_a_batch_of_duplicates_alone_writes_nothing(tmp_path: Path) -> None:

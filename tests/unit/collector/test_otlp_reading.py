@@ -112,3 +112,10 @@ def test_json_reads_over_what_it_does_not_know_and_what_is_null() -> None:
     read_record = message.resource_logs[0].scope_logs[0].log_records[0]
     assert (read_record.time_unix_nano, int(read_record.severity_number)) == (5, 99)
     assert not read_record.HasField("body")
+
+
+def test_a_long_run_of_bytes_that_looks_like_a_number_is_no_number() -> None:
+    run = b"\x12\x01\x2a" + b"\xff" * 2_000_000
+    assert not may_be_nested(
+        KeyValue(key="noise", value=AnyValue(bytes_value=run)).SerializeToString()
+    )

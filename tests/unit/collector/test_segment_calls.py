@@ -251,3 +251,12 @@ def test_a_link_says_who_sent_it_when_and_how() -> None:
     by = link.provenance
     assert (by.source, by.door, by.call, by.decided) == ("web-shop", "segment", "identify", False)
     assert (by.at, by.received_at) == (NOON - timedelta(hours=3), NOON)
+
+
+@pytest.mark.parametrize(
+    "context", ['{"channel": 1e999}', '{"page": {"path": 1e999}}', '{"app": 1}']
+)
+def test_a_context_that_cannot_be_read_is_left_out(context: str) -> None:
+    body = f'{{"batch": [{json.dumps(TRACK)}], "context": {context}}}'.encode()
+    read = decode_segment(split_segment(body, "batch"), "batch", RECEPTION)
+    assert (len(read.events), read.rejections) == (1, [])
