@@ -144,6 +144,10 @@ def _held(directory: Path) -> Iterator[None]:
 def _open_quarantine(services: Services, contracts: ContractRegister) -> Quarantine:
     settings, key = services.settings.quarantine, services.secrets.quarantine_key
     cabinet = KeyCabinet(services.engine, key, settings.retention)
+    try:
+        cabinet.prepare(services.clock())
+    except UnavailableError as error:  # every other event can be taken without a key
+        log().warning("quarantine keys cannot be prepared", reason=error.detail)
     return Quarantine(cabinet, key, settings, contracts, services.clock)
 
 

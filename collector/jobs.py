@@ -9,7 +9,7 @@ from candor.kernel.logging import log
 from candor.kernel.services import Services
 from collector.assembly import Collector
 from collector.check import Check
-from collector.quarantine.keys import destroy_expired_keys
+from collector.quarantine.keys import KeyCabinet, destroy_expired_keys
 from collector.quarantine.store import delete_expired_entries, delete_expired_marks
 from collector.receivers.synthetic import Probe
 from collector.receivers.synthetic_file import open_checks, require_environment
@@ -17,7 +17,12 @@ from collector.receivers.synthetic_file import open_checks, require_environment
 
 def jobs(services: Services, collector: Collector) -> tuple[Job, ...]:
     """Return the quarantine's expiry and each synthetic check. Raises as ``check_jobs``."""
-    expiry = Job("quarantine expiry", timedelta(hours=1), expire_quarantine)
+    cabinet = collector.quarantine.cabinet
+    expiry = Job(
+        "quarantine expiry",
+        timedelta(hours=1),
+        lambda running: expire_quarantine(running, cabinet),
+    )
     return (expiry, *check_jobs(services, collector))
 
 
@@ -38,8 +43,12 @@ def check_jobs(services: Services, collector: Collector) -> tuple[Job, ...]:
     return tuple(_job(check, probe, collector, settings.location) for check in checks)
 
 
-def expire_quarantine(services: Services) -> None:
-    """Destroy the keys of what has been kept long enough, then delete it."""
+def expire_quarantine(services: Services, cabinet: KeyCabinet) -> None:
+    """Destroy the keys of what has been kept long enough, delete it, and make the next day's key.
+
+    Raises:
+        UnavailableError: a store cannot be asked.
+    """
     now = services.clock()
     with session_of(services.engine) as session:
         destroyed = destroy_expired_keys(session, now)
@@ -47,6 +56,7 @@ def expire_quarantine(services: Services) -> None:
     delete_expired_entries(services.telemetry, now)
     if destroyed:
         log().info("quarantine keys destroyed", keys=destroyed)
+    cabinet.prepare(now)
 
 
 def _job(check: Check, probe: Probe, collector: Collector, location: str) -> Job:

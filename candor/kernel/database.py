@@ -16,6 +16,7 @@ from sqlalchemy.types import TypeDecorator
 from candor.kernel.errors import ConflictError, UnavailableError
 
 _SQLITE_BUSY_MILLISECONDS = 10_000
+_POSTGRESQL_SECONDS = 3
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -57,15 +58,23 @@ def open_engine(dsn: str) -> Engine:
     """Return an engine on the state store; nothing is read yet.
 
     SQLite gets write-ahead logging, full durability, foreign keys and ten seconds of patience, and
-    overwrites what is deleted with zeroes.
+    overwrites what is deleted with zeroes. PostgreSQL gets three seconds to take a connection, and
+    so does a thread to get one of the pool: in an outage nobody waits for the system's minutes.
     """
     url = make_url(dsn)
     if url.get_backend_name() != "sqlite":
         return create_engine(
-            url, pool_pre_ping=True, hide_parameters=True, pool_size=10, max_overflow=20
+            url,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            pool_size=10,
+            max_overflow=20,
+            pool_timeout=_POSTGRESQL_SECONDS,
+            connect_args={"connect_timeout": _POSTGRESQL_SECONDS},
         )
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(url.database).touch(mode=0o600)
     engine = create_engine(url, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine

@@ -1,7 +1,9 @@
 """The contracts of one process: compiled once, and asked for every event.
 
-A version that another process registers is known here within a second: a name that is not known is
-looked up in the state store at once, and that it is not there is believed for a second.
+A version that another process registers is known here about a second later at most: names that are
+not known are looked up in the state store, at most once a second for all of them together, so that
+no sender can make every request a query. Between two look-ups they count as not registered; while
+the store cannot be read, that is the answer for as long.
 """
 
 from collections.abc import Mapping
@@ -36,8 +38,8 @@ class ContractRegister:
         self._settings = settings
         self._clock = clock
         self._checks: dict[str, Check] = {}
-        self._absent: frozenset[str] = frozenset()
         self._looked_at = clock() - _BELIEVED
+        self._fault: UnavailableError | None = None
         self._guard = Lock()
 
     def refusals(self, batch: Batch) -> Mapping[int, Refusal]:
@@ -92,24 +94,29 @@ class ContractRegister:
                     self._checks[reference] = compile_schema(found.contract.schema)
 
     def _learn(self, schemas: set[str], *, lenient: bool) -> None:
-        """Look unknown names up, unless that was done a moment ago."""
-        unknown = schemas - self._checks.keys() - {""}
-        if not unknown:
+        """Look unknown names up, unless that was done, for whatever names, a moment ago."""
+        if not self._unknown_of(schemas):
             return
         with self._guard:
-            now = self._clock()
-            is_fresh = timedelta(0) <= now - self._looked_at < _BELIEVED
-            if is_fresh and unknown <= self._absent:
-                return
-            try:
-                self.refresh()
-            except UnavailableError:
-                if not lenient:
-                    raise
-                log().warning("contracts cannot be read; those known so far are in force")
-            known_absent = self._absent if is_fresh else frozenset()
-            self._absent = known_absent | (unknown - self._checks.keys())
-            self._looked_at = self._looked_at if is_fresh else now
+            if not timedelta(0) <= self._clock() - self._looked_at < _BELIEVED:
+                self._look()
+            fault = self._fault
+        if fault is not None and not lenient and self._unknown_of(schemas):
+            raise UnavailableError(fault.detail)
+
+    def _look(self) -> None:
+        """Read what is registered; the time counts from the end, for a store may fail slowly."""
+        self._fault = None
+        try:
+            self.refresh()
+        except UnavailableError as error:
+            self._fault = error
+            log().warning("contracts cannot be read; those known so far are in force")
+        finally:
+            self._looked_at = self._clock()
+
+    def _unknown_of(self, schemas: set[str]) -> set[str]:
+        return schemas - self._checks.keys() - {""}
 
     def _unknown(self, event: Event) -> Refusal | None:
         if event.schema:

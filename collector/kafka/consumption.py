@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain, repeat
 
 from candor.kernel.errors import CandorError, ConflictError, UnavailableError
 from candor.kernel.logging import log
@@ -75,24 +76,45 @@ def consume_until(
     reopen: Callable[[], Client],
     pause_seconds: float = _REOPEN_SECONDS,
 ) -> None:
-    """Consume until stopped, and after a pause with another client when one has failed."""
+    """Consume until stopped, and after a pause with another client when one has failed.
+
+    A fault that nobody foresaw is logged by its type alone: its text may quote a message.
+    """
     consuming_now = entrance.services.metrics.kafka.consuming
     consuming_now.set(1)
     try:
-        while True:
-            consumption = Consumption(entrance, client)
-            try:
-                consumption.run(stopping)
-            except UnavailableError as error:
-                log().warning("kafka consumer failed, will start anew", reason=error.detail)
-                with suppress(UnavailableError):
-                    client.close()
-                consumption.lost(list(consumption.partitions))
+        for opening in chain([lambda: client], repeat(reopen)):
+            _consume_with(opening, stopping, entrance)
             if stopping.wait(pause_seconds):
                 return
-            client = reopen()
     finally:
         consuming_now.set(0)
+
+
+def _consume_with(
+    opening: Callable[[], Client], stopping: threading.Event, entrance: Entrance
+) -> None:
+    """Consume with one client until stopped, or until it or anything else fails; never raise.
+
+    What was taken and not committed comes again to the next client, and is known by then.
+    """
+    try:
+        client = opening()
+        consumption = Consumption(entrance, client)
+        try:
+            consumption.run(stopping)
+        except UnavailableError as error:
+            log().warning("kafka consumer failed, will start anew", reason=error.detail)
+            with suppress(UnavailableError):
+                client.close()
+        except Exception:
+            consumption.lost(list(consumption.partitions))  # closing must not come by it again
+            client.close()
+            raise
+        finally:
+            consumption.lost(list(consumption.partitions))
+    except Exception as error:  # noqa: BLE001 - a fault must not end consumption unseen
+        log().error("kafka consumer broke down, will start anew", error=type(error).__name__)
 
 
 class Consumption:
@@ -144,7 +166,7 @@ class Consumption:
     def revoked(self, places: Sequence[Place]) -> None:
         """Bring what was taken of these partitions to the disk and commit it, then let go."""
         leaving = [self.partitions[place] for place in places if place in self.partitions]
-        self._conclude(leaving)
+        self._conclude(leaving, self._monotonic() + _FINISH_SECONDS)
         log().info("kafka partitions revoked", count=len(leaving))
         for partition in leaving:
             if partition.uncommitted is not None:
@@ -207,18 +229,18 @@ class Consumption:
         """
         deadline = self._monotonic() + _FINISH_SECONDS
         self._client.pause(list(self.partitions))
-        self._conclude(self.partitions.values())
+        self._conclude(self.partitions.values(), deadline)
         while self._monotonic() < deadline:
             if all(one.uncommitted is None for one in self.partitions.values()):
                 return
             self._client.consume()
-            self._conclude(self.partitions.values())
+            self._conclude(self.partitions.values(), deadline)
 
-    def _conclude(self, partitions: Collection[Partition]) -> None:
-        """Wait until what was taken is on the disk, and commit it."""
+    def _conclude(self, partitions: Collection[Partition], deadline: float) -> None:
+        """Wait until what was taken is on the disk, all of it until one deadline, and commit it."""
         for partition in partitions:
             for taken in partition.waiting:
-                taken.wait(_FINISH_SECONDS)
+                taken.wait(max(0.0, deadline - self._monotonic()))
         self._settle(partitions)
         self._commit(partitions, wait=True)
 

@@ -4,9 +4,12 @@ Exactly once: an entry is marked in the transaction that sends it, so that no tw
 whatever process, send it at a time, and none sends it again. Should the process die after the event
 is on the disk and before the mark is, the next replay finds the event among the identities of the
 last hours or in the telemetry store, counts it as deduplicated, and marks the entry.
+
+That transaction keeps all other writers of SQLite waiting, so what can be done before it is: the
+entries are opened and decoded, and the telemetry store is asked once which of them it holds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
@@ -86,10 +89,11 @@ class Replay:
             UnavailableError: a store cannot be asked; nothing was marked.
         """
         entries = self._entries(ids)
+        batches = self._batches([entries[one] for one in ids], mending)
+        events = [one for batch in batches if isinstance(batch, Batch) for one in batch.events]
+        stored = stored_identities(self._services.telemetry, events)
         outcome = _Outcome()
         with session_of(self._services.engine) as session:
-            if mending.contract:
-                find_contract(session, *parse_reference(mending.contract))
             done = replayed_at(session, ids)
             mark_replayed(
                 session,
@@ -97,15 +101,14 @@ class Replay:
                 self._services.clock(),
             )
             waiting: list[tuple[int, Entry, Submission]] = []
-            for index, one in enumerate(ids):
+            for index, (one, batch) in enumerate(zip(ids, batches, strict=True)):
                 entry = entries[one]
-                sent = None if one in done else self._sent(session, entry, mending)
-                if sent is None:
+                if one in done or _is_stored(batch, stored):
                     outcome.duplicates += 1
-                elif isinstance(sent, Refusal):
-                    outcome.refuse(index, entry, None, sent)
+                elif isinstance(batch, Refusal):
+                    outcome.refuse(index, entry, None, batch)
                 else:
-                    waiting.append((index, entry, sent))
+                    waiting.append((index, entry, self._submit(batch)))
             for index, entry, submission in waiting:
                 outcome.add(index, entry, submission.wait())
             unmark_replayed(session, outcome.refused - outcome.accepted_ids)
@@ -121,16 +124,14 @@ class Replay:
             )
         return found
 
-    def _sent(
-        self, session: Session, entry: Entry, mending: Mending
-    ) -> Submission | Refusal | None:
-        """Return the submission of an entry, or why it cannot be sent; none if it is stored."""
-        batch = self._batch(entry, open_entry(session, self._cabinet, entry), mending)
-        if isinstance(batch, Refusal):
-            return batch
-        if stored_identities(self._services.telemetry, batch.events):
-            return None
-        return self._submit(batch)
+    def _batches(self, entries: Sequence[Entry], mending: Mending) -> list[Batch | Refusal]:
+        """Return each entry as its door reads it now, or why that cannot be."""
+        with session_of(self._services.engine) as session:
+            if mending.contract:
+                find_contract(session, *parse_reference(mending.contract))
+            payloads = [open_entry(session, self._cabinet, entry) for entry in entries]
+        pairs = zip(entries, payloads, strict=True)
+        return [self._batch(entry, payload, mending) for entry, payload in pairs]
 
     def _batch(self, entry: Entry, payload: bytes | None, mending: Mending) -> Batch | Refusal:
         """Return the event as its door reads it now, mended; a refusal when that cannot be."""
@@ -153,6 +154,10 @@ def open_entry(session: Session, cabinet: KeyCabinet, entry: Entry) -> bytes | N
     """Return what was sent, byte for byte; none when its key is destroyed."""
     key = cabinet.key(session, entry.key_id)
     return open_sealed(key.secret, entry.id, entry.code, entry.sealed) if key is not None else None
+
+
+def _is_stored(batch: Batch | Refusal, stored: Collection[str]) -> bool:
+    return isinstance(batch, Batch) and any(one.identity in stored for one in batch.events)
 
 
 @dataclass(slots=True)

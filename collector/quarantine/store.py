@@ -12,6 +12,8 @@ from candor.kernel.telemetry_store import TelemetryStore
 from collector.event import Event
 from collector.quarantine.tables import ReplayRow
 
+_MOST_IDENTITIES = 50  # of the longest, as a parameter of one query weighs 128 KiB at most
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -70,16 +72,18 @@ def delete_expired_entries(telemetry: TelemetryStore, now: datetime) -> None:
 
 def stored_identities(telemetry: TelemetryStore, events: Sequence[Event]) -> set[str]:
     """Return the identities of those events that the telemetry store holds already."""
-    if not events:
-        return set()
-    parameters = {
-        "journeys": [event.journey for event in events],
-        "names": [event.name for event in events],
-        "times": [event.time for event in events],
-        "identities": [event.identity for event in events],
-    }
-    rows = telemetry.query(statement("collector", "select_stored_identities"), parameters)
-    return {row["identity"] for row in rows}
+    found: set[str] = set()
+    for start in range(0, len(events), _MOST_IDENTITIES):
+        some = events[start : start + _MOST_IDENTITIES]
+        parameters = {
+            "journeys": [event.journey for event in some],
+            "names": [event.name for event in some],
+            "times": [event.time for event in some],
+            "identities": [event.identity for event in some],
+        }
+        rows = telemetry.query(statement("collector", "select_stored_identities"), parameters)
+        found.update(row["identity"] for row in rows)
+    return found
 
 
 def replayed_at(session: Session, ids: Sequence[str]) -> dict[str, datetime]:

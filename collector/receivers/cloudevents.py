@@ -17,7 +17,12 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from msgspec import Meta, Raw
 
-from candor.kernel.errors import MalformedError, TooLargeError, UnsupportedTypeError
+from candor.kernel.errors import (
+    InvalidInputError,
+    MalformedError,
+    TooLargeError,
+    UnsupportedTypeError,
+)
 from candor.kernel.ports import Refusal
 from collector.event import Batch, Event, Rejection
 from collector.receivers.cloudevents_data import (
@@ -107,6 +112,18 @@ def read_items(items: Sequence[bytes | Raw], reception: Reception) -> Batch:
             batch.rejections.append(Rejection(index, identity, error.refusal))
     batch.indices = indices
     return batch
+
+
+def document_of(body: bytes, content_type: str, headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the JSON document of a binary event, by which it can be kept and read again.
+
+    None when there is none: the headers or the data are none of an event, or no UTF-8.
+    """
+    try:
+        document = _item_of(body, content_type, headers)
+    except InvalidInputError:
+        return None
+    return document if text_items(document, [document])[0] is document else None
 
 
 def identity_of(source: str, id_: str) -> str:

@@ -17,14 +17,17 @@ from candor.kernel.ports import Refusal
 from candor.kernel.topics import Shape
 from collector.event import Batch, Rejection
 from collector.receivers import cloudevents, native, segment
-from collector.receivers.decoding import UNREADABLE, Reception
+from collector.receivers.decoding import UNREADABLE, Reception, malformed
 
 _CONTENT_TYPE = "content-type"
 _ATTRIBUTE = "ce_"
+_VERSION = f"{_ATTRIBUTE}specversion"
+_STRUCTURED = "application/cloudevents"
 _JSON = "application/json"
 _LINES = "application/x-ndjson"
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _ABSENT = frozenset({b"null", b'""'})
+_UNREAD = "The message holds something that no event may have, such as a name that is no text."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,7 @@ def cloudevents_by(decode: HttpDecoder) -> Decoder:
     """
 
     def decoded(message: Message, value: bytes, reception: Reception) -> Batch:
-        headers = {
-            f"ce-{name.removeprefix(_ATTRIBUTE)}".encode(): quote_from_bytes(text).encode()
-            for name, text in message.headers.items()
-            if name.startswith(_ATTRIBUTE)
-        }
-        return decode(value, message.content_type, headers, reception)
+        return decode(value, message.content_type, _http_headers(message), reception)
 
     return decoded
 
@@ -110,7 +108,7 @@ def decode_message(message: Message, shape: Shape, reception: Reception) -> Batc
 
     A message that cannot be read as a whole is one refused item, and so is a tombstone.
     """
-    if message.value is None and not _is_without_data(message, shape):
+    if message.value is None and not _has_its_attributes_in_headers(message, shape):
         refusal = Refusal("malformed", "The message has no value.")
         return _refused(message, shape, refusal, reception)
     try:
@@ -119,16 +117,51 @@ def decode_message(message: Message, shape: Shape, reception: Reception) -> Batc
         code = "too_large" if isinstance(error, TooLargeError) else "malformed"
         refusal = Refusal(code, error.detail, error.path)
         return _refused(message, shape, refusal, reception)
+    except UNREADABLE as error:
+        return _refused(message, shape, malformed(error), reception)
+    except ValueError:
+        return _refused(message, shape, Refusal("malformed", _UNREAD), reception)
 
 
-def _is_without_data(message: Message, shape: Shape) -> bool:
-    """Whether it is an event all of whose attributes are in headers."""
-    return shape == "cloudevents" and f"{_ATTRIBUTE}specversion" in message.headers
+def _has_its_attributes_in_headers(message: Message, shape: Shape) -> bool:
+    """Whether it is an event in the binary mode, which may do without a value."""
+    return shape == "cloudevents" and _VERSION in message.headers
+
+
+def _http_headers(message: Message) -> Mapping[bytes, bytes]:
+    """Return the attributes in the headers of a message as HTTP writes them."""
+    return {
+        f"ce-{name.removeprefix(_ATTRIBUTE)}".encode(): quote_from_bytes(text).encode()
+        for name, text in message.headers.items()
+        if name.startswith(_ATTRIBUTE)
+    }
 
 
 def _refused(message: Message, shape: Shape, refusal: Refusal, reception: Reception) -> Batch:
-    rejection = Rejection(0, message.place, refusal)
-    return Batch(shape, [], [], [rejection], [message.value or b""], reception.source)
+    """Return a message as one refused item, kept in the form in which a replay can read it."""
+    return Batch(
+        shape,
+        [],
+        [],
+        [Rejection(0, message.place, refusal)],
+        [_item_to_keep(message, shape)],
+        reception.source,
+        call="batch" if shape == "segment" else "",
+    )
+
+
+def _item_to_keep(message: Message, shape: Shape) -> bytes:
+    """Return the value; of an event whose attributes are in headers, its document if it has one."""
+    value = message.value or b""
+    if not _has_its_attributes_in_headers(message, shape) or message.media_type.startswith(
+        _STRUCTURED
+    ):
+        return value
+    try:
+        headers = _http_headers(message)
+    except UnicodeEncodeError:  # a name that no header of HTTP can have
+        return value
+    return cloudevents.document_of(value, message.content_type, headers) or value
 
 
 def _native_items(message: Message, value: bytes, reception: Reception) -> Sequence[bytes | Raw]:

@@ -6,9 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.event import listen
 
 from candor.kernel.database import session_of
+from candor.kernel.errors import UnavailableError
 from candor.kernel.settings import ContractSettings
 from candor.kernel.telemetry_store import TelemetryStore
 from collector.contracts.contract import SchemaVer
@@ -176,11 +178,39 @@ def test_a_version_that_another_process_registers_is_known_within_a_second(state
     first, second = sent(f"{NAME}/1-0-0"), sent(f"{NAME}/1-0-1")
     assert here.refusals(first)[0].code == "unknown_schema"
     add(state, "1-0-0", {})
-    assert here.refusals(first)[0].code == "unknown_schema"
     add(state, "1-0-1", {})
-    assert here.refusals(second) == {}
+    assert here.refusals(first)[0].code == "unknown_schema"
+    assert here.refusals(second)[0].code == "unknown_schema"
     clock.pass_by(timedelta(seconds=1))
+    assert here.refusals(second) == {}
     assert here.refusals(first) == {}
+
+
+def test_a_sender_of_ever_new_names_costs_one_look_up_a_second(sqlite: Engine) -> None:
+    clock = FixedClock()
+    asked: list[str] = []
+    listen(sqlite, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+    here = ContractRegister(sqlite, ContractSettings(unknown_schema="reject"), clock)
+    for number in range(3):
+        for name in range(5):
+            here.refusals(sent(f"n{number}{name}/1-0-0"))
+        assert len(asked) == number + 1
+        clock.pass_by(timedelta(seconds=1))
+
+
+def test_a_store_that_cannot_be_read_is_asked_again_after_a_second(tmp_path: Path) -> None:
+    clock = FixedClock()
+    asked: list[str] = []
+    empty = create_engine(f"sqlite:///{tmp_path}/empty.db")
+    listen(empty, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+    here = ContractRegister(empty, ContractSettings(unknown_schema="reject"), clock)
+    for number in range(2):
+        for name in range(3):
+            with pytest.raises(UnavailableError):
+                here.refusals(sent(f"n{name}/1-0-0"))
+        assert len(asked) == number + 1
+        clock.pass_by(timedelta(seconds=1))
+    empty.dispose()
 
 
 def test_events_of_other_doors_are_checked_as_they_would_be_stored(state: Engine) -> None:

@@ -2,20 +2,25 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy import event as sqlalchemy_event
 
 from candor.kernel.clock import utc_now
 from candor.kernel.database import session_of
-from candor.kernel.errors import ConflictError
+from candor.kernel.errors import ConflictError, UnavailableError
 from candor.kernel.ports import GatedEvent, Refusal
 from candor.kernel.telemetry_store import TelemetryStore
 from collector.jobs import expire_quarantine
 from collector.quarantine.keys import KeyCabinet
+from collector.quarantine.mending import Mending
+from collector.quarantine.replay import Replay
 from collector.quarantine.store import (
     Entry,
     list_entries,
@@ -93,6 +98,15 @@ def replay(application: Application, *ids: str, **mending: Any) -> dict[str, Any
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.json()
     return told
+
+
+def statements_of(engine: Engine) -> list[str]:
+    """Return what is executed from now on, growing."""
+    asked: list[str] = []
+    sqlalchemy_event.listen(
+        engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2])
+    )
+    return asked
 
 
 def stored(application: Application) -> list[dict[str, Any]]:
@@ -344,9 +358,9 @@ def test_when_its_time_has_come_nothing_opens_it_again(
     clock.pass_by(timedelta(days=16))
     assert application.get(f"{QUARANTINE}/{kept}").status_code == 404
     for _ in range(2):
-        expire_quarantine(application.services)
+        expire_quarantine(application.services, application.collector.quarantine.cabinet)
     with session_of(application.services.engine) as session:
-        [key] = session.query(DataKeyRow).all()
+        key = session.get_one(DataKeyRow, sealed[0].key_id)
         assert (key.wrapped, key.destroyed_at) == (None, clock.now)
     rows = application.services.telemetry.query("SELECT count() AS n FROM quarantine")
     assert rows == [{"n": 0}]
@@ -357,7 +371,7 @@ def test_before_its_time_the_job_touches_nothing(
 ) -> None:
     [kept] = refuse(application, event(1, clock.now))
     clock.pass_by(timedelta(days=13))
-    expire_quarantine(application.services)
+    expire_quarantine(application.services, application.collector.quarantine.cabinet)
     assert application.get(f"{QUARANTINE}/{kept}").json()["payload"]
 
 
@@ -391,6 +405,68 @@ def test_siblings_share_the_key_of_the_day(state: Engine) -> None:
     assert (first, first.secret) == (second, second.secret)
     assert first.expires_at == datetime(2026, 12, 7, tzinfo=UTC)
     assert here.key_of_the_day(NOON + timedelta(days=1)).secret != first.secret
+
+
+def test_the_key_of_the_next_day_is_made_before_it_is_needed(
+    application: Application, clock: FixedClock
+) -> None:
+    engine, cabinet = application.services.engine, application.collector.quarantine.cabinet
+    asked = statements_of(engine)
+    for days in range(2):
+        cabinet.key_of_the_day(clock.now + timedelta(days=days))
+    assert asked == []
+    clock.pass_by(timedelta(days=1))
+    expire_quarantine(application.services, cabinet)
+    asked.clear()
+    cabinet.key_of_the_day(clock.now + timedelta(days=1))
+    assert asked == []
+
+
+def test_a_store_that_gave_no_key_is_asked_again_after_a_second(sqlite: Engine) -> None:
+    KeyCabinet(sqlite, bytes(32), timedelta(days=14)).key_of_the_day(NOON)
+    asked, seconds = statements_of(sqlite), [0.0]
+    other = KeyCabinet(sqlite, bytes(range(32)), timedelta(days=14), lambda: seconds[0])
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            other.key_of_the_day(NOON)
+    once = len(asked)
+    seconds[0] = 1.0
+    with pytest.raises(UnavailableError):
+        other.key_of_the_day(NOON)
+    assert len(asked) == 2 * once
+
+
+def test_a_replay_asks_the_telemetry_store_once_and_before_it_keeps_others_from_writing(
+    application: Application, clock: FixedClock
+) -> None:
+    engine = application.services.engine
+    ids = refuse(application, *(event(number, clock.now) for number in range(5)))
+    application.collector.flush()
+    asked: list[bool] = []
+    writing = [False]
+
+    @sqlalchemy_event.listens_for(engine, "before_cursor_execute")
+    def note(*arguments: Any) -> None:  # noqa: ANN401 - the driver's own types
+        writing[0] = writing[0] or arguments[2].startswith("INSERT INTO quarantine_replays")
+
+    class Asked:
+        """The telemetry store, and whether it was asked for identities while others waited."""
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the store has
+            return getattr(application.services.telemetry, name)
+
+        def query(self, text: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+            if "identities" in parameters:
+                asked.append(writing[0])
+            return application.services.telemetry.query(text, parameters)
+
+    watched = replace(application.services, telemetry=cast("TelemetryStore", Asked()))
+    collector = application.collector
+    told = Replay(
+        watched, partial(collector.submit, keep_refused=False), collector.quarantine.cabinet
+    ).run(ids, Mending(patch=PATCH))
+    assert told.accepted == len(ids)
+    assert (asked, writing) == ([False], [True])
 
 
 def test_a_replay_of_one_process_is_seen_by_all(state: Engine) -> None:

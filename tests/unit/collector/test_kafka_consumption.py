@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 from confluent_kafka import KafkaError
+from structlog.testing import capture_logs
 
 from candor.kernel.errors import OverloadedError, UnavailableError
 from candor.kernel.metrics import new_metrics
@@ -18,7 +19,7 @@ from collector.event import Batch, Receipt
 from collector.intake import Submission
 from collector.kafka.client import KafkaClient, Listener
 from collector.kafka.consumption import Consumption, consume_until
-from collector.kafka.partition import Place
+from collector.kafka.partition import Place, Taken
 from collector.receivers.decoding import Reception
 from collector.receivers.kafka import Message
 from tests.support.events import native_event
@@ -324,6 +325,57 @@ def test_a_client_that_failed_is_closed_and_replaced(run: Run) -> None:
     assert failed.is_closed
     assert last.is_closed
     assert run.value("candor_kafka_consuming") == 0
+
+
+class BrokenClient(FakeClient):
+    """Raises what nobody foresaw, with a text that must be in no log."""
+
+    def consume(self) -> list[Message]:
+        raise KeyError("hush-hush")
+
+
+def test_a_fault_that_nobody_foresaw_is_logged_by_its_type_and_consumption_goes_on(
+    run: Run,
+) -> None:
+    stopping = threading.Event()
+    broken, last = BrokenClient(), LastClient(stopping)
+    with capture_logs() as said:
+        consume_until(stopping, run.entrance, broken, lambda: last, pause_seconds=0)
+    assert (broken.is_closed, last.is_closed) == (True, True)
+    assert [one["error"] for one in said if one["log_level"] == "error"] == ["KeyError"]
+    assert "hush-hush" not in repr(said)
+
+
+def test_a_client_that_cannot_be_opened_is_tried_again(run: Run) -> None:
+    stopping = threading.Event()
+    tries: list[int] = []
+
+    def reopen() -> LastClient:
+        tries.append(len(tries))
+        if len(tries) == 1:
+            raise KeyError("hush-hush")
+        return LastClient(stopping)
+
+    consume_until(stopping, run.entrance, FailingClient(), reopen, pause_seconds=0)
+    assert (len(tries), stopping.is_set()) == (2, True)
+
+
+class SlowTaken(Taken):
+    """Is on its way for ever; waiting for it costs all the time that one has for it."""
+
+    def __init__(self, run: Run, offset: int) -> None:
+        super().__init__(Message(*A, offset, b""), Submission(Receipt(1, 0, 0, ()), (Future(),)))
+        object.__setattr__(self, "run", run)
+
+    def wait(self, timeout_seconds: float) -> None:
+        run: Run = self.__dict__["run"]
+        run.now += timeout_seconds
+
+
+def test_all_messages_of_a_partition_are_waited_for_until_one_deadline(run: Run) -> None:
+    run.consumption.partitions[A].waiting.extend(SlowTaken(run, offset) for offset in range(3))
+    run.consumption.revoked([A])
+    assert run.now == 10.0
 
 
 def test_a_fatal_error_is_the_end_of_a_client_and_every_other_is_not() -> None:

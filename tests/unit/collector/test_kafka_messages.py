@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from candor.kernel.settings import LimitSettings
 from candor.kernel.topics import Shape
 from collector.event import Batch
+from collector.quarantine.mending import Mending, mend
+from collector.quarantine.replay import DOORS
+from collector.quarantine.store import Entry
 from collector.receivers.decoding import Reception
 from collector.receivers.kafka import DECODERS, Message, cloudevents_by, decode_message
 from tests.support.events import native_event
@@ -95,6 +98,50 @@ def test_a_message_over_a_limit_is_refused_as_a_whole() -> None:
     body = json.dumps([native_event(n) for n in range(3)]).encode()
     batch = decode_message(message(body), "native", reception(events_per_request=2))
     assert (ids(batch), codes(batch), list(batch.items)) == ([], ["too_large"], [body])
+
+
+def test_a_message_whose_header_has_a_name_that_is_no_text_is_refused() -> None:
+    headers = {"ce_specversion": b"1.0", "ce_\udcff": b"x"}
+    batch = decoded({}, "cloudevents", **headers)
+    assert (codes(batch), list(batch.items)) == (["malformed"], [b"{}"])
+
+
+def replayed(batch: Batch, patch: list[dict[str, Any]]) -> Batch:
+    """Return a refused message as the quarantine reads it again, mended."""
+    entry = Entry(
+        *("q" * 32, NOON, "malformed", "", "", batch.door, batch.call, batch.source, "", ""),
+        *(0, "2026-11-22", NOON),
+    )
+    mended = mend(bytes(batch.items[0]), entry, Mending(patch=patch), 10_000)
+    assert isinstance(mended, bytes)
+    return DOORS[batch.door](mended, entry.call, reception())
+
+
+def test_a_segment_message_refused_as_a_whole_can_be_mended_and_replayed() -> None:
+    batch = decoded(CALL | {"batch": 1}, "segment")
+    assert codes(batch) == ["malformed"]
+    assert codes(replayed(batch, [{"op": "remove", "path": "/batch"}])) == []
+
+
+CLOUD_HEADERS = {"ce_id": b"1", "ce_source": b"s", "ce_type": b"50%", "ce_time": b"today"}
+
+
+@pytest.mark.parametrize("value", [b'{"plan":"pro"}', None])
+def test_a_refused_cloud_event_in_headers_keeps_them_and_can_be_replayed(
+    value: bytes | None,
+) -> None:
+    headers = CLOUD_HEADERS | {"ce_specversion": b"1.0", "content_type": b"application/json"}
+    batch = decode_message(message(value, **headers), "cloudevents", reception())
+    assert [one.refusal.path for one in batch.rejections] == ["time"]
+    again = replayed(batch, [{"op": "remove", "path": "/time"}])
+    assert [(event.name, event.id) for event in again.events] == [("50%", "s 1")]
+
+
+@pytest.mark.parametrize("value", [b'{"plan"', b'{"plan":"\xff"}'])
+def test_a_cloud_event_in_headers_whose_data_is_no_json_is_kept_as_its_value(value: bytes) -> None:
+    headers = CLOUD_HEADERS | {"ce_specversion": b"1.0", "content_type": b"application/json"}
+    batch = decoded(value, "cloudevents", **headers)
+    assert (codes(batch), list(batch.items)) == (["malformed"], [value])
 
 
 @pytest.mark.parametrize("shape", sorted(DECODERS))
