@@ -39,7 +39,7 @@ def list_alerts(url: Url = None, key: Key = None, *, as_json: AsJson = False) ->
 
 @app.command("test")
 def rehearse(*, as_json: AsJson = False) -> None:
-    """Send a test message to every configured target; exit 1 when one does not take it.
+    """Send a test message to every target; exit 1 when one does not take it, or none is set.
 
     Example: candor alerts test
     """
@@ -56,7 +56,7 @@ def rehearse(*, as_json: AsJson = False) -> None:
             say(
                 "No target is set: CANDOR_ALERTMANAGER__URLS, CANDOR_WEBHOOKS, CANDOR_NOTIFY__URLS."
             )
-    if not all(outcome["taken"] for outcome in outcomes):
+    if not outcomes or not all(outcome["taken"] for outcome in outcomes):
         raise typer.Exit(FAILED)
 
 

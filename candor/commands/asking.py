@@ -57,6 +57,8 @@ class Client:
             answer = httpx.request(
                 method, self._url + path, content=body, headers=headers, timeout=120
             )
+        except httpx.UnsupportedProtocol:
+            fail(f"{self._url} is no address. Write it as http://host:8080.", WRONG_USE)
         except httpx.TransportError as error:
             fail(f"{self._url} does not answer ({type(error).__name__}). Is the server running?")
         if answer.is_error:
@@ -65,7 +67,17 @@ class Client:
 
 
 def _sentence(problem: dict[str, Any]) -> str:
-    return str(problem.get("detail") or problem.get("title") or "The server refused it.")
+    """Return what a problem document says: its sentence, and each fault with its place."""
+    lines = [str(problem.get("detail") or problem.get("title") or "The server refused it.")]
+    if "path" in problem:
+        lines[0] += f" (at {problem['path']})"
+    lines += [f"{fault['path']}: {fault['rule']}" for fault in problem.get("errors", ())]
+    lines += [
+        f"line {finding['line']}: {finding['path'] or 'document'}: {finding['rule']}:"
+        f" {finding['message']}"
+        for finding in problem.get("findings", ())
+    ]
+    return "\n".join(lines)
 
 
 @contextmanager

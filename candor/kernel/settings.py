@@ -33,6 +33,8 @@ from candor.kernel.topics import Shape, read_topics
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _MIB = 1024 * 1024
 _MASK = "********"
+_KEY_OF_COMMANDS = "CANDOR_KEY"
+"""Where commands that ask a server take their key from; no setting of the server itself."""
 UnknownSchema = Literal["accept", "quarantine", "reject"]
 
 
@@ -365,6 +367,7 @@ def unknown_variables(settings: Settings, environment: dict[str, str] | None = N
         if name.startswith("CANDOR_")
         and name.split("__", 1)[0] not in known
         and not name.startswith("CANDOR_TEST_")
+        and name != _KEY_OF_COMMANDS
     )
 
 

@@ -5,13 +5,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 
 from candor.kernel.ports import Refusal
 from candor.kernel.secrets import Secrets
 from candor.kernel.settings import JourneySettings, LimitSettings
+from collector.event import Outcome
 
 _PLACE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
@@ -28,6 +29,7 @@ _ONE_VALUE = json.JSONDecoder()
 _SPACE = " \t\r\n"
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
+_NO_SUCH_WORD = "Invalid enum value"
 _QUOTE = re.compile(r"['\"]")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _JOURNEYS = JourneySettings()
@@ -111,6 +113,8 @@ def malformed(error: msgspec.MsgspecError | UnicodeDecodeError | RecursionError)
             "There is no such field. Values of your own belong under attributes.",
             _join(path, name) if is_plain_name(name) else path or None,
         )
+    if rule.startswith(_NO_SUCH_WORD) and path == "outcome":
+        return Refusal("malformed", f"An outcome is one of {', '.join(get_args(Outcome))}.", path)
     quoted = _QUOTE.search(rule)
     told = rule[: quoted.start()].rstrip() if quoted else rule
     return Refusal("malformed", told + ".", path or None)
