@@ -11,14 +11,9 @@ help: ## Show what can be made
 demo: .venv/.runtime ## Run the main job on a month of simulated traffic; ONCE=1 ends after the summary
 	$(BIN)/candor demo $(if $(ONCE),--once)
 
-# In parts, each in a process of its own: the embedded engine keeps threads of every database that
-# was dropped, and has 10,000 of them.
-PARTS := "tests/unit tests/e2e tests/browser" "tests/integration/test_[a-f]*.py" \
-  "tests/integration/test_[g-r]*.py" "tests/integration/test_[s-z]*.py"
-
 test: .venv/.dev ## Run the whole test suite
 	$(BIN)/coverage erase
-	for part in $(PARTS); do $(BIN)/coverage run -m pytest $$part || exit 1; done
+	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

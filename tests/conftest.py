@@ -14,11 +14,12 @@ from tests.support.asgi import Application, application_on
 from tests.support.clickhouse_http import serve_clickhouse
 from tests.support.stores import (
     FixedClock,
-    fresh_database,
+    SpareDatabases,
     open_over_http,
     postgresql_engine,
     postgresql_server,
     services_on,
+    spare_databases,
     sqlite_engine,
 )
 
@@ -50,16 +51,29 @@ def over_http(embedded: TelemetryStore) -> Iterator[TelemetryStore]:
         store.close()
 
 
-@pytest.fixture(params=["embedded", "over_http"])
+@pytest.fixture(scope="session")
+def embedded_databases(embedded: TelemetryStore) -> Iterator[SpareDatabases]:
+    with spare_databases(embedded) as databases:
+        yield databases
+
+
+@pytest.fixture(scope="session")
+def databases_over_http(over_http: TelemetryStore) -> Iterator[SpareDatabases]:
+    with spare_databases(over_http) as databases:
+        yield databases
+
+
+@pytest.fixture(params=["embedded_databases", "databases_over_http"], ids=["embedded", "over_http"])
 def telemetry(request: pytest.FixtureRequest) -> Iterator[TelemetryStore]:
     """A migrated telemetry database, embedded and through the real HTTP client."""
-    with fresh_database(request.getfixturevalue(request.param)) as store:
+    databases: SpareDatabases = request.getfixturevalue(request.param)
+    with databases.fresh() as store:
         yield store
 
 
 @pytest.fixture
-def embedded_telemetry(embedded: TelemetryStore) -> Iterator[TelemetryStore]:
-    with fresh_database(embedded) as store:
+def embedded_telemetry(embedded_databases: SpareDatabases) -> Iterator[TelemetryStore]:
+    with embedded_databases.fresh() as store:
         yield store
 
 

@@ -18,7 +18,7 @@ from candor.kernel.telemetry_store import TelemetryStore
 from tests.support.browser import Browser, Site, browser_on, chromedriver, site, wait_until
 from tests.support.programs import node_package
 from tests.support.server import Server, run_candor, serve
-from tests.support.stores import fresh_database
+from tests.support.stores import SpareDatabases
 
 PERSON = "anna.secret@example.org"
 BODY = """
@@ -135,8 +135,8 @@ def driver() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def store(over_http: TelemetryStore) -> Iterator[TelemetryStore]:
-    with fresh_database(over_http) as database:
+def store(databases_over_http: SpareDatabases) -> Iterator[TelemetryStore]:
+    with databases_over_http.fresh() as database:
         yield database
 
 

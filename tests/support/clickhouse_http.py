@@ -100,9 +100,13 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if database := parameters.get("database"):
                 connection.query(f"USE `{database}`", "TabSeparated")
-            for name, value in parameters.items():
-                if name not in _NOT_SETTINGS and not name.startswith("param_"):
-                    connection.query(f"SET {name} = '{value}'", "TabSeparated")
+            settings = ", ".join(
+                f"{name} = '{value}'"
+                for name, value in parameters.items()
+                if name not in _NOT_SETTINGS and not name.startswith("param_")
+            )
+            if settings:
+                connection.query(f"SET {settings}", "TabSeparated")
             values = {
                 name.removeprefix("param_"): value
                 for name, value in parameters.items()
