@@ -160,17 +160,18 @@ class TelemetryStore:
         """Let the embedded engine read the payloads from a file that exists in memory alone.
 
         The driver would copy them through the machine's temporary folder, where a crash would
-        leave them.
+        leave them. The file is written over by the next insert of this thread: making its pages
+        anew costs the kernel more than the copy.
         """
-        with os.fdopen(os.memfd_create("insert"), "wb") as file:
-            file.writelines(payloads)
-            file.flush()
-            path = f"/proc/self/fd/{file.fileno()}"
-            clause = ", ".join(f"{name} = {_quoted(value)}" for name, value in settings.items())
-            self._client("writer").command(
-                f"INSERT INTO {table} ({', '.join(columns)}) FROM INFILE '{path}'"
-                f" SETTINGS {clause} FORMAT {fmt}"
-            )
+        buffer: _MemoryFile | None = getattr(self._local, "insert_buffer", None)
+        if buffer is None:
+            buffer = self._local.insert_buffer = _MemoryFile()
+        buffer.write(payloads)
+        clause = ", ".join(f"{name} = {_quoted(value)}" for name, value in settings.items())
+        self._client("writer").command(
+            f"INSERT INTO {table} ({', '.join(columns)})"
+            f" FROM INFILE '{buffer.path}' SETTINGS {clause} FORMAT {fmt}"
+        )
 
     def using(self, database: str) -> "TelemetryStore":
         """Return a store on another database of the same engine, made if it was missing.
@@ -214,6 +215,24 @@ class TelemetryStore:
         else:
             settings |= {"readonly": 2}
         return _connect(self._address, settings)
+
+
+class _MemoryFile:
+    """A file without a name; it ends with the thread that made it."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.memfd_create("insert")
+        self.path = f"/proc/self/fd/{self._descriptor}"
+
+    def write(self, payloads: Sequence[bytes | memoryview]) -> None:
+        """Put these in the place of what it held."""
+        with os.fdopen(self._descriptor, "wb", closefd=False) as file:
+            file.seek(0)
+            file.writelines(payloads)
+            file.truncate()
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
 
 
 def parse_address(dsn: str) -> Address:
