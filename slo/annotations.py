@@ -9,6 +9,7 @@ candor.dev/expected-events valid events of one whole window; a calendar's timeli
 candor.dev/composite       ``weighted`` or ``journey``
 candor.dev/max-delay       how long a part of a composite may be silent: ``10m``
 candor.dev/when-delayed    ``CountAsGood``, ``CountAsBad`` or ``Ignore``
+candor.dev/disabled-tiers  tiers that alert nobody, by comma: ``slow, long``
 =========================  ====================================================================
 """
 
@@ -20,6 +21,7 @@ from typing import TypeVar
 from candor.kernel.document import Value
 from candor.kernel.errors import InvalidInputError
 from slo.budgeting import Method
+from slo.burn_rate import TIER_NAMES
 from slo.composite import Combination, Delay, WhenDelayed
 from slo.objective import NoData
 from slo.period import Period, parse_period
@@ -41,7 +43,7 @@ _WHEN_DELAYED: dict[str, WhenDelayed] = {
 _KEYS = frozenset(
     {
         *("windows", "no-data", "minimum-events", "data-interval", "expected-events"),
-        *("composite", "max-delay", "when-delayed"),
+        *("composite", "max-delay", "when-delayed", "disabled-tiers"),
     }
 )
 _RULE = "annotation"
@@ -60,6 +62,7 @@ class Terms:
     expected_events: int | None = None
     combination: Combination = "weighted"
     delay: Delay | None = None
+    disabled_tiers: frozenset[str] = frozenset()
 
 
 def read_terms(annotations: Mapping[str, Value], method: Method | None) -> Terms:
@@ -84,6 +87,7 @@ def read_terms(annotations: Mapping[str, Value], method: Method | None) -> Terms
         combination=_read(ours.get("composite"), lambda text: _word(text, _COMBINATIONS))
         or "weighted",
         delay=read_delay(annotations),
+        disabled_tiers=_read(ours.get("disabled-tiers"), _tiers) or frozenset(),
     )
 
 
@@ -110,6 +114,10 @@ def _read(value: Value | None, read: Callable[[str], T]) -> T | None:
 
 def _windows(text: str) -> tuple[Period, ...]:
     return tuple(parse_period(one.strip()) for one in text.split(","))
+
+
+def _tiers(text: str) -> frozenset[str]:
+    return frozenset(_word(one.strip(), TIER_NAMES) for one in text.split(","))
 
 
 def _count(text: str) -> int:

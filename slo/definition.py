@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from slo.budgeting import Budgeting
+from slo.burn_rule import BurnCondition, BurnRule, Policy
 from slo.composite import Delay
 from slo.indicator import Condition, Filter, Indicator, Threshold
 from slo.objective import Objective, Part
@@ -15,8 +16,12 @@ from slo.period import CalendarPeriod, Period, RollingPeriod
 
 
 def definition_of(objective: Objective) -> dict[str, Any]:
-    """Return an objective as JSON values."""
-    return {
+    """Return an objective as JSON values; what few have is left out where it is not there."""
+    optional = {
+        "policies": [_policy(one) for one in objective.policies],
+        "disabled_tiers": sorted(objective.disabled_tiers),
+    }
+    return {name: value for name, value in optional.items() if value} | {
         "name": objective.name,
         "service": objective.service,
         "labels": {name: list(values) for name, values in objective.labels.items()},
@@ -51,6 +56,8 @@ def objective_from(definition: Mapping[str, Any]) -> Objective:
         no_data=definition["no_data"],
         minimum_events=definition["minimum_events"],
         expected_events=definition["expected_events"],
+        policies=tuple(_policy_from(one) for one in definition.get("policies", ())),
+        disabled_tiers=frozenset(definition.get("disabled_tiers", ())),
     )
 
 
@@ -118,4 +125,55 @@ def _part_from(part: Mapping[str, Any]) -> Part:
 def _filter(conditions: Sequence[Mapping[str, Any]]) -> Filter:
     return tuple(
         Condition(one["field"], one["operator"], tuple(one["values"])) for one in conditions
+    )
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    silence = policy.no_data_within
+    return {
+        "name": policy.name,
+        "severity": policy.severity,
+        "rules": [
+            [
+                {
+                    "lookback_seconds": one.lookback.total_seconds(),
+                    "operator": one.operator,
+                    "factor": str(one.factor),
+                }
+                for one in rule.conditions
+            ]
+            for rule in policy.rules
+        ],
+        "pending_seconds": policy.pending_for.total_seconds(),
+        "no_data_seconds": None if silence is None else silence.total_seconds(),
+        "tells_end": policy.tells_end,
+        "targets": list(policy.targets),
+    }
+
+
+def _policy_from(policy: Mapping[str, Any]) -> Policy:
+    name, severity, silence = policy["name"], policy["severity"], policy["no_data_seconds"]
+    rules = tuple(
+        BurnRule(
+            name,
+            severity,
+            tuple(
+                BurnCondition(
+                    timedelta(seconds=one["lookback_seconds"]),
+                    Fraction(one["factor"]),
+                    one["operator"],
+                )
+                for one in conditions
+            ),
+        )
+        for conditions in policy["rules"]
+    )
+    return Policy(
+        name,
+        severity,
+        rules,
+        timedelta(seconds=policy["pending_seconds"]),
+        None if silence is None else timedelta(seconds=silence),
+        policy["tells_end"],
+        tuple(policy["targets"]),
     )

@@ -251,12 +251,11 @@ def _read_spec(document: _Document, known: References) -> None:
     elif document.kind == "DataSource":
         known.sources[name] = read_data_source(spec) or ""
     elif document.kind == "AlertPolicy":
-        alerts.policies[name] = read_policy(spec, name, alerts)
+        alerts.policies[name] = read_policy(spec, name, document.metadata.annotations, alerts)
     elif document.kind == "AlertCondition":
         alerts.conditions[name] = read_condition(spec, name)
     elif document.kind == "AlertNotificationTarget":
-        read_target(spec)
-        alerts.targets.add(name)
+        alerts.targets[name] = read_target(spec)
     else:
         read_service(spec)
 
@@ -329,6 +328,8 @@ def _objective(
         minimum_events=promise.terms.minimum_events,
         expected_events=promise.terms.expected_events,
         labels=document.metadata.labels,
+        policies=tuple(one.policy for one in promise.policies),
+        disabled_tiers=promise.terms.disabled_tiers,
     )
 
 

@@ -22,10 +22,11 @@ from slo.alerting import (
     signals_of,
 )
 from slo.alerts import store
-from slo.alerts.delivery import Delivery, Silence
+from slo.alerts.delivery import Delivery
 from slo.alerts.messages import facts_of
 from slo.alerts.targets import target_names
 from slo.budget import EventCounts, JudgedCounts
+from slo.burn_rule import Policy
 from slo.correction import corrected
 from slo.evaluation import reach, read_budget, read_lookbacks
 from slo.governance.store import corrections_of
@@ -69,20 +70,28 @@ def evaluate(services: Services) -> list[Turn]:
     with session_of(services.engine) as session:
         turns = _turns(session, readings, at)
         silences = store.silences(session, ends_after=at)
-        for turn in turns:
-            _tell(services, session, turn, silences, at)
+        policies = {
+            (one.name, policy.name): policy for one in objectives for policy in one.policies
+        }
+        for alert, transition in turns:
+            policy = policies.get((alert.objective, alert.policy))
+            targets = told(transition, policy, target_names(services.settings))
+            silenced = any(silence.covers(alert, at) for silence in silences)
+            _tell(services, session, (alert, transition), targets, at, silenced=silenced)
     return turns
 
 
 def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
-    """Return the rules of an objective: its tiers, and what the settings switch on.
+    """Return the rules of an objective: its policies or its tiers, and what the settings switch on.
 
     Its own minimum of events is a floor too. Where silence is bad, bad events need not have
     happened; where it is to alert, an hour of it does unless the settings say how long.
     """
-    tiers = default_rules(objective.window).burn
+    disabled = settings.disabled_tiers | objective.disabled_tiers
+    tiers = () if objective.policies else default_rules(objective.window).burn
     return Rules(
-        burn=tuple(rule for rule in tiers if rule.name not in settings.disabled_tiers),
+        burn=tuple(rule for rule in tiers if rule.name not in disabled),
+        policies=objective.policies,
         traffic_floor=max(settings.traffic_floor, objective.minimum_events),
         minimum_bad=0 if objective.no_data == "bad" else settings.minimum_bad_events,
         remaining_below=_share(settings.remaining_below),
@@ -93,6 +102,18 @@ def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
         pending_for=settings.pending_for,
         keep_firing=settings.keep_firing,
     )
+
+
+def told(transition: Transition, policy: Policy | None, everybody: Sequence[str]) -> list[str]:
+    """Return who hears of a turn: whom the alert's policy names, or everybody.
+
+    A policy that names nobody who is set up here tells everybody: better too many than none.
+    """
+    if policy is None:
+        return list(everybody)
+    if transition == "resolved" and not policy.tells_end:
+        return []
+    return [one for one in everybody if one in policy.targets] or list(everybody)
 
 
 def _readings(
@@ -131,16 +152,17 @@ def _lookback(services: Services, objective: Objective, at: datetime) -> Window:
 
 
 def _turns(session: Session, readings: Sequence[_Reading], at: datetime) -> list[Turn]:
-    known = {(one.objective, one.kind, one.severity): one for one in store.open_alerts(session)}
+    known = {one.slot: one for one in store.open_alerts(session)}
     turns: list[Turn] = []
     for reading in readings:
         objective = reading.objective
         for signal in signals_of(
             reading.rules, objective.target, objective.window, reading.counts, reading.whole
         ):
-            alert = known.pop((objective.name, signal.kind, signal.severity), None)
+            begun = _begun(objective, signal, at)
+            alert = known.pop(begun.slot, None)
             if alert is None and signal.active:
-                alert = _begun(objective, signal, at)
+                alert = begun
                 store.keep_alert(session, alert)
             elif alert is None or alert.evaluated_at >= at:
                 continue
@@ -164,6 +186,7 @@ def _begun(objective: Objective, signal: Signal, at: datetime) -> Alert:
         pending_since=at,
         last_active_at=at,
         evaluated_at=at,
+        policy=signal.policy,
     )
 
 
@@ -176,12 +199,17 @@ def _turn(session: Session, alert: Alert, signal: Signal, rules: Rules, at: date
     return [(after, transition)] if transition is not None else []
 
 
-def _tell(
-    services: Services, session: Session, turn: Turn, silences: Sequence[Silence], at: datetime
+def _tell(  # noqa: PLR0913 - one message to each
+    services: Services,
+    session: Session,
+    turn: Turn,
+    targets: Sequence[str],
+    at: datetime,
+    *,
+    silenced: bool,
 ) -> None:
     alert, transition = turn
-    silenced = any(silence.covers(alert, at) for silence in silences)
-    for target in target_names(services.settings):
+    for target in targets:
         delivery = Delivery(
             id=new_id(at),
             alert_id=alert.id,

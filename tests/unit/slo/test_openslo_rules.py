@@ -377,8 +377,8 @@ def test_policies_conditions_and_targets_may_stand_inside_one_another() -> None:
     text = (SLO + SLI + OTHERS).replace("[{alertPolicyRef: page}]", f"[{POLICY}]")
     assert read_openslo({"f": text}, strict=True)[1] == []
     (named,) = read_set({"f": text}).promises
-    (policy,) = named.promise.policies
-    assert (policy.name, policy.targets, policy.condition.severity) == ("p", ("t",), "page")
+    (made,) = named.promise.policies
+    assert (made.policy.name, made.policy.targets, made.policy.severity) == ("p", ("mail",), "page")
     high = text.replace("threshold: 2", "threshold: 100")
     assert severity(high, "unfirable-factor", 8, strict=False) == "warning"
 
