@@ -9,12 +9,13 @@ candor.dev/expected-events valid events of one whole window; a calendar's timeli
 candor.dev/composite       ``weighted`` or ``journey``
 candor.dev/max-delay       how long a part of a composite may be silent: ``10m``
 candor.dev/when-delayed    ``CountAsGood``, ``CountAsBad`` or ``Ignore``
+candor.dev/by              the field whose values have a budget each: ``channel``
 candor.dev/disabled-tiers  tiers that alert nobody, by comma: ``slow, long``
 =========================  ====================================================================
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
@@ -43,7 +44,7 @@ _WHEN_DELAYED: dict[str, WhenDelayed] = {
 _KEYS = frozenset(
     {
         *("windows", "no-data", "minimum-events", "data-interval", "expected-events"),
-        *("composite", "max-delay", "when-delayed", "disabled-tiers"),
+        *("composite", "max-delay", "when-delayed", "disabled-tiers", "by"),
     }
 )
 _RULE = "annotation"
@@ -63,6 +64,8 @@ class Terms:
     combination: Combination = "weighted"
     delay: Delay | None = None
     disabled_tiers: frozenset[str] = frozenset()
+    by: str | None = None
+    by_place: Value | None = field(default=None, compare=False)
 
 
 def read_terms(annotations: Mapping[str, Value], method: Method | None) -> Terms:
@@ -87,6 +90,8 @@ def read_terms(annotations: Mapping[str, Value], method: Method | None) -> Terms
         combination=_read(ours.get("composite"), lambda text: _word(text, _COMBINATIONS))
         or "weighted",
         delay=read_delay(annotations),
+        by=_read(ours.get("by"), str),
+        by_place=ours.get("by"),
         disabled_tiers=_read(ours.get("disabled-tiers"), _tiers) or frozenset(),
     )
 

@@ -20,6 +20,7 @@ def definition_of(objective: Objective) -> dict[str, Any]:
     optional = {
         "policies": [_policy(one) for one in objective.policies],
         "disabled_tiers": sorted(objective.disabled_tiers),
+        "by": objective.by,
     }
     return {name: value for name, value in optional.items() if value} | {
         "name": objective.name,
@@ -58,6 +59,7 @@ def objective_from(definition: Mapping[str, Any]) -> Objective:
         expected_events=definition["expected_events"],
         policies=tuple(_policy_from(one) for one in definition.get("policies", ())),
         disabled_tiers=frozenset(definition.get("disabled_tiers", ())),
+        by=definition.get("by"),
     )
 
 

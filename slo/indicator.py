@@ -110,3 +110,15 @@ def is_known_field(name: str, signal: Signal = "events") -> bool:
     if name.startswith(ATTRIBUTE_PREFIX):
         return fields.has_attributes and len(name) > len(ATTRIBUTE_PREFIX)
     return name in fields.text or name in fields.number
+
+
+def text_field_fault(name: str, signal: Signal) -> str | None:
+    """Return why the values of a field cannot tell the events of a signal apart; none if they can.
+
+    A text can, a number cannot.
+    """
+    fields = FIELDS[signal]
+    if name in fields.text or (is_known_field(name, signal) and name not in fields.number):
+        return None
+    known = sorted(fields.text) + ["attributes.KEY"] * fields.has_attributes
+    return f"{signal.capitalize()} can be told apart by {', '.join(known)}."

@@ -54,6 +54,7 @@ class Objective:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policies: tuple[Policy, ...] = ()
     disabled_tiers: frozenset[str] = frozenset()
+    by: str | None = None
 
     @property
     def properties(self) -> dict[str, tuple[str, ...]]:

@@ -17,6 +17,8 @@ from slo.alert_policy import (
     read_service,
     read_target,
 )
+from slo.annotations import Terms
+from slo.indicator import Indicator, text_field_fault
 from slo.kinds import (
     Goal,
     Promise,
@@ -313,6 +315,7 @@ def _objective(
             return None
         delay = goal.sli.delay or promise.terms.delay
         parts.append(Part(goal.sli.name, indicator, goal.weight, goal.budgeting, delay))
+        _check_breakdown(promise.terms, indicator)
     return Objective(
         name=name,
         service=promise.service,
@@ -330,7 +333,16 @@ def _objective(
         labels=document.metadata.labels,
         policies=tuple(one.policy for one in promise.policies),
         disabled_tiers=promise.terms.disabled_tiers,
+        by=promise.terms.by,
     )
+
+
+def _check_breakdown(terms: Terms, indicator: Indicator) -> None:
+    if terms.by is None or terms.by_place is None:
+        return
+    fault = text_field_fault(terms.by, indicator.signal)
+    if fault is not None:
+        terms.by_place.fault("annotation", fault)
 
 
 def _stored(document: _Document) -> StoredDocument:

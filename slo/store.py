@@ -13,7 +13,14 @@ from string import Template
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from slo.budget import EventCounts, Slice
-from slo.conditions import Parameters, Variables, filter_text, good_text, valid_text
+from slo.conditions import (
+    Parameters,
+    Variables,
+    filter_text,
+    good_text,
+    text_column,
+    valid_text,
+)
 from slo.indicator import Indicator, Signal
 from slo.window import Window, whole_minute
 
@@ -103,6 +110,40 @@ def count_by_minute(telemetry: TelemetryStore, question: Question) -> list[Slice
         Slice(at, EventCounts(int(good), int(valid)))
         for at, valid, good in zip(*columns, strict=True)
     ]
+
+
+def count_by_value(
+    telemetry: TelemetryStore, indicator: Indicator, windows: Sequence[Window], field: str
+) -> dict[str, EventCounts]:
+    """Return the counts of windows together, by the value of a text field; absence is ``""``.
+
+    The windows do not overlap.
+    """
+    rollup = field in _DIMENSIONS and all(
+        rollup_is_exact(Question(indicator, one)) for one in windows
+    )
+    parameters = Parameters()
+    valid, good = _measures(indicator, parameters, rollup=rollup)
+    within = " OR ".join(f"({_within(one, parameters, rollup=rollup)})" for one in windows)
+    parts = {
+        "value": f"toString({text_column(field, parameters)})",
+        "valid": valid,
+        "good": good,
+        "within": f"({within or 0})",
+    }
+    if rollup:
+        text = _filled("count_rollup_values", **parts)
+    else:
+        hull = Window(min(one.since for one in windows), max(one.until for one in windows))
+        table = _table(indicator.signal, hull, parameters)
+        text = _filled("count_event_values", table=table, **parts)
+    columns = telemetry.columns(text, parameters.values)
+    if not columns:
+        return {}
+    return {
+        str(value): EventCounts(int(good), int(valid))
+        for value, valid, good in zip(*columns, strict=True)
+    }
 
 
 def rollup_is_exact(question: Question) -> bool:
