@@ -1,12 +1,17 @@
 """What Candor counts about itself, for Prometheus; no label ever holds a personal value."""
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_FADES_AFTER_SECONDS = 180.0
 _JOB_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
@@ -36,6 +41,7 @@ class Metrics:
     job_seconds: Histogram
     job_last_success: Gauge
     kafka: "KafkaMetrics"
+    objectives: "ObjectiveMetrics"
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -52,6 +58,42 @@ class KafkaMetrics:
     lag: Gauge
     paused: Gauge
     consuming: Gauge
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveMetrics:
+    """How objectives stood at the last evaluation, by their names; what is unknown has no sample.
+
+    They fade on a replica that evaluates no more.
+    """
+
+    target: "FadingGauge"
+    sli: "FadingGauge"
+    remaining: "FadingGauge"
+    burn: "FadingGauge"
+    alerts: "FadingGauge"
+
+
+class FadingGauge(Collector):
+    """A gauge whose samples are shown together, and fade when nobody renews them."""
+
+    def __init__(self, name: str, told: str, labels: Sequence[str], seconds: float) -> None:
+        self._name, self._told, self._labels = name, told, labels
+        self._seconds = seconds
+        self._samples: Mapping[tuple[str, ...], float] = {}
+        self._shown_at = -math.inf
+
+    def show(self, samples: Mapping[tuple[str, ...], float]) -> None:
+        """Put these in the place of all samples: label values in their order, and the value."""
+        self._samples, self._shown_at = samples, time.monotonic()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Return what was shown, unless that is too long ago."""
+        family = GaugeMetricFamily(self._name, self._told, labels=self._labels)
+        if time.monotonic() - self._shown_at < self._seconds:
+            for labels, value in self._samples.items():
+                family.add_metric(labels, value)
+        yield family
 
 
 def new_metrics() -> Metrics:
@@ -93,6 +135,23 @@ def new_metrics() -> Metrics:
             "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
         ),
         kafka=_kafka(new),
+        objectives=_objectives(new),
+    )
+
+
+def _objectives(new: "_Maker") -> ObjectiveMetrics:
+    return ObjectiveMetrics(
+        target=new.fading("objective_target_ratio", "What is promised.", "objective"),
+        sli=new.fading("objective_sli_ratio", "Good of valid in the window.", "objective"),
+        remaining=new.fading(
+            "objective_error_budget_remaining_ratio",
+            "The error budget that is left of the window's; below 0 when overspent.",
+            "objective",
+        ),
+        burn=new.fading(
+            "objective_burn_rate", "Burn rate of a look-back.", "objective", "lookback"
+        ),
+        alerts=new.fading("objective_alerts", "Open alerts.", "objective", "kind", "severity"),
     )
 
 
@@ -121,6 +180,11 @@ class _Maker:
 
     def gauge(self, name: str, told: str, *labels: str) -> Gauge:
         return Gauge(f"candor_{name}", told, labels, registry=self.registry)
+
+    def fading(self, name: str, told: str, *labels: str) -> FadingGauge:
+        gauge = FadingGauge(f"candor_{name}", told, labels, _FADES_AFTER_SECONDS)
+        self.registry.register(gauge)
+        return gauge
 
     def seconds(
         self, name: str, told: str, *labels: str, most: Sequence[float] = _SECONDS

@@ -1,5 +1,6 @@
 """One evaluation of every objective: what began, what is over, and who is to be told."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
 from candor.kernel.ids import new_id
+from candor.kernel.metrics import ObjectiveMetrics
 from candor.kernel.services import Services
 from candor.kernel.settings import AlertSettings
 from slo.alerting import (
@@ -25,7 +27,7 @@ from slo.alerts import store
 from slo.alerts.delivery import Delivery
 from slo.alerts.messages import facts_of
 from slo.alerts.targets import target_names
-from slo.budget import EventCounts, JudgedCounts
+from slo.budget import EventCounts, JudgedCounts, burn_rate
 from slo.burn_rule import Policy
 from slo.correction import corrected
 from slo.evaluation import reach, read_budget, read_lookbacks
@@ -33,7 +35,7 @@ from slo.governance.store import corrections_of
 from slo.objective import Objective
 from slo.period import RollingPeriod
 from slo.register import all_objectives
-from slo.window import Window, whole_minute
+from slo.window import Window, format_duration, whole_minute
 
 _SILENCE = timedelta(hours=1)
 Turn = tuple[Alert, Transition]
@@ -78,6 +80,8 @@ def evaluate(services: Services) -> list[Turn]:
             targets = told(transition, policy, target_names(services.settings))
             silenced = any(silence.covers(alert, at) for silence in silences)
             _tell(services, session, (alert, transition), targets, at, silenced=silenced)
+        opened = [one for one in store.open_alerts(session) if one.is_open]
+    _show(services.metrics.objectives, readings, opened)
     return turns
 
 
@@ -125,20 +129,21 @@ def _readings(
     """Return the counts of every window that decides, without what is corrected."""
     rules = [rules_of(one, services.settings.alerts) for one in objectives]
     lengths = [
-        listened.lookbacks(one.window) for one, listened in zip(objectives, rules, strict=True)
+        listened.lookbacks(one.window) | {one.window}
+        for one, listened in zip(objectives, rules, strict=True)
     ]
     counts = read_lookbacks(services.telemetry, objectives, at, lengths, gaps)
     return [
-        _Reading(one, listened, own, _whole(services, one, listened, gaps[one.name], at))
+        _Reading(one, listened, own, _whole(services, one, gaps[one.name], at))
         for one, listened, own in zip(objectives, rules, counts, strict=True)
     ]
 
 
 def _whole(
-    services: Services, objective: Objective, rules: Rules, gaps: Sequence[Window], at: datetime
+    services: Services, objective: Objective, gaps: Sequence[Window], at: datetime
 ) -> EventCounts | None:
-    """Return what a calendar's window holds, if a rule asks; other windows simply end now."""
-    if not rules.asks_for_whole or isinstance(objective.period, RollingPeriod):
+    """Return what a calendar's window holds; other windows simply end now."""
+    if isinstance(objective.period, RollingPeriod):
         return None
     reading = read_budget(services.telemetry, objective, at, gaps=gaps)
     return JudgedCounts(reading.events.good, reading.events.valid, reading.budget.sli)
@@ -171,6 +176,33 @@ def _turns(session: Session, readings: Sequence[_Reading], at: datetime) -> list
         over = Signal(orphan.kind, orphan.severity, active=False)
         turns += _turn(session, orphan, over, Rules((), keep_firing=timedelta(0)), at)
     return turns
+
+
+def _show(board: ObjectiveMetrics, readings: Sequence[_Reading], opened: Sequence[Alert]) -> None:
+    """Put how objectives stand on ``/metrics``; what was not measured is not shown."""
+    spent = {
+        one.objective.name: burn_rate(_budget_counts(one), one.objective.target) for one in readings
+    }
+    slis = {one.objective.name: _budget_counts(one).sli for one in readings}
+    board.target.show({(one.objective.name,): float(one.objective.target) for one in readings})
+    board.sli.show({(name,): float(sli) for name, sli in slis.items() if sli is not None})
+    board.remaining.show(
+        {(name,): float(1 - burn) for name, burn in spent.items() if burn is not None}
+    )
+    board.burn.show(
+        {
+            (one.objective.name, format_duration(length)): float(burn)
+            for one in readings
+            for length, counts in one.counts.items()
+            if (burn := burn_rate(counts, one.objective.target)) is not None
+        }
+    )
+    board.alerts.show(Counter((one.objective, one.kind, one.severity) for one in opened))
+
+
+def _budget_counts(reading: _Reading) -> EventCounts:
+    whole = reading.whole
+    return reading.counts[reading.objective.window] if whole is None else whole
 
 
 def _begun(objective: Objective, signal: Signal, at: datetime) -> Alert:
