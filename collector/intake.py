@@ -32,6 +32,7 @@ class OtlpRequest(Protocol):
     identities: list[Identity]
     indices: list[int]
     rejections: list[Rejection]
+    refused: Batch | None
     journeys: Batch | None
 
     def fresh(self, claimed: Sequence[int]) -> Sequence[int]:
@@ -173,29 +174,47 @@ class Intake:
         )
         return Submission(receipt, (*submission.fates, *fates))
 
-    def submit_otlp(self, signal: OtlpSignal, request: OtlpRequest, source: str = "") -> Submission:
+    def submit_otlp(
+        self,
+        signal: OtlpSignal,
+        request: OtlpRequest,
+        source: str = "",
+        *,
+        keep_refused: bool = True,
+    ) -> Submission:
         """Send the records of a request through the stages, its journey events ahead of them.
 
         Should the records fail where their events did not, the sender repeats the request and the
-        events are known already.
+        events are known already. ``keep_refused`` is about the records: an event that is refused
+        while its record is stored is always kept.
         """
         events = self.submit(request.journeys) if request.journeys is not None else None
         claim = self._window.claim(request.identities)
         kept = request.fresh(claim.fresh)
+        batch = request.refused if keep_refused else None
         try:
             payload = self._redactor.redact_otlp(signal, request.content(kept)) if kept else b""
+            refused = self._refused(batch, batch.rejections) if batch and batch.rejections else None
         except BaseException as error:
             self._window.release(claim, _told_to_twins(error))
             raise
+        named = {one.index: one for one in refused.rejections} if refused is not None else {}
+        rejections = tuple(named.get(one.index, one) for one in request.rejections)
+        quarantined = sum(one.quarantine_id is not None for one in rejections)
         known = len(request.indices) - len(kept)
-        receipt = Receipt(len(kept), known, 0, tuple(request.rejections))
+        receipt = Receipt(len(kept), known, quarantined, rejections)
+        fates = self._kept(refused) if refused is not None else ()
         records = self._spooled(
             signal, "otlp", claim, encode_otlp(payload, request.digest), receipt, source=source
         )
         if events is None:
-            return records
-        warned = replace(receipt, warnings=events.receipt.rejections)
-        return Submission(warned, (*records.fates, *events.fates))
+            return Submission(receipt, (*records.fates, *fates))
+        told = replace(
+            receipt,
+            quarantined=quarantined + events.receipt.quarantined,
+            warnings=events.receipt.rejections,
+        )
+        return Submission(told, (*records.fates, *fates, *events.fates))
 
     def submit_checks(self, results: Sequence[CheckResult]) -> Submission:
         """Send the results of a check through the stages; they are about no person."""
