@@ -261,7 +261,7 @@ class Intake:
         except BaseException as error:
             self._window.release(claim, _told_to_twins(error))
             raise
-        return _Refused(batch.door, named, fresh, claim, payload)
+        return _Refused(batch.door, batch.source, named, fresh, claim, payload)
 
     def _kept(self, refused: "_Refused") -> "Sequence[Future[Any]]":
         """Put refused events on their way to the disk."""
@@ -277,7 +277,8 @@ class Intake:
                 self._metrics.events_quarantined.labels(refused.door, one.refusal.code).inc()
 
         if count:
-            self._spool.submit("quarantine", refused.payload, count).add_done_callback(settle)
+            write = self._spool.submit("quarantine", refused.payload, count, refused.source)
+            write.add_done_callback(settle)
         else:
             self._window.remember(refused.claim, self._clock())
         return (refused.claim.fate, *refused.claim.earlier)
@@ -300,21 +301,26 @@ class Intake:
                 self._window.release(claim, error)
                 return
             self._window.remember(claim, self._clock())
-            self._count(door, receipt)
+            self._count(door, source, receipt)
 
         if receipt.accepted:
             write = self._spool.submit(signal, payload, receipt.accepted, source)
             write.add_done_callback(settle)
         else:
             self._window.remember(claim, self._clock())
-            self._count(door, receipt)
+            self._count(door, source, receipt)
         return Submission(receipt, (claim.fate, *claim.earlier))
 
-    def _count(self, door: str, receipt: Receipt) -> None:
+    def _count(self, door: str, source: str, receipt: Receipt) -> None:
+        label = self._metrics.sources.label(source)
+        of_source = self._metrics.sources.events
         self._metrics.events_accepted.labels(door).inc(receipt.accepted)
         self._metrics.events_deduplicated.labels(door).inc(receipt.deduplicated)
+        of_source.labels(label, "accepted").inc(receipt.accepted)
+        of_source.labels(label, "deduplicated").inc(receipt.deduplicated)
         for rejection in receipt.rejections:
             self._metrics.events_rejected.labels(door, rejection.refusal.code).inc()
+            of_source.labels(label, rejection.refusal.code).inc()
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +328,7 @@ class _Refused:
     """The refused events of a batch: all with their names, and the new ones sealed."""
 
     door: str
+    source: str
     rejections: list[Rejection]
     fresh: list[Rejection]
     claim: Claim
