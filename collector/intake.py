@@ -1,4 +1,4 @@
-"""The one pipeline behind every door: contract, gate, dedupe, redact, spool, receipt.
+"""The one pipeline behind every door: contract, gate, redact, dedupe, spool, receipt.
 
 Nothing here waits: a submission is answered when its bytes are on the disk, and whoever holds it
 may await that or block for it.
@@ -145,6 +145,9 @@ class Intake:
     def submit(self, batch: Batch, *, keep_refused: bool = True) -> Submission:
         """Send a batch through the stages; one refused event never holds up the others.
 
+        Events are masked before their identities are asked for, so that an identity is that of
+        what is stored, from which the window is read back at the next start.
+
         What is refused goes to the quarantine and is durable with the rest, unless it comes from
         there and ``keep_refused`` is off.
 
@@ -156,9 +159,12 @@ class Intake:
             batch.events, batch.indices, self._contracts.refusals(batch), rejections
         )
         events, indices = _without(events, indices, self._gate.refusals(events), rejections)
+        events, indices = _without(
+            events, indices, self._redactor.redact_events(events), rejections
+        )
         claim = self._window.claim([event.identity for event in events])
         try:
-            stored, rejections = self._redacted(claim, events, indices, rejections)
+            stored = [events[position] for position in claim.fresh]
             payload = encode_events(stored)
             rejections.sort(key=lambda one: one.index)
             refused = self._refused(batch, rejections) if rejections and keep_refused else None
@@ -234,21 +240,6 @@ class Intake:
         payload = encode_vitals([vitals[position] for position in claim.fresh])
         receipt = Receipt(len(claim.fresh), claim.duplicates, 0, ())
         return self._spooled("vitals", door, claim, payload, receipt, source=source)
-
-    def _redacted(
-        self,
-        claim: Claim,
-        events: Sequence[Event],
-        indices: Sequence[int],
-        rejections: list[Rejection],
-    ) -> tuple[Sequence[Event], list[Rejection]]:
-        """Return the new events that may be stored, masked, and the rejections with the others."""
-        fresh = [events[position] for position in claim.fresh]
-        refusals = self._redactor.redact_events(fresh)
-        self._window.abandon(claim, refusals)
-        places = [indices[position] for position in claim.fresh]
-        stored, _ = _without(fresh, places, refusals, rejections)
-        return stored, rejections
 
     def _refused(self, batch: Batch, rejections: Sequence[Rejection]) -> "_Refused":
         """Return what is to be kept of the refused events; what is kept already is not sealed."""

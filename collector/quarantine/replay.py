@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
@@ -175,7 +176,10 @@ class Replay:
         return self._pipeline.submit_otlp(batch.signal, batch, entry.source, keep_refused=False)
 
     def _stored(self, batches: Sequence[Resent | Refusal]) -> set[Identity]:
-        """Return the identities of those events and records that are stored already."""
+        """Return the identities of those events and records that are stored already.
+
+        They are those of what was sent; what is asked for is what the redactor makes of it.
+        """
         telemetry = self._services.telemetry
         readable = [one for one in batches if not isinstance(one, Refusal)]
         events = [event for batch in readable for event in _events_of(batch)]
@@ -185,7 +189,15 @@ class Replay:
             if not isinstance(batch, Batch)
             for identity in batch.identities
         ]
-        return stored_identities(telemetry, events) | stored_records(telemetry, records)
+        masked = [replace(event, attributes=dict(event.attributes)) for event in events]
+        self._services.redactor.redact_events(masked)
+        found = stored_identities(telemetry, masked)
+        known = {
+            event.identity
+            for event, as_stored in zip(events, masked, strict=True)
+            if as_stored.identity in found
+        }
+        return known | stored_records(telemetry, records)
 
     def _write_links(self, said: Mapping[str, Sequence[tuple[int, Link]]]) -> None:
         """Write what replayed events say about persons, once SQLite has room for a writer again.
