@@ -40,6 +40,13 @@ def list_entries(  # noqa: PLR0913 - each is an option of the command
 
     Example: candor quarantine list --code schema_violation --url http://127.0.0.1:8080
     """
+    from candor.kernel.errors import InvalidInputError  # noqa: PLC0415 - keeps --help quick
+    from collector.quarantine.schemas import reason  # noqa: PLC0415 - as above
+
+    try:
+        reason(code)
+    except InvalidInputError as error:
+        fail(error.detail, WRONG_USE)
     asked = {"code": code, "limit": limit} | ({"since": since} if since is not None else {})
 
     def remote(client: Client) -> Any:  # noqa: ANN401 - a JSON document

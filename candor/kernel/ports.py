@@ -15,6 +15,19 @@ OtlpSignal = Literal["traces", "logs", "metrics"]
 """The kinds of OpenTelemetry requests."""
 
 
+REFUSAL_CODES = (
+    "malformed",
+    "unknown_schema",
+    "schema_violation",
+    "too_large",
+    "consent_denied",
+    "suppressed",
+    "pii_blocked",
+    "clock_skew",
+)
+"""Why events are refused, a closed list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why one event was not accepted.

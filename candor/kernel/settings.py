@@ -28,10 +28,12 @@ from pydantic_settings import (
 )
 
 from candor.kernel.errors import InvalidInputError
+from candor.kernel.setting_faults import complaints
 from candor.kernel.topics import Shape, read_topics
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _MIB = 1024 * 1024
+_PREFIX, _FILE = "CANDOR_", Path("candor.toml")
 _MASK = "********"
 _KEY_OF_COMMANDS = "CANDOR_KEY"
 """Where commands that ask a server take their key from; no setting of the server itself."""
@@ -257,7 +259,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="CANDOR_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
@@ -339,7 +341,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments, then the environment, then ``candor.toml`` of the working directory."""
         del dotenv_settings, file_secret_settings
-        toml = TomlConfigSettingsSource(settings_cls, Path("candor.toml"))
+        toml = TomlConfigSettingsSource(settings_cls, _FILE)
         return init_settings, env_settings, toml
 
 
@@ -352,13 +354,17 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # the overrides are validated here
     except ValidationError as error:
-        raise InvalidInputError("\n".join(_complaints(error))) from None
+        raise InvalidInputError("\n".join(complaints(error, _FILE, _PREFIX))) from None
     except SettingsError as error:  # a variable that should be JSON
         raise InvalidInputError(
             f"{_variable_of(error)}: it, or a value nested in it, is not JSON."
         ) from None
-    except ValueError as error:  # candor.toml is no TOML
-        raise InvalidInputError(f"candor.toml cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{_FILE} is no text in UTF-8.") from None
+    except ValueError as error:  # it is no TOML; the error says where
+        raise InvalidInputError(f"{_FILE} is no TOML: {error}.") from None
+    except OSError as error:
+        raise InvalidInputError(f"{_FILE} cannot be read ({error.strerror}).") from None
 
 
 def unknown_variables(settings: Settings, environment: dict[str, str] | None = None) -> list[str]:
@@ -385,12 +391,3 @@ def _variable_of(error: SettingsError) -> str:
     """Return the variable, or the group of variables, whose text could not be read."""
     found = re.search(r'field "(?P<name>\w+)"', str(error))
     return f"CANDOR_{found['name'].upper()}" if found else "A variable"
-
-
-def _complaints(error: ValidationError) -> list[str]:
-    lines = []
-    for fault in error.errors(include_url=False, include_input=False):
-        place = "__".join(str(part) for part in fault["loc"]).upper()
-        reason = fault["msg"].removeprefix("Value error, ")
-        lines.append(f"CANDOR_{place}: {reason}" if place else reason)
-    return lines

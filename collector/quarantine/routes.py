@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from candor.kernel.errors import NotFoundError
 from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, requires
 from candor.kernel.logging import log
+from candor.kernel.ports import REFUSAL_CODES
 from candor.kernel.services import Services
 from collector.intake import Intake
 from collector.linking import Linker
@@ -18,6 +19,7 @@ from collector.quarantine.schemas import (
     entry_document,
     first_instant,
     payload_document,
+    reason,
 )
 from collector.quarantine.store import count_entries, find_entries, list_entries, replayed_at
 from collector.receivers.native import receipt_document
@@ -55,7 +57,9 @@ Since = Annotated[
     datetime | None, Query(description="The first instant; all that is kept if absent")
 ]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-Code = Annotated[str, Query(max_length=40, description="One reason; all if absent")]
+Code = Annotated[
+    str, Query(max_length=40, description=f"{', '.join(REFUSAL_CODES)}; all if absent")
+]
 
 
 @router.get("/quarantine", dependencies=[requires(_SCOPE)])
@@ -68,6 +72,7 @@ def list_quarantine(  # noqa: PLR0913, PLR0917 - the parts of the request, and w
     limit: Limit = 100,
 ) -> list[dict[str, Any]]:
     """Return what was refused, newest first, without what was sent."""
+    code = reason(code)
     collector.flush()
     entries = list_entries(
         services.telemetry,

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from candor.kernel.errors import InvalidInputError
+from candor.kernel.ports import REFUSAL_CODES
 from candor.kernel.settings import QuarantineSettings
 from collector.quarantine.mending import Mending, document_of
 from collector.quarantine.store import Entry
@@ -54,6 +55,19 @@ class ReplayBody(BaseModel):
         """
         operations = [one.model_dump(by_alias=True, exclude_unset=True) for one in self.patch or ()]
         return Mending(self.contract or "", operations)
+
+
+def reason(code: str) -> str:
+    """Return a code that chooses entries; empty chooses all.
+
+    Raises:
+        InvalidInputError: nothing is ever refused for that.
+    """
+    if code and code not in REFUSAL_CODES:
+        raise InvalidInputError(
+            f"There is no such code. Codes are: {', '.join(REFUSAL_CODES)}.", path="code"
+        )
+    return code
 
 
 def first_instant(

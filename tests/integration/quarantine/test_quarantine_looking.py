@@ -48,6 +48,15 @@ def test_lines_that_are_no_json_are_kept_and_shown_as_text(application: Applicat
     assert replay(application, kept, patch=PATCH)["rejected"][0]["code"] == "malformed"
 
 
+def test_a_code_that_there_is_not_is_refused_with_the_list_of_codes(
+    application: Application,
+) -> None:
+    answer = application.get(QUARANTINE, params={"code": "nonsense"})
+    assert (answer.status_code, answer.json()["path"]) == (422, "code")
+    assert "malformed, unknown_schema, " in answer.json()["detail"]
+    assert application.get(QUARANTINE, params={"code": "suppressed"}).json() == []
+
+
 def test_only_an_admin_sees_the_quarantine(application: Application) -> None:
     key = {"authorization": f"Bearer {application.make_key('ingest', 'pii:reveal')}"}
     for path in (QUARANTINE, f"{QUARANTINE}/counts", f"{QUARANTINE}/x"):
