@@ -46,10 +46,10 @@ def test_a_complaint_names_the_variable(
         ("SPOOL__SOFT_SHARE", "x", "CANDOR_SPOOL__SOFT_SHARE: Write a number."),
         ("AUTH__MODE", "never", "CANDOR_AUTH__MODE: It is one of 'required' or 'open'."),
         ("SPOOL__X", "1", "CANDOR_SPOOL__X: There is no such setting. Is it misspelt?"),
-        ("SPOOL", "3", ("CANDOR_SPOOL: Write a group of settings: as a variable in JSON, in the file"
-         " as a table.")),
-        ("PUBLIC_URL", "ftp://x", ("CANDOR_PUBLIC_URL: Write an address that begins with http:// or"
-         " https://.")),
+        ("SPOOL", "3", ("CANDOR_SPOOL: Write a group of settings: as a variable in JSON, in the"
+         " file as a table.")),
+        ("PUBLIC_URL", "ftp://x", ("CANDOR_PUBLIC_URL: Write an address that begins with http://"
+         " or https://.")),
         ("CONTRACTS__SCHEMA_REQUIRED", "x", ("CANDOR_CONTRACTS__SCHEMA_REQUIRED: Write true or"
          " false.")),
         ("JOURNEYS__SUBJECTS", '{"a": "B"}', ("CANDOR_JOURNEYS__SUBJECTS__A: It must match the"
