@@ -88,6 +88,9 @@ def _part(part: Part) -> dict[str, Any]:
         indicator[conditions] = [
             condition | {"values": list(condition["values"])} for condition in indicator[conditions]
         ]
+    freshness = indicator.pop("freshness")
+    if freshness is not None:
+        indicator["freshness_seconds"] = freshness.total_seconds()
     budgeting, delay = part.budgeting, part.delay
     target = budgeting.slice_target
     return {
@@ -104,7 +107,7 @@ def _part(part: Part) -> dict[str, Any]:
 
 def _part_from(part: Mapping[str, Any]) -> Part:
     indicator, target, longest = part["indicator"], part["slice_target"], part["max_delay_seconds"]
-    threshold = indicator["threshold"]
+    threshold, freshness = indicator["threshold"], indicator.get("freshness_seconds")
     return Part(
         name=part["name"],
         indicator=Indicator(
@@ -113,6 +116,7 @@ def _part_from(part: Mapping[str, Any]) -> Part:
             inverted=indicator["inverted"],
             threshold=Threshold(**threshold) if threshold is not None else None,
             signal=indicator.get("signal", "events"),
+            freshness=None if freshness is None else timedelta(seconds=freshness),
         ),
         weight=Fraction(part["weight"]),
         budgeting=Budgeting(

@@ -1,6 +1,7 @@
 """What an objective counts: which events are valid, and which of them are good."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 Scalar = str | int | float | bool
@@ -26,6 +27,9 @@ TEXT_FIELDS = frozenset(
     }
 )
 NUMBER_FIELDS = frozenset({"duration_ms", "amount"})
+FRESHNESS = "freshness_minutes"
+"""What a threshold names to be about the age of the newest event."""
+
 ATTRIBUTE_PREFIX = "attributes."
 CHECK_TEXT_FIELDS = frozenset(
     {"check", "journey", "step", "location", "outcome", "reason", "ends_run"}
@@ -94,7 +98,8 @@ class Indicator:
 
     ``valid`` chooses the events; of these, the good ones match ``good`` (or, when ``inverted``, do
     not match it), or keep the threshold. Its events are those of ``signal``: journey events, spans,
-    log records, web vitals of page views, or the steps of synthetic checks.
+    log records, web vitals of page views, or the steps of synthetic checks. With ``freshness`` what
+    counts are minutes: a minute is good when a valid event is no older than that at its end.
     """
 
     valid: Filter
@@ -102,6 +107,7 @@ class Indicator:
     inverted: bool = False
     threshold: Threshold | None = None
     signal: Signal = "events"
+    freshness: timedelta | None = None
 
 
 def is_known_field(name: str, signal: Signal = "events") -> bool:

@@ -15,7 +15,7 @@ from slo.alert_policy import AlertPolicy, Known, read_duration, read_operator, r
 from slo.annotations import Terms, read_delay, read_terms
 from slo.budgeting import OCCURRENCES, Budgeting, Method
 from slo.composite import Combination, Delay
-from slo.indicator import Comparison, Indicator, Threshold
+from slo.indicator import FRESHNESS, Comparison, Indicator, Threshold
 from slo.metadata import Metadata, read_description, read_metadata, read_name
 from slo.metric import Metric, read_sli
 from slo.period import Period, RollingPeriod, calendar_period
@@ -28,6 +28,7 @@ _METHODS: dict[str, Method] = {
 }
 _ASSUMED_WINDOW = RollingPeriod(timedelta(days=30))
 _MOST_SLICE_MINUTES = 10**6
+_MOST_FRESH_MINUTES = 30 * 24 * 60
 _LEAST_BUDGET = Decimal("1e-15")
 _SLO_FIELDS = (
     "description", "service", "indicator", "indicatorRef", "timeWindow", "budgetingMethod",
@@ -143,6 +144,8 @@ def indicator_for(goal: Goal) -> Indicator | None:
         return metric.indicator
     if goal.operator is None or goal.limit is None:
         return None
+    if metric.value == FRESHNESS:
+        return replace(metric.indicator, freshness=int(goal.limit) * MINUTE)
     threshold = Threshold(metric.value, goal.operator, float(goal.limit))
     return replace(metric.indicator, threshold=threshold)
 
@@ -258,11 +261,23 @@ def _check_threshold(metric: Metric, fields: Mapping[str, Value], place: Value) 
     given = {"op", "value"} & fields.keys()
     if metric.is_threshold:
         if len(given) == 2:  # noqa: PLR2004 - both
-            return True
+            return metric.value != FRESHNESS or _check_freshness(fields)
         place.fault("required", "A thresholdMetric needs op and value on its objective.")
         return False
     if given:
         place.doubt("one-of", "op and value belong to a thresholdMetric; a ratio ignores them.")
+    return True
+
+
+def _check_freshness(fields: Mapping[str, Value]) -> bool:
+    """Report an age that no count of minutes can decide; return whether one can."""
+    limit = fields["value"].number()
+    if limit is None or limit != int(limit) or not 1 <= limit <= _MOST_FRESH_MINUTES:
+        fields["value"].fault("range", "An age is a whole number of minutes, from 1 to 43200.")
+        return False
+    if fields["op"].text() != "lte":
+        fields["op"].fault("one-of", "The op of freshness is lte: no older than.")
+        return False
     return True
 
 

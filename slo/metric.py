@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from candor.kernel.document import Value
-from slo.indicator import FIELDS, Filter, Indicator, Signal
+from slo.indicator import FIELDS, FRESHNESS, Filter, Indicator, Signal
 from slo.metadata import read_description, read_name
 from slo.source import check_signal, read_filter, signal_of
 
@@ -163,7 +163,7 @@ def _read_threshold(threshold: Value, sources: DataSources) -> Metric | None:
         threshold.fault("required", "Name the value that has the threshold: value: duration_ms.")
         return None
     name, signal = value.text(), signal_of(source.fields)
-    known = FIELDS[signal].number
+    known = FIELDS[signal].number | {FRESHNESS}
     if name not in known:
         value.fault("one-of", f"A value is one of {', '.join(sorted(known))}.")
         return None

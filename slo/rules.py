@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 from slo.burn_rate import Severity, Tier, is_firable, tiers_of
+from slo.indicator import FRESHNESS
 from slo.kinds import Goal
 from slo.metric import Queries
 from slo.openslo import DocumentSet, Named
@@ -119,6 +120,8 @@ def _reason_against(named: Named) -> str | None:
     if promise.goals[0].budgeting.method != "Occurrences":
         return "time slices cannot be exported; Candor itself evaluates them."
     metric = promise.goals[0].sli.metric
+    if metric.value == FRESHNESS:
+        return "freshness cannot be exported; Candor itself evaluates it."
     if metric.indicator is None and metric.queries is None:
         return "its indicator is no ratio in PromQL. Write one, for a threshold over buckets."
     return None
