@@ -168,8 +168,8 @@ def read_lookbacks(
 
     An objective that counts slices, or is a composite, has its events, judged by its own SLI.
 
-    Cost: one or two queries for all that count events and are no composite; one more for each part
-    of any other.
+    Cost: a few queries for all that count events and are no composite, whatever their number; one
+    more for each part of any other.
     """
     wanted = [
         {
@@ -237,7 +237,7 @@ def read_timeline(
 def observed_volumes(
     telemetry: TelemetryStore, objectives: Sequence[Objective], at: datetime
 ) -> list[int]:
-    """Return how many valid events each objective had in its window so far; one or two queries."""
+    """Return how many valid events each objective had in its window so far; a few queries."""
     questions = []
     for objective in objectives:
         span = _span(objective.period.window(at), at)
