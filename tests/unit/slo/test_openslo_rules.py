@@ -157,7 +157,7 @@ CASES: list[tuple[str, str, str, str, str | None]] = [
     ("annotation", *annotated("candor.dev/minimum-events: few"), "error", "error"),
     ("annotation", *annotated("candor.dev/windows: '7d, soon'"), "error", "error"),
     ("annotation", *annotated("candor.dev/when-delayed: Ignore"), "error", "error"),
-    ("unsupported", "signal: events}", "signal: @metrics}", "error", "error"),
+    ("one-of", "signal: events}", "signal: @prometheus}", "error", "error"),
     ("unfirable-factor", "threshold: 14.4", "@threshold: 100", "warning", "warning"),
     ("unfirable-factor", ("  alertPolicies: [{alertPolicyRef: page}]\n  indicatorRef: sli\n"
      "  objectives:\n    - target: 0.99"), "  indicatorRef: sli\n  objectives:\n    @- target: 0.9",
