@@ -43,7 +43,7 @@ class PrometheusSettings(Group):
     """
 
     url: SecretStr | None = None
-    sources: dict[str, SecretStr] = {}
+    sources: dict[str, SecretStr] = Field(default_factory=dict)
     delay: timedelta = Field(default=timedelta(minutes=1), ge=timedelta(0))
     timeout_seconds: float = Field(default=30, gt=0)
 

@@ -79,7 +79,7 @@ class SpoolSettings(Group):
     max_age: timedelta = Field(default=timedelta(hours=6), gt=timedelta(0))
     soft_share: float = Field(default=0.7, gt=0, le=1)
     source_bytes: int | None = Field(default=None, ge=1)
-    source_budgets: dict[str, int] = {}
+    source_budgets: dict[str, int] = Field(default_factory=dict)
     min_free_disk_bytes: int = Field(default=256 * _MIB, ge=0)
 
 
@@ -110,10 +110,9 @@ class JourneySettings(Group):
     step: str = Field(default="journey.step", min_length=1)
     outcome: str = Field(default="journey.outcome", min_length=1)
     channel: str = Field(default="journey.channel", min_length=1)
-    subjects: dict[Annotated[str, Field(min_length=1)], _SubjectType] = {
-        "enduser.id": "user_id",
-        "enduser.pseudo.id": "anonymous_id",
-    }
+    subjects: dict[Annotated[str, Field(min_length=1)], _SubjectType] = Field(
+        default_factory=lambda: {"enduser.id": "user_id", "enduser.pseudo.id": "anonymous_id"}
+    )
 
 
 class ContractSettings(Group):
@@ -123,7 +122,7 @@ class ContractSettings(Group):
     """
 
     unknown_schema: UnknownSchema = "accept"
-    sources: dict[str, UnknownSchema] = {}
+    sources: dict[str, UnknownSchema] = Field(default_factory=dict)
     schema_required: bool = False
 
 
@@ -177,9 +176,9 @@ class KafkaSettings(Group):
     """
 
     bootstrap: str | None = None
-    topics: Annotated[dict[str, Shape], NoDecode] = {}
+    topics: Annotated[dict[str, Shape], NoDecode] = Field(default_factory=dict)
     group: str = Field(default="candor", min_length=1)
-    properties: dict[str, str | int | float | bool] = {}
+    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
     @field_validator("topics", mode="before")
     @classmethod
