@@ -1,9 +1,11 @@
 """What Candor counts about itself, for Prometheus; no label ever holds a personal value."""
 
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -12,6 +14,10 @@ from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _FADES_AFTER_SECONDS = 180.0
+_MOST_SOURCES = 100
+_OTHER_SOURCE = "other"
+_PLAIN_SOURCE = re.compile(r"[A-Za-z][A-Za-z._-]{0,31}[0-9]{0,3}")
+"""Too short for a key, without an at sign, and with no more digits than "shop-web-12" has."""
 _JOB_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
@@ -40,6 +46,7 @@ class Metrics:
     job_runs: Counter
     job_seconds: Histogram
     job_last_success: Gauge
+    sources: "SourceMetrics"
     kafka: "KafkaMetrics"
     objectives: "ObjectiveMetrics"
 
@@ -48,6 +55,32 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return everything in the text format that a Prometheus scrapes."""
         return generate_latest(self.registry)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMetrics:
+    """What came of each source: a key by its name, as ``label`` shows it.
+
+    A person may have written anything into a name, and names may be many: only a plain word of
+    Latin letters is shown, and only the first hundred of them; all others together are ``other``.
+    """
+
+    events: Counter
+    refusals: Counter
+    _shown: dict[str, str] = field(default_factory=dict)
+    _guard: Lock = field(default_factory=Lock)
+
+    def label(self, source: str) -> str:
+        """Return the value of the label ``source`` for what came from there."""
+        known = self._shown.get(source)
+        if known is not None:
+            return known
+        if not _PLAIN_SOURCE.fullmatch(source):
+            return _OTHER_SOURCE
+        with self._guard:
+            if len(self._shown) >= _MOST_SOURCES:
+                return _OTHER_SOURCE
+            return self._shown.setdefault(source, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +167,7 @@ def new_metrics() -> Metrics:
         job_last_success=new.gauge(
             "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
         ),
+        sources=_sources(new),
         kafka=_kafka(new),
         objectives=_objectives(new),
     )
@@ -152,6 +186,20 @@ def _objectives(new: "_Maker") -> ObjectiveMetrics:
             "objective_burn_rate", "Burn rate of a look-back.", "objective", "lookback"
         ),
         alerts=new.fading("objective_alerts", "Open alerts.", "objective", "kind", "severity"),
+    )
+
+
+def _sources(new: "_Maker") -> SourceMetrics:
+    return SourceMetrics(
+        new.counter(
+            "source_events",
+            "Events by source: accepted, deduplicated, or refused by code.",
+            "source",
+            "outcome",
+        ),
+        new.counter(
+            "source_refusals", "Requests refused before their body was read.", "source", "reason"
+        ),
     )
 
 

@@ -43,6 +43,7 @@ _KEY_OF_COMMANDS = "CANDOR_KEY"
 UnknownSchema = Literal["accept", "quarantine", "reject"]
 
 
+_Lapse = Annotated[timedelta, Field(gt=timedelta(0))]
 _SubjectType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 _RESERVED = frozenset(
     {
@@ -69,8 +70,9 @@ class SpoolSettings(Group):
 
     At ``max_bytes``, at ``max_age`` of the oldest, and below ``min_free_disk_bytes`` everything is
     refused. From ``soft_share`` of the first two on, debug logs are shed, then browser beacons,
-    then traces. ``source_bytes`` is what one key's telemetry may take of the spool, and
-    ``source_budgets`` the same for keys by name; without either, all share ``max_bytes``.
+    then traces. ``source_bytes`` is what one key's telemetry may take of the spool, ``source_age``
+    how old the oldest of it may be; ``source_budgets`` and ``source_ages`` say the same for keys by
+    name. Without them, all share what is there.
     """
 
     segment_bytes: int = Field(default=64 * _MIB, ge=4096)
@@ -80,6 +82,8 @@ class SpoolSettings(Group):
     soft_share: float = Field(default=0.7, gt=0, le=1)
     source_bytes: int | None = Field(default=None, ge=1)
     source_budgets: dict[str, int] = Field(default_factory=dict)
+    source_age: _Lapse | None = None
+    source_ages: dict[str, _Lapse] = Field(default_factory=dict)
     min_free_disk_bytes: int = Field(default=256 * _MIB, ge=0)
 
 
