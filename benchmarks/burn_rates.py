@@ -1,7 +1,7 @@
 """Burn rates of 20 objectives in four windows over ten million events: rollup against raw rows.
 
-Both answers come from one query each, on the same embedded engine, and must be equal. Caches that
-make a repetition look quick are switched off. Wall time, median of five.
+Both answers come from the same questions, on the same embedded engine, and must be equal. What the
+engine remembers of a repeated condition is dropped before each. Wall time, median of five.
 
 Budget: rollup <= 1/20 of raw.
 """
@@ -17,7 +17,7 @@ from candor.kernel.migrate import migrate_telemetry
 from candor.kernel.settings import TelemetryLimits
 from candor.kernel.telemetry_store import TelemetryStore, open_telemetry_store
 from slo.indicator import Condition, Indicator
-from slo.store import Question, count, raw_statement, rollup_statement
+from slo.store import Question, count, count_rows
 from slo.window import rolling
 
 EVENTS = 10_000_000
@@ -73,18 +73,14 @@ def compare(store: TelemetryStore) -> None:
         for number in range(OBJECTIVES)
         for window in WINDOWS
     ]
-    no_cache = " SETTINGS use_query_condition_cache = 0"
     answers = []
     times: dict[str, list[float]] = {"rollup": [], "raw": []}
     for _ in range(ROUNDS):
-        for name, build in (("rollup", rollup_statement), ("raw", raw_statement)):
-            plan = build(questions)
+        for name, ask in (("rollup", count), ("raw", count_rows)):
+            store.command("SYSTEM DROP QUERY CONDITION CACHE")
             started = time.perf_counter()
-            row = store.query(plan.text + no_cache, plan.parameters.values)[0]
+            answers.append(ask(store, questions))
             times[name].append(time.perf_counter() - started)
-            answers.append(
-                [(row[f"g{column}"][n], row[f"v{column}"][n]) for column, n in plan.places]
-            )
     if any(answer != answers[0] for answer in answers):
         raise RuntimeError("the rollup and the rows disagree")
     rollup, raw = (statistics.median(times[name]) for name in ("rollup", "raw"))
@@ -93,8 +89,6 @@ def compare(store: TelemetryStore) -> None:
         f" rollup {rollup * 1000:.1f} ms, raw {raw * 1000:.1f} ms,"
         f" ratio 1/{raw / rollup:.0f} (<= 1/20)"
     )
-    if [(one.good, one.valid) for one in count(store, questions)] != answers[0]:
-        raise RuntimeError("what callers get is not what was measured")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 from slo.budget import EventCounts, burn_rate
@@ -126,6 +127,7 @@ class Alert:
         return self.state in {"firing", "acknowledged"}
 
 
+@lru_cache(maxsize=256)
 def default_rules(period: timedelta) -> Rules:
     """Return the four tiers for a period, and nothing else."""
     return Rules(tuple(BurnRule.of_tier(tier) for tier in tiers_of(period)))

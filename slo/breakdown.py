@@ -18,6 +18,9 @@ from slo.store import count_by_value
 from slo.window import Window
 
 MOST_VALUES = 20
+_MINUTES = (
+    "Freshness counts minutes, which no value of a field brings. Ask for its budget by value."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def read_contributions(
     Cost: one query for each part.
 
     Raises:
-        InvalidInputError: a part's signal has no such text field.
+        InvalidInputError: a part's signal has no such text field, or it counts minutes.
     """
     counts = _counts_by_value(telemetry, objective, by, asking)
     ordered = sorted(counts.items(), key=lambda one: (-one[1].bad, -one[1].valid, one[0]))
@@ -93,7 +96,7 @@ def read_values(
 
     Cost: that of ``read_contributions``, and of one budget for each value.
     """
-    counts = _counts_by_value(telemetry, objective, by, asking)
+    counts = _counts_by_value(telemetry, objective, by, asking, even_freshness=True)
     largest = sorted(counts, key=lambda value: (-counts[value].valid, value))[:MOST_VALUES]
     readings = [
         (
@@ -118,7 +121,12 @@ def only(objective: Objective, by: str, value: str) -> Objective:
 
 
 def _counts_by_value(
-    telemetry: TelemetryStore, objective: Objective, by: str, asking: Asking
+    telemetry: TelemetryStore,
+    objective: Objective,
+    by: str,
+    asking: Asking,
+    *,
+    even_freshness: bool = False,
 ) -> dict[str, EventCounts]:
     """Return the events of all parts in the window so far, by value."""
     window, at = _window(objective, asking), asking.at
@@ -131,7 +139,10 @@ def _counts_by_value(
             raise InvalidInputError(fault, path="by")
         if not windows:
             continue
-        for value, own in count_by_value(telemetry, part.indicator, windows, by).items():
+        if part.indicator.freshness is not None and not even_freshness:
+            raise InvalidInputError(_MINUTES, path="by")
+        indicator = replace(part.indicator, freshness=None)
+        for value, own in count_by_value(telemetry, indicator, windows, by).items():
             counts[value] = _sum([counts.get(value, EventCounts(0, 0)), own])
     return counts
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 from candor.kernel.errors import InvalidInputError
@@ -77,6 +78,11 @@ def tiers_of(period: timedelta, shares: Sequence[Decimal] = DEFAULT_SHARES) -> t
     Raises:
         InvalidInputError: not four shares, or one outside (0, 100].
     """
+    return _tiers_of(period, tuple(shares))
+
+
+@lru_cache(maxsize=256)
+def _tiers_of(period: timedelta, shares: tuple[Decimal, ...]) -> tuple[Tier, ...]:
     if len(shares) != len(_TIERS) or not all(0 < share <= 100 for share in shares):  # noqa: PLR2004 - percent
         raise InvalidInputError("Give four budget shares in percent, fast to long: 2,5,10,10.")
     return tuple(

@@ -42,28 +42,6 @@ class Parameters:
         return f"{text} IN {self.bind(list(values), 'Array(String)')}"
 
 
-@dataclass(slots=True)
-class Variables(Parameters):
-    """The values of one indicator as the variables of a lambda.
-
-    Indicators that differ in their values alone give the same text, so one expression over arrays
-    of values counts them all: the engine reads a short statement much faster than a long one.
-    """
-
-    types: list[str] = field(default_factory=list)
-
-    def bind(self, value: object, type_name: str) -> str:
-        """Return the variable of a value."""
-        name = f"x{len(self.values)}"
-        self.values[name] = value
-        self.types.append(type_name)
-        return name
-
-    def contains(self, values: Sequence[str], text: str) -> str:
-        """Return the condition that a text is one of ``values``; IN takes no variable."""
-        return f"has({self.bind(list(values), 'Array(String)')}, {text})"
-
-
 def filter_text(conditions: Filter, parameters: Parameters) -> str:
     """Return the conjunction of conditions; of none, the text that always holds."""
     return " AND ".join(_condition(one, parameters) for one in conditions) or "1"

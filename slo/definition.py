@@ -13,6 +13,7 @@ from slo.composite import Delay
 from slo.indicator import Condition, Filter, Indicator, Threshold
 from slo.objective import Objective, Part
 from slo.period import CalendarPeriod, Period, RollingPeriod
+from slo.promql import PromQL
 
 
 def definition_of(objective: Objective) -> dict[str, Any]:
@@ -88,9 +89,13 @@ def _part(part: Part) -> dict[str, Any]:
         indicator[conditions] = [
             condition | {"values": list(condition["values"])} for condition in indicator[conditions]
         ]
+    freshness = indicator.pop("freshness")
+    if freshness is not None:
+        indicator["freshness_seconds"] = freshness.total_seconds()
     budgeting, delay = part.budgeting, part.delay
     target = budgeting.slice_target
-    return {
+    queries = {"queries": asdict(part.queries)} if part.queries is not None else {}
+    return queries | {
         "name": part.name,
         "indicator": indicator,
         "weight": str(part.weight),
@@ -104,7 +109,7 @@ def _part(part: Part) -> dict[str, Any]:
 
 def _part_from(part: Mapping[str, Any]) -> Part:
     indicator, target, longest = part["indicator"], part["slice_target"], part["max_delay_seconds"]
-    threshold = indicator["threshold"]
+    threshold, freshness = indicator["threshold"], indicator.get("freshness_seconds")
     return Part(
         name=part["name"],
         indicator=Indicator(
@@ -113,6 +118,7 @@ def _part_from(part: Mapping[str, Any]) -> Part:
             inverted=indicator["inverted"],
             threshold=Threshold(**threshold) if threshold is not None else None,
             signal=indicator.get("signal", "events"),
+            freshness=None if freshness is None else timedelta(seconds=freshness),
         ),
         weight=Fraction(part["weight"]),
         budgeting=Budgeting(
@@ -121,6 +127,7 @@ def _part_from(part: Mapping[str, Any]) -> Part:
             None if target is None else Decimal(target),
         ),
         delay=None if longest is None else Delay(timedelta(seconds=longest), part["when_delayed"]),
+        queries=PromQL(**part["queries"]) if "queries" in part else None,
     )
 
 

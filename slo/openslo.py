@@ -25,6 +25,7 @@ from slo.kinds import (
     References,
     combined_target,
     indicator_for,
+    queries_for,
     read_named_sli,
     read_slo,
 )
@@ -93,11 +94,19 @@ class DocumentSet:
     """
 
     objectives: tuple[Compiled, ...]
-    documents: tuple[StoredDocument, ...]
+    applied: "tuple[_Document, ...]"
     removed: tuple[StoredDocument, ...]
     promises: tuple[Named, ...]
     findings: tuple[Placed, ...]
     broken: frozenset[str] = frozenset()
+
+    @property
+    def documents(self) -> tuple[StoredDocument, ...]:
+        """The documents of the texts as they are stored.
+
+        Cost: their canonical spelling takes longer than all that validation does.
+        """
+        return tuple(_stored(one) for one in self.applied)
 
 
 @dataclass(slots=True)
@@ -172,7 +181,7 @@ def read_set(
         _lint_volumes(compiled, volume)
     return DocumentSet(
         objectives=tuple(compiled),
-        documents=tuple(_stored(one) for one in reading.documents if one.is_new),
+        applied=tuple(one for one in reading.documents if one.is_new),
         removed=tuple(removed),
         promises=tuple(
             Named(one.name, one.metadata.display_name, one.metadata.labels, one.promise)
@@ -314,7 +323,9 @@ def _objective(
         if indicator is None:
             return None
         delay = goal.sli.delay or promise.terms.delay
-        parts.append(Part(goal.sli.name, indicator, goal.weight, goal.budgeting, delay))
+        queries = queries_for(goal)
+        part = Part(goal.sli.name, indicator, goal.weight, goal.budgeting, delay, queries)
+        parts.append(part)
         _check_breakdown(promise.terms, indicator)
     return Objective(
         name=name,

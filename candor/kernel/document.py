@@ -4,12 +4,20 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import yaml
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from candor.kernel.errors import InvalidInputError
+from candor.kernel.yaml_tree import (
+    Mapping,
+    Part,
+    Scalar,
+    Sequence,
+    compose_all,
+    name_of,
+    serialize,
+)
 
 Severity = Literal["error", "warning"]
 _INTEGER, _FLOAT, _BOOLEAN, _NULL = (
@@ -55,17 +63,17 @@ class Report:
 class Value:
     """One value of a document: asks for a shape, and reports where it is not of that shape."""
 
-    __slots__ = ("_node", "_report", "path")
+    __slots__ = ("_part", "_report", "path")
 
-    def __init__(self, node: Node, path: str, report: Report) -> None:
-        self._node = node
+    def __init__(self, part: Part, path: str, report: Report) -> None:
+        self._part = part
         self._report = report
         self.path = path
 
     @property
     def line(self) -> int:
         """The line in the file, from 1."""
-        return int(self._node.start_mark.line) + 1
+        return self._part.line
 
     def fault(self, rule: str, message: str, severity: Severity = "error") -> None:
         """Report a finding at this place."""
@@ -88,17 +96,17 @@ class Value:
     @property
     def is_mapping(self) -> bool:
         """Whether it holds named fields."""
-        return isinstance(self._node, MappingNode)
+        return isinstance(self._part, Mapping)
 
     @property
     def is_list(self) -> bool:
         """Whether it holds a list."""
-        return isinstance(self._node, SequenceNode)
+        return isinstance(self._part, Sequence)
 
     @property
     def is_null(self) -> bool:
         """Whether it is null, written out or left empty."""
-        return bool(self._node.tag == _NULL)
+        return self._part.tag == _NULL
 
     def fields(self, known: Iterable[str] | None = None) -> "dict[str, Value]":
         """Return the fields of a mapping; unknown and repeated ones are faults.
@@ -106,54 +114,54 @@ class Value:
         A field that is null counts as absent. Something else than a mapping is a fault, and gives
         no field.
         """
-        if not isinstance(self._node, MappingNode):
+        if not isinstance(self._part, Mapping):
             self.fault("type", "This must be a mapping of fields.")
             return {}
         allowed = None if known is None else set(known)
         fields: dict[str, Value] = {}
-        for key, node in self._node.value:
-            name = key.value if isinstance(key, ScalarNode) else "?"
-            value = Value(node, f"{self.path}.{name}".lstrip("."), self._report)
+        for key, part in self._part.pairs:
+            name = name_of(key)
+            value = Value(part, self._below(name), self._report)
             if allowed is not None and name not in allowed:
                 value.fault("unknown-field", f"There is no such field here: {_listed(allowed)}.")
             elif name in fields:
                 value.fault("duplicate", "This field stands here twice.")
-            elif node.tag != _NULL:
+            elif part.tag != _NULL:
                 fields[name] = value
         return fields
 
     def pairs(self) -> "list[tuple[str, Value]]":
         """Return names and values of a mapping as they stand, null and repeated ones too."""
-        if not isinstance(self._node, MappingNode):
+        if not isinstance(self._part, Mapping):
             self.fault("type", "This must be a mapping of fields.")
             return []
         return [
-            (str(key.value), Value(node, f"{self.path}.{key.value}".lstrip("."), self._report))
-            for key, node in self._node.value
+            (name_of(key), Value(part, self._below(name_of(key)), self._report))
+            for key, part in self._part.pairs
         ]
 
     def items(self) -> "list[Value]":
         """Return the entries of a list; something else is a fault, and gives none."""
-        if not isinstance(self._node, SequenceNode):
+        if not isinstance(self._part, Sequence):
             self.fault("type", "This must be a list.")
             return []
         return [
-            Value(node, f"{self.path}[{number}]", self._report)
-            for number, node in enumerate(self._node.value)
+            Value(part, f"{self.path}[{number}]", self._report)
+            for number, part in enumerate(self._part.items)
         ]
 
     def text(self) -> str | None:
         """Return a scalar as it is written; dates and numbers are not interpreted."""
-        if isinstance(self._node, ScalarNode):
-            return str(self._node.value)
+        if isinstance(self._part, Scalar):
+            return self._part.text
         self.fault("type", "This must be a text.")
         return None
 
     def number(self) -> Decimal | None:
         """Return a number exactly as it is written."""
-        if isinstance(self._node, ScalarNode) and self._node.tag in {_INTEGER, _FLOAT}:
+        if isinstance(self._part, Scalar) and self._part.tag in {_INTEGER, _FLOAT}:
             try:
-                number = Decimal(self._node.value)
+                number = Decimal(self._part.text)
             except InvalidOperation:
                 number = Decimal("NaN")
             if number.is_finite():
@@ -164,11 +172,11 @@ class Value:
     @property
     def is_number(self) -> bool:
         """Whether it is written as a number."""
-        return isinstance(self._node, ScalarNode) and self._node.tag in {_INTEGER, _FLOAT}
+        return isinstance(self._part, Scalar) and self._part.tag in {_INTEGER, _FLOAT}
 
     def canonical_text(self) -> str:
         """Return it as YAML in one spelling: equal texts say the same, comments left out."""
-        return str(yaml.serialize(_plain(self._node), Dumper=yaml.SafeDumper, allow_unicode=True))
+        return serialize(self._part)
 
     def boolean(self) -> bool | None:
         """Return true or false."""
@@ -180,18 +188,21 @@ class Value:
 
     def scalar(self) -> str | int | float | bool | None:
         """Return a text, number or boolean; quoted values and dates are texts."""
-        if not isinstance(self._node, ScalarNode):
+        if not isinstance(self._part, Scalar):
             self.fault("type", "This must be a single value.")
             return None
-        text = str(self._node.value)
-        if self._node.tag == _BOOLEAN and text.lower() in _BOOLEANS:
+        text = self._part.text
+        if self._part.tag == _BOOLEAN and text.lower() in _BOOLEANS:
             return _BOOLEANS[text.lower()]
-        if self._node.tag in {_INTEGER, _FLOAT}:
+        if self._part.tag in {_INTEGER, _FLOAT}:
             number = self.number()
             if number is None:
                 return None
             return int(number) if number == number.to_integral_value() else float(number)
         return text
+
+    def _below(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
 
     def plain(self) -> Any:  # noqa: ANN401 - any JSON value
         """Return everything from here down as JSON values; null is None."""
@@ -206,15 +217,15 @@ def read_documents(text: str, *, strict: bool = False) -> tuple[list[Value], lis
     """Return the documents of a YAML text (JSON is YAML), and what keeps it from being read."""
     documents: list[Value] = []
     try:
-        for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
-            if not (isinstance(node, ScalarNode) and node.tag == _NULL):
-                documents.append(Value(node, "", Report(len(documents), strict=strict)))
+        for part in compose_all(text):
+            if not (isinstance(part, Scalar) and part.tag == _NULL):
+                documents.append(Value(part, "", Report(len(documents), strict=strict)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
         problem = error.problem or "This is not YAML"
         return documents, [_unreadable(line, len(documents), f"{problem}.")]
-    except (yaml.YAMLError, RecursionError):
+    except yaml.YAMLError:
         return documents, [_unreadable(1, len(documents), "This is not YAML that can be read.")]
     if not documents:
         return [], [_unreadable(1, 0, "There is no document in it.")]
@@ -228,26 +239,15 @@ def value_of(plain: object, path: str) -> Value:
         InvalidInputError: a text holds characters that no name or value needs.
     """
     try:
-        node = yaml.compose(json.dumps(plain, ensure_ascii=False), Loader=yaml.SafeLoader)
+        (part,) = compose_all(json.dumps(plain, ensure_ascii=False))
     except (yaml.YAMLError, RecursionError):
         raise InvalidInputError("This holds characters that cannot be read.", path=path) from None
-    return Value(cast("Node", node), path, Report(0))
+    return Value(part, path, Report(0))
 
 
 def report_of(value: Value) -> Report:
     """Return the report that a document's values write to."""
     return value._report  # noqa: SLF001 - of this module's own class
-
-
-def _plain(node: Node) -> Node:
-    """Return a node without its style, the fields of mappings in the order of their names."""
-    if isinstance(node, MappingNode):
-        pairs = sorted(node.value, key=lambda pair: str(pair[0].value))
-        plain = [(_plain(key), _plain(value)) for key, value in pairs]
-        return MappingNode(node.tag, plain, flow_style=False)
-    if isinstance(node, SequenceNode):
-        return SequenceNode(node.tag, [_plain(one) for one in node.value], flow_style=False)
-    return ScalarNode(node.tag, node.value)
 
 
 def _unreadable(line: int, document: int, message: str) -> Finding:

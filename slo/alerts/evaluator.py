@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from candor.kernel.database import session_of
 from candor.kernel.ids import new_id
 from candor.kernel.metrics import ObjectiveMetrics
+from candor.kernel.objective_settings import AlertSettings
 from candor.kernel.services import Services
-from candor.kernel.settings import AlertSettings
 from slo.alerting import (
     Alert,
     Counts,
@@ -31,7 +31,7 @@ from slo.budget import EventCounts, JudgedCounts, burn_rate
 from slo.burn_rule import Policy
 from slo.correction import corrected
 from slo.evaluation import reach, read_budget, read_lookbacks
-from slo.governance.store import corrections_of
+from slo.governance.store import corrections_by_objective
 from slo.objective import Objective
 from slo.period import RollingPeriod
 from slo.register import all_objectives
@@ -58,16 +58,18 @@ def evaluate(services: Services) -> list[Turn]:
     Alerts and the messages about them are written in one transaction, so that a crash neither
     forgets to tell nor tells twice. Doing it again for the same minute changes nothing.
 
-    Cost: one or two queries for all objectives that count events and are no composite; one more for
-    each part of any other.
+    Cost: a few queries for all objectives that count events and are no composite, whatever their
+    number; one more for each part of any other.
     """
     at = whole_minute(services.clock())
     with session_of(services.engine) as session:
         objectives = [one.objective for one in all_objectives(session)]
-        gaps = {
-            one.name: corrected(corrections_of(session, one), _lookback(services, one, at))
-            for one in objectives
-        }
+        corrections = corrections_by_objective(session, objectives)
+    gaps = {
+        one.name: corrected(corrections[one.name], _lookback(services, one, at))
+        for one in objectives
+        if corrections[one.name]
+    }
     readings = _readings(services, objectives, gaps, at)
     with session_of(services.engine) as session:
         turns = _turns(session, readings, at)
@@ -134,7 +136,7 @@ def _readings(
     ]
     counts = read_lookbacks(services.telemetry, objectives, at, lengths, gaps)
     return [
-        _Reading(one, listened, own, _whole(services, one, gaps[one.name], at))
+        _Reading(one, listened, own, _whole(services, one, gaps.get(one.name, ()), at))
         for one, listened, own in zip(objectives, rules, counts, strict=True)
     ]
 

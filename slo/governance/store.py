@@ -1,5 +1,6 @@
 """Reads and writes of corrections, annotations, policies and overrides."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from fractions import Fraction
@@ -56,6 +57,24 @@ def corrections_of(session: Session, objective: Objective) -> list[Correction]:
     )
     properties = objective.properties
     return [one for one in map(_correction, rows) if one.concerns(objective.name, properties)]
+
+
+def corrections_by_objective(
+    session: Session, objectives: Sequence[Objective]
+) -> dict[str, list[Correction]]:
+    """Return the corrections in force that concern each objective, by its name; one query."""
+    rows = session.scalars(select(CorrectionRow).where(CorrectionRow.undone_at.is_(None)))
+    named: dict[str | None, list[Correction]] = {}
+    for row in rows:
+        named.setdefault(row.objective, []).append(_correction(row))
+    return {
+        objective.name: [
+            one
+            for one in (*named.get(objective.name, ()), *named.get(None, ()))
+            if one.concerns(objective.name, objective.properties)
+        ]
+        for objective in objectives
+    }
 
 
 def add_annotation(session: Session, annotation: Annotation) -> None:

@@ -1,7 +1,9 @@
-SELECT $columns
+SELECT $dimensions, sumForEach(parts) AS sums
 FROM (
-  SELECT $dimensions, $sums
+  SELECT $dimensions, [$sums] AS parts
   FROM events_by_minute
   WHERE $within
-  GROUP BY $dimensions
+  GROUP BY journey, name, step, outcome, channel, service
 )
+GROUP BY $dimensions
+SETTINGS optimize_aggregation_in_order = 1

@@ -31,6 +31,11 @@ def sli(outcome: str = "ok", **labels: str) -> dict[str, Any]:
     }
 
 
+def source_indicator() -> dict[str, Any]:
+    spec = {"ratioMetric": {"total": source(good={"outcome": "ok"})}}
+    return {"metadata": {"name": "sli"}, "spec": spec}
+
+
 def slo(name: str = "checkout", **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any YAML
     labels = changes.pop("labels", {})
     document = objective(**({"indicator": None, "indicatorRef": "shared"} | changes))
@@ -63,6 +68,30 @@ def test_a_changed_sli_changes_the_objectives_that_refer_to_it(application: Appl
     with session_of(application.services.engine) as session:
         found = find_objective(session, "checkout").objective
     assert found.indicator.good == (Condition("outcome", "any", ("held",)),)
+
+
+def test_one_broken_document_of_a_thousand_applies_none_and_is_named_by_its_line(
+    application: Application,
+) -> None:
+    documents = [
+        slo(f"slo-{number}", indicator=source_indicator(), indicatorRef=None)
+        for number in range(1000)
+    ]
+    documents[700]["spec"]["objectives"][0]["target"] = 1.5
+    body = yaml.safe_dump_all(documents)
+    before_it = yaml.safe_dump_all(documents[:700])
+    broken = yaml.safe_dump(documents[700]).splitlines()
+    (offset,) = (number for number, text in enumerate(broken, 2) if "1.5" in text)
+    answer = application.post(APPLY, content=body, headers=YAML)
+    assert answer.status_code == 422
+    (finding,) = answer.json()["findings"]
+    assert (finding["line"], finding["document"], finding["name"], finding["path"]) == (
+        len(before_it.splitlines()) + offset,
+        700,
+        "slo-700",
+        "spec.objectives[0].target",
+    )
+    assert names(application) == []
 
 
 def test_an_objective_that_its_slo_makes_no_more_is_removed(application: Application) -> None:

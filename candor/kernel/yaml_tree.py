@@ -1,0 +1,175 @@
+"""YAML as a tree whose every part knows its tag and its file line, built at the C parser's pace.
+
+The library's own nodes carry two marks each, and so many of them keep the garbage collector busy.
+No part can hold itself here, so none is the collector's business.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+_DEEPEST = 200
+_Event = Any
+"""An event of the parser, whose types would have it that an event may stand nowhere."""
+_MAPPING, _LIST = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
+
+
+class Scalar(msgspec.Struct, gc=False):
+    """A single value as it is written, with the tag that its spelling means."""
+
+    tag: str
+    text: str
+    line: int
+
+
+class Sequence(msgspec.Struct, gc=False):
+    """A list of parts."""
+
+    tag: str
+    items: "list[Part]"
+    line: int
+
+
+class Mapping(msgspec.Struct, gc=False):
+    """Pairs of parts as they stand, repeated ones too."""
+
+    tag: str
+    pairs: "list[tuple[Part, Part]]"
+    line: int
+
+
+Part = Scalar | Sequence | Mapping
+"""What a document is made of; an alias is the very part that it names."""
+
+
+def compose_all(text: str) -> Iterator[Part]:
+    """Yield the tree of each document of a text; an empty document is a null.
+
+    Raises:
+        yaml.YAMLError: the text is not YAML, nests more than 200 deep, or holds itself.
+    """
+    loader = yaml.CSafeLoader(text)
+    try:
+        yield from _Composer(loader).documents()
+    finally:
+        loader.dispose()
+
+
+def serialize(part: Part) -> str:
+    """Return a tree as YAML in one spelling, the fields of mappings in the order of their names."""
+    return str(yaml.serialize(_node(part), Dumper=yaml.SafeDumper, allow_unicode=True))
+
+
+def name_of(key: Part) -> str:
+    """Return the name that a key is; what is no single value has none."""
+    return key.text if isinstance(key, Scalar) else "?"
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list whose end is still to come; of a mapping, keys and values in turn."""
+
+    event: "_Event"
+    parts: list[Part]
+
+
+class _Composer:
+    def __init__(self, loader: yaml.CSafeLoader) -> None:
+        self._loader = loader
+        self._tags: dict[tuple[str, tuple[bool, bool]], str] = {}
+        self._anchors: dict[str, Part | None] = {}
+
+    def documents(self) -> Iterator[Part]:
+        """Yield each document; most of the time that validation takes is spent in this loop."""
+        loader = self._loader
+        parts: list[Part] = []
+        around: list[_Open] = []
+        while loader.check_event():
+            event: _Event = loader.get_event()
+            kind = type(event)
+            if kind is ScalarEvent:
+                part: Part = self._scalar(event)
+            elif kind is MappingStartEvent or kind is SequenceStartEvent:
+                self._begin(event, len(around))
+                around.append(_Open(event, parts))
+                parts = []
+                continue
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                opened = around.pop()
+                part = self._end(opened.event, parts)
+                parts = opened.parts
+            elif kind is AliasEvent:
+                part = self._alias(event)
+            else:
+                if kind is DocumentEndEvent:
+                    yield parts.pop()
+                    self._anchors.clear()
+                continue
+            parts.append(part)
+
+    def _scalar(self, event: _Event) -> Scalar:
+        tag = event.tag
+        if tag is None or tag == "!":
+            asked = (event.value, event.implicit)
+            tag = self._tags.get(asked)
+            if tag is None:  # the texts of many documents repeat
+                resolve: Callable[..., str] = self._loader.resolve
+                tag = self._tags[asked] = resolve(ScalarNode, *asked)
+        scalar = Scalar(tag, event.value, event.start_mark.line + 1)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = scalar
+        return scalar
+
+    def _begin(self, event: _Event, depth: int) -> None:
+        if depth >= _DEEPEST:
+            raise yaml.MarkedYAMLError(
+                problem="this nests too deeply", problem_mark=event.start_mark
+            )
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+
+    def _end(self, event: _Event, parts: list[Part]) -> Part:
+        line = event.start_mark.line + 1
+        tag = event.tag if event.tag != "!" else None
+        part: Part
+        if type(event) is MappingStartEvent:
+            pairs = list(zip(parts[::2], parts[1::2], strict=True))
+            part = Mapping(tag or _MAPPING, pairs, line)
+        else:
+            part = Sequence(tag or _LIST, parts, line)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = part
+        return part
+
+    def _alias(self, event: _Event) -> Part:
+        if event.anchor not in self._anchors:
+            raise yaml.MarkedYAMLError(
+                problem="found undefined alias", problem_mark=event.start_mark
+            )
+        part = self._anchors[event.anchor]
+        if part is None:
+            raise yaml.MarkedYAMLError(problem="this holds itself", problem_mark=event.start_mark)
+        return part
+
+
+def _node(part: Part) -> Node:
+    if isinstance(part, Mapping):
+        pairs = sorted(part.pairs, key=lambda pair: name_of(pair[0]))
+        nodes = [(_node(key), _node(value)) for key, value in pairs]
+        return MappingNode(part.tag, nodes, flow_style=False)
+    if isinstance(part, Sequence):
+        return SequenceNode(part.tag, [_node(one) for one in part.items], flow_style=False)
+    return ScalarNode(part.tag, part.text)

@@ -1,0 +1,243 @@
+"""Counts of many indicators in many windows from the one-minute rollup, by few statements.
+
+The engine adds up each window by the dimensions that the indicators name; the sums that are left
+are matched here, each with the indicators that ask for one of its values and with no other. So the
+cost grows with the indicators, not with their square, and not at all with the events that a row of
+the rollup stands for.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from string import Template
+
+from candor.kernel.sql import statement
+from candor.kernel.telemetry_store import TelemetryStore
+from slo.budget import EventCounts
+from slo.conditions import Parameters
+from slo.indicator import Condition, Filter, Indicator
+from slo.window import Window, whole_minute
+
+DIMENSIONS = ("journey", "service", "name", "step", "channel", "outcome")
+"""What the rollup keeps apart; what mostly tells indicators from one another comes first."""
+
+LATENCY_BOUNDS_MS = frozenset(
+    {
+        *(0, 1, 2, 5, 10, 20, 25, 50, 75, 100, 150, 200, 250, 300, 400, 500, 600, 750, 800, 1000),
+        *(1200, 1500, 2000, 2500, 3000, 4000, 5000, 7500, 10000, 15000, 20000, 30000, 45000),
+        *(60000, 120000, 300000, 600000),
+    }
+)
+_TEXT_OPERATORS = frozenset({"any", "ne", "prefix", "exists"})
+_WINDOWS_AT_ONCE = 32
+_MINUTE = "DateTime('UTC')"
+ALL_DURATIONS = "arraySum(mapValues(durations))"
+"""How many of a row's events have a duration."""
+
+Asked = tuple[Indicator, Window]
+
+
+def is_exact(indicator: Indicator, window: Window) -> bool:
+    """Whether the rollup counts an indicator in a window without an error."""
+    if indicator.signal != "events":
+        return False
+    if any(whole_minute(edge) != edge for edge in (window.since, window.until)):
+        return False
+    conditions = (*indicator.valid, *indicator.good)
+    if any(
+        one.field not in DIMENSIONS or one.operator not in _TEXT_OPERATORS for one in conditions
+    ):
+        return False
+    threshold = indicator.threshold
+    return threshold is None or (
+        threshold.value == "duration_ms"
+        and threshold.operator == "lte"
+        and threshold.limit in LATENCY_BOUNDS_MS
+    )
+
+
+def count_rollup(telemetry: TelemetryStore, asked: Sequence[Asked]) -> list[EventCounts]:
+    """Return the counts of each indicator in its window, where that is exact.
+
+    Cost: one statement for every 32 different windows, and as many again for indicators with a
+    threshold; each reads what the widest of its windows holds.
+    """
+    answers = [EventCounts(0, 0)] * len(asked)
+    groups: dict[bool, dict[Window, list[int]]] = {}
+    for number, (indicator, window) in enumerate(asked):
+        group = groups.setdefault(indicator.threshold is not None, {})
+        group.setdefault(window, []).append(number)
+    for group in groups.values():
+        windows = sorted(group, key=lambda one: (one.since, one.until))
+        for start in range(0, len(windows), _WINDOWS_AT_ONCE):
+            some = windows[start : start + _WINDOWS_AT_ONCE]
+            numbers = [group[window] for window in some]
+            tallies = _tallies(telemetry, {asked[one][0] for here in numbers for one in here}, some)
+            for place, here in enumerate(numbers):
+                for number in here:
+                    tally = tallies[asked[number][0]]
+                    answers[number] = EventCounts(tally.good_sums[place], tally.valid_sums[place])
+    return answers
+
+
+Test = Callable[[str], bool]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one indicator wants of the values of a group, and the sums of those that match.
+
+    ``good_measure`` is the place of the measure that counts its good events.
+    """
+
+    valid: list[tuple[int, Test]]
+    good: list[tuple[int, Test]]
+    inverted: bool
+    good_measure: int
+    valid_sums: list[int]
+    good_sums: list[int]
+
+    def add(self, values: Sequence[str], sums: Sequence[int], measures: int) -> None:
+        """Add a group's sums, each window's measures in turn, if it matches."""
+        if not all(test(values[place]) for place, test in self.valid):
+            return
+        for number, start in enumerate(range(0, len(sums), measures)):
+            self.valid_sums[number] += sums[start]
+        if all(test(values[place]) for place, test in self.good) is self.inverted:
+            return
+        for number, start in enumerate(range(self.good_measure, len(sums), measures)):
+            self.good_sums[number] += sums[start]
+
+
+def _tallies(
+    telemetry: TelemetryStore, indicators: Collection[Indicator], windows: Sequence[Window]
+) -> dict[Indicator, _Tally]:
+    """Return the sums of indicators that all have a threshold, or all have none."""
+    dimensions = _named_dimensions(indicators)
+    limits = sorted({one.threshold.limit for one in indicators if one.threshold is not None})
+    tallies = {one: _tally(one, dimensions, limits, len(windows)) for one in indicators}
+    index = _Index(dimensions, tallies)
+    parameters = Parameters()
+    text = _statement(indicators, windows, dimensions, limits, parameters)
+    *values, sums = telemetry.columns(text, parameters.values) or [()] * (len(dimensions) + 1)
+    measures = 1 + len(limits)
+    for group, group_sums in zip(zip(*values, strict=True), sums, strict=True):
+        for tally in index.candidates(group):
+            tally.add(group, group_sums, measures)
+    return tallies
+
+
+class _Index:
+    """Finds the tallies that a group may match: by one value that each asks for, if it does."""
+
+    def __init__(self, dimensions: Sequence[str], tallies: Mapping[Indicator, _Tally]) -> None:
+        self._by_value: list[dict[str, list[_Tally]]] = [{} for _ in dimensions]
+        self._others: list[_Tally] = []
+        for indicator, tally in tallies.items():
+            wanted = _wanted(indicator.valid)
+            first = next((place for place, one in enumerate(dimensions) if one in wanted), None)
+            if first is None:
+                self._others.append(tally)
+                continue
+            for value in wanted[dimensions[first]]:
+                self._by_value[first].setdefault(value, []).append(tally)
+
+    def candidates(self, group: Sequence[str]) -> Iterator[_Tally]:
+        """Yield every tally that may match a group, each once."""
+        yield from self._others
+        for value, tallies in zip(group, self._by_value, strict=True):
+            yield from tallies.get(value, ())
+
+
+def _statement(
+    indicators: Collection[Indicator],
+    windows: Sequence[Window],
+    dimensions: Sequence[str],
+    limits: Sequence[float],
+    parameters: Parameters,
+) -> str:
+    """Return what adds up every measure of every window, by the values of the dimensions."""
+    measures = ["events"]
+    if limits:
+        measures = [ALL_DURATIONS, *(under_text(limit, parameters) for limit in limits)]
+    hull = Window(min(one.since for one in windows), max(one.until for one in windows))
+    tests = [_within(window, parameters, hull) for window in windows]
+    sums = (f"sumIf({measure}, {test})" for test in tests for measure in measures)
+    within = [
+        *_asked_for(indicators, dimensions, parameters),
+        f"minute >= {parameters.bind(hull.since, _MINUTE)}",
+        f"minute < {parameters.bind(hull.until, _MINUTE)}",
+    ]
+    return Template(statement("slo", "count_rollup")).substitute(
+        dimensions=", ".join(dimensions), sums=", ".join(sums), within=" AND ".join(within)
+    )
+
+
+def _within(window: Window, parameters: Parameters, hull: Window) -> str:
+    """Return what keeps a row in a window, given that it is in the hull of all anyway."""
+    tests = []
+    if window.since > hull.since:
+        tests.append(f"minute >= {parameters.bind(window.since, _MINUTE)}")
+    if window.until < hull.until:
+        tests.append(f"minute < {parameters.bind(window.until, _MINUTE)}")
+    return " AND ".join(tests) or "1"
+
+
+def _asked_for(
+    indicators: Collection[Indicator], dimensions: Sequence[str], parameters: Parameters
+) -> Iterator[str]:
+    """Yield what no row can lack that any of the indicators wants: the engine skips the rest."""
+    wanted = [_wanted(one.valid) for one in indicators]
+    for dimension in dimensions:
+        if all(dimension in one for one in wanted):
+            values = sorted({value for one in wanted for value in one[dimension]})
+            yield parameters.contains(values, dimension)
+
+
+def _wanted(conditions: Filter) -> dict[str, frozenset[str]]:
+    """Return the values that conditions ask for, by their fields; a row must have one of each."""
+    return {
+        one.field: frozenset(str(value) for value in one.values)
+        for one in conditions
+        if one.operator == "any"
+    }
+
+
+def _tally(
+    indicator: Indicator, dimensions: Sequence[str], limits: Sequence[float], windows: int
+) -> _Tally:
+    def tests(conditions: Filter) -> list[tuple[int, Test]]:
+        return [(dimensions.index(one.field), _test(one)) for one in conditions]
+
+    threshold = indicator.threshold
+    return _Tally(
+        valid=tests(indicator.valid),
+        good=tests(indicator.good) if threshold is None else [],
+        inverted=indicator.inverted and threshold is None,
+        good_measure=0 if threshold is None else 1 + limits.index(threshold.limit),
+        valid_sums=[0] * windows,
+        good_sums=[0] * windows,
+    )
+
+
+def _test(condition: Condition) -> Test:
+    """Return what the text of ``slo.conditions`` says of a dimension's value."""
+    values = frozenset(str(value) for value in condition.values)
+    if condition.operator == "any":
+        return values.__contains__
+    if condition.operator == "ne":
+        return lambda value: value not in values
+    if condition.operator == "prefix":
+        return lambda value: value.startswith(str(condition.values[0]))
+    return lambda value: bool(value) is condition.values[0]
+
+
+def under_text(limit: float, parameters: Parameters) -> str:
+    """Return how many of a row's durations keep a limit that is one of the rollup's bounds."""
+    bound = parameters.bind(limit, "Float64")
+    return f"arraySum(mapValues(mapFilter((bound, n) -> bound <= {bound}, durations)))"
+
+
+def _named_dimensions(indicators: Collection[Indicator]) -> list[str]:
+    """Return the dimensions that indicators name; when none does, one is as good as another."""
+    named = {one.field for indicator in indicators for one in (*indicator.valid, *indicator.good)}
+    return [one for one in DIMENSIONS if one in named] or ["outcome"]
