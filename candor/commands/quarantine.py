@@ -12,10 +12,12 @@ from candor.commands.console import (
     WRONG_USE,
     AsJson,
     fail,
+    print_document,
     print_json,
     say,
     settings,
     told_errors,
+    told_fault,
 )
 
 if TYPE_CHECKING:
@@ -83,12 +85,7 @@ def show(
 
     with told_errors():
         document = ask(url, key, remote, lambda services: _shown(services, entry_id))
-    if as_json:
-        print_json(document)
-        return
-    import yaml  # noqa: PLC0415 - keeps --help quick
-
-    typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+    print_document(document, as_json=as_json)
 
 
 @app.command("replay")
@@ -141,8 +138,7 @@ def _replay_here(body: dict[str, Any]) -> dict[str, Any]:
     try:
         asked = ReplayBody.model_validate(body)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        fail(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}.", WRONG_USE)
+        fail(told_fault(error), WRONG_USE)
     effective = settings()
     try:
         with open_installation(effective) as running:
