@@ -170,9 +170,10 @@ def read_lookbacks(
     Cost: a few queries for all that count events and are no composite, whatever their number; one
     more for each part of any other.
     """
+    whole = {length: rolling(length, at) for length in {one for own in lengths for one in own}}
     wanted = [
         {
-            length: without(rolling(length, at), gaps.get(objective.name, ()))
+            length: without(whole[length], gaps.get(objective.name, ()))
             for length in sorted(own)
             if _counts_events(objective)
         }
@@ -374,6 +375,8 @@ def _read_judged(
 
 
 def _sum(counts: Sequence[EventCounts]) -> EventCounts:
+    if len(counts) == 1:
+        return counts[0]
     return EventCounts(sum(one.good for one in counts), sum(one.valid for one in counts))
 
 
