@@ -32,6 +32,37 @@ def print_objectives(rows: Sequence[Mapping[str, Any]]) -> None:
             _burn(tiers[-1]["long_burn"]),
             firing[0] if firing else "-",
         )
+        for value in budget.get("values", ()):
+            table.add_row(
+                f"  {budget['by']}={value['value'] or '(none)'}",
+                "",
+                percent(value["sli"]),
+                _count(value["bad"]),
+                _count(value["valid"]),
+                percent(value["remaining"], places=1),
+                *("", "", ""),
+            )
+    Console().print(table)
+
+
+def print_contributions(document: Mapping[str, Any]) -> None:
+    """Print a line for each value of a field: its events, and its share of the bad ones."""
+    title = f"Where the budget of {document['name']} went, by {document['by']}"
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column(document["by"], overflow="fold")
+    for heading in ("bad", "of", "share of bad", "of the budget"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    rows = [(one["value"] or "(none)", one) for one in document["values"]]
+    if document["others"] is not None:
+        rows.append((f"({document['other_values']} others)", document["others"]))
+    for value, one in rows:
+        table.add_row(
+            value,
+            _count(one["bad"]),
+            _count(one["valid"]),
+            percent(one["share_of_bad"], places=1),
+            percent(one["consumed"], places=1),
+        )
     Console().print(table)
 
 

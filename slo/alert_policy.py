@@ -3,19 +3,26 @@
 Source: OpenSLO specification v1; the rules of its Go SDK.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import TypeVar
 
 from candor.kernel.document import Value
 from candor.kernel.errors import InvalidInputError
+from slo.alert_expression import alternatives
+from slo.burn_rate import Severity
+from slo.burn_rule import BurnCondition, BurnRule, Policy
 from slo.indicator import OPERATORS, Comparison
-from slo.metadata import read_description, read_metadata, read_name
+from slo.metadata import Metadata, read_description, read_metadata, read_name
 from slo.window import parse_duration
 
 _WHEN = ("alertWhenBreaching", "alertWhenResolved", "alertWhenNoData")
+_CONDITION = "candor.dev/condition"
+_PAGING = frozenset({"page", "critical"})
+"""The severities that wake somebody; OpenSLO leaves the words open."""
 T = TypeVar("T")
 
 
@@ -34,11 +41,10 @@ class AlertCondition:
 
 @dataclass(frozen=True, slots=True)
 class AlertPolicy:
-    """One condition and whom it tells, by the names of targets."""
+    """A policy as it alerts, and the conditions that it was made from."""
 
-    name: str
-    condition: AlertCondition
-    targets: tuple[str, ...]
+    policy: Policy
+    conditions: tuple[AlertCondition, ...]
 
 
 @dataclass(slots=True)
@@ -49,7 +55,7 @@ class Known:
     """
 
     conditions: dict[str, AlertCondition | None] = field(default_factory=dict)
-    targets: set[str] = field(default_factory=set)
+    targets: dict[str, str] = field(default_factory=dict)
     policies: dict[str, AlertPolicy | None] = field(default_factory=dict)
 
 
@@ -72,14 +78,14 @@ def read_data_source(spec: Value) -> str | None:
     return fields["type"].text()
 
 
-def read_target(spec: Value) -> None:
-    """Check the spec of an AlertNotificationTarget."""
+def read_target(spec: Value) -> str:
+    """Return what an AlertNotificationTarget calls its target, or nothing when it has a fault."""
     fields = spec.fields(("description", "target"))
     read_description(fields)
     if "target" not in fields:
         spec.fault("required", "target is required.")
-    else:
-        fields["target"].text()
+        return ""
+    return fields["target"].text() or ""
 
 
 def read_condition(spec: Value, name: str) -> AlertCondition | None:
@@ -112,13 +118,20 @@ def read_condition(spec: Value, name: str) -> AlertCondition | None:
     )
 
 
-def read_policy(spec: Value, name: str, known: Known) -> AlertPolicy | None:
-    """Return what an AlertPolicy says, or none when it has a fault."""
+def read_policy(
+    spec: Value, name: str, annotations: Mapping[str, Value], known: Known
+) -> AlertPolicy | None:
+    """Return what an AlertPolicy says, or none when it has a fault.
+
+    It has one condition, as OpenSLO has it; the annotation ``candor.dev/condition`` combines
+    several AlertConditions by their names in its place: ``(a and b) or c``.
+    """
     fields = spec.fields(("description", *_WHEN, "conditions", "notificationTargets"))
     read_description(fields)
-    for word in _WHEN:
-        if word in fields:
-            fields[word].boolean()
+    breaching, tells_end, no_data = (
+        bool(fields[word].boolean()) if word in fields else usual
+        for word, usual in zip(_WHEN, (True, True, False), strict=True)
+    )
     conditions = fields["conditions"].items() if "conditions" in fields else []
     if len(conditions) != 1:
         place = fields.get("conditions") or spec
@@ -127,11 +140,18 @@ def read_policy(spec: Value, name: str, known: Known) -> AlertPolicy | None:
     if not targets:
         place = fields.get("notificationTargets") or spec
         place.fault("required", "notificationTargets must hold at least one target.")
-    names = [_read_named_target(one, known) for one in targets]
+    names = tuple(one for one in (_read_named_target(entry, known) for entry in targets) if one)
     read = [_read_named_condition(one, known) for one in conditions]
     if len(read) != 1 or read[0] is None:
         return None
-    return AlertPolicy(name, read[0], tuple(one for one in names if one is not None))
+    groups = _combined(annotations.get(_CONDITION), known) or [[read[0]]]
+    used = tuple(dict.fromkeys(one for group in groups for one in group))
+    policy = _policy(name, groups, used, names)
+    if not breaching:
+        policy = replace(policy, rules=())
+    if no_data:
+        policy = replace(policy, no_data_within=max(one.lookback for one in used))
+    return AlertPolicy(replace(policy, tells_end=tells_end), used)
 
 
 def read_policies(value: Value, known: Known) -> list[AlertPolicy]:
@@ -146,7 +166,9 @@ def read_policies(value: Value, known: Known) -> list[AlertPolicy]:
         if isinstance(inline, Value):
             policies.append(_referenced(inline, "AlertPolicy", known.policies))
         elif inline is not None:
-            policies.append(read_policy(inline[1], inline[0], known))
+            metadata, spec = inline
+            name = metadata.name or ""
+            policies.append(read_policy(spec, name, metadata.annotations, known))
     return [policy for policy in policies if policy is not None]
 
 
@@ -175,20 +197,14 @@ def _read_named_condition(entry: Value, known: Known) -> AlertCondition | None:
     inline = _inline(entry, "conditionRef", "AlertCondition")
     if isinstance(inline, Value):
         return _referenced(inline, "AlertCondition", known.conditions)
-    return read_condition(inline[1], inline[0]) if inline is not None else None
+    return read_condition(inline[1], inline[0].name or "") if inline is not None else None
 
 
 def _read_named_target(entry: Value, known: Known) -> str | None:
     inline = _inline(entry, "targetRef", "AlertNotificationTarget")
     if isinstance(inline, Value):
-        name = inline.text()
-        if name is not None and name not in known.targets:
-            _missing(inline, "AlertNotificationTarget", name)
-        return name
-    if inline is None:
-        return None
-    read_target(inline[1])
-    return inline[0]
+        return _referenced(inline, "AlertNotificationTarget", known.targets)
+    return read_target(inline[1]) if inline is not None else None
 
 
 def _referenced(reference: Value, kind: str, known: Mapping[str, T | None]) -> T | None:
@@ -204,8 +220,8 @@ def _missing(reference: Value, kind: str, name: str) -> None:
     reference.fault("reference", f"There is no {kind} of the name {name}.")
 
 
-def _inline(entry: Value, reference: str, kind: str) -> Value | tuple[str, Value] | None:
-    """Return the reference that an entry holds, or the name and spec of an inline object."""
+def _inline(entry: Value, reference: str, kind: str) -> Value | tuple[Metadata, Value] | None:
+    """Return the reference that an entry holds, or the metadata and spec of an inline object."""
     fields = entry.fields((reference, "kind", "metadata", "spec", "apiVersion"))
     named = fields.pop(reference, None)
     if (named is None) == (not fields):
@@ -220,4 +236,48 @@ def _inline(entry: Value, reference: str, kind: str) -> Value | tuple[str, Value
     if "spec" not in fields:
         entry.fault("required", "spec is required.")
         return None
-    return metadata.name or "", fields["spec"]
+    return metadata, fields["spec"]
+
+
+def _combined(annotation: Value | None, known: Known) -> list[list[AlertCondition]] | None:
+    """Return the conditions that an expression combines, or none when there is none to follow."""
+    text = annotation.text() if annotation is not None else None
+    if annotation is None or text is None:
+        return None
+    try:
+        groups = alternatives(text)
+    except InvalidInputError as error:
+        annotation.fault("annotation", error.detail)
+        return None
+    names = dict.fromkeys(name for group in groups for name in group)
+    for name in names:
+        if name not in known.conditions:
+            _missing(annotation, "AlertCondition", name)
+    found = {name: condition for name in names if (condition := known.conditions.get(name))}
+    if len(found) < len(names):
+        return None
+    return [[found[name] for name in group] for group in groups]
+
+
+def _policy(
+    name: str,
+    groups: Sequence[Sequence[AlertCondition]],
+    used: Sequence[AlertCondition],
+    targets: tuple[str, ...],
+) -> Policy:
+    """Return a policy of the gravest severity and the longest patience of its conditions."""
+    severity: Severity = "ticket"
+    if any(one.severity.lower() in _PAGING for one in used):
+        severity = "page"
+    rules = tuple(
+        BurnRule(
+            name,
+            severity,
+            tuple(
+                BurnCondition(one.lookback, Fraction(one.threshold), one.operator) for one in group
+            ),
+        )
+        for group in groups
+    )
+    patience = max(one.alert_after for one in used)
+    return Policy(name, severity, rules, patience, targets=targets)

@@ -3,7 +3,7 @@
 Source: SRE Workbook, chapter 5, "Alerting on SLOs", for burn rules and their short windows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,40 +12,19 @@ from functools import lru_cache
 from typing import Literal
 
 from slo.budget import EventCounts, burn_rate
-from slo.burn_rate import Severity, Tier, tiers_of
+from slo.burn_rate import Severity, tiers_of
+from slo.burn_rule import BurnRule, Policy
 
 Kind = Literal["burn", "budget_remaining", "budget_drop", "exhaustion", "no_data"]
 State = Literal["pending", "firing", "acknowledged", "resolved"]
 Transition = Literal["fired", "resolved"]
 _FORECAST_LOOKBACK = timedelta(hours=6)
 _NOTHING = EventCounts(0, 0)
+_SILENT = "No valid events arrive."
 _GRAVITY: tuple[Severity, ...] = ("page", "ticket")
 
 Counts = Mapping[timedelta, EventCounts]
 """The counts of the windows that end now, by their lengths."""
-
-
-@dataclass(frozen=True, slots=True)
-class BurnCondition:
-    """The window that ends now burns faster than the factor."""
-
-    lookback: timedelta
-    factor: Fraction
-
-
-@dataclass(frozen=True, slots=True)
-class BurnRule:
-    """Conditions that must hold together; any one of an objective's rules is enough to alert."""
-
-    name: str
-    severity: Severity
-    conditions: tuple[BurnCondition, ...]
-
-    @classmethod
-    def of_tier(cls, tier: Tier) -> "BurnRule":
-        """Return the rule of a tier: both of its windows burn faster than its factor."""
-        conditions = tuple(BurnCondition(one, tier.factor) for one in (tier.long, tier.short))
-        return cls(tier.name, tier.severity, conditions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +38,7 @@ class Rules:
     """
 
     burn: tuple[BurnRule, ...]
+    policies: tuple[Policy, ...] = ()
     traffic_floor: int = 0
     minimum_bad: int = 1
     remaining_below: Fraction | None = None
@@ -73,11 +53,14 @@ class Rules:
     def asks_for_whole(self) -> bool:
         """Whether a rule looks at the whole window of the budget."""
         asking = (self.remaining_below, self.exhausted_within, self.no_data_for)
-        return any(one is not None for one in asking)
+        silences = (policy.no_data_within for policy in self.policies)
+        return any(one is not None for one in (*asking, *silences))
 
     def lookbacks(self, period: timedelta) -> set[timedelta]:
         """Return the lengths of the windows whose counts decide."""
-        lengths = {one.lookback for rule in self.burn for one in rule.conditions}
+        rules = [*self.burn, *(rule for policy in self.policies for rule in policy.rules)]
+        lengths = {one.lookback for rule in rules for one in rule.conditions}
+        lengths |= {one.no_data_within for one in self.policies if one.no_data_within is not None}
         if self.asks_for_whole:
             lengths.add(period)
         if self.exhausted_within is not None:
@@ -93,7 +76,8 @@ class Rules:
 class Signal:
     """Whether one kind of danger is there now, at what severity, and in words why.
 
-    ``tier`` names the burn rule that holds; of several, the first.
+    ``tier`` names the burn rule that holds; of several, the first. ``policy`` names the alert
+    policy that asked, which may have its own ``pending_for``.
     """
 
     kind: Kind
@@ -101,6 +85,8 @@ class Signal:
     active: bool
     tier: str = ""
     summary: str = ""
+    policy: str = ""
+    pending_for: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +112,14 @@ class Alert:
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
     resolved_at: datetime | None = None
+    policy: str = ""
+
+    @property
+    def slot(self) -> str:
+        """What it is about; of everything, there is one alert at a time."""
+        if self.policy:
+            return f"{self.objective}/{self.kind}:{self.policy}"
+        return f"{self.objective}/{self.kind}/{self.severity}"
 
     @property
     def is_open(self) -> bool:
@@ -154,6 +148,8 @@ def signals_of(
     if whole is None:
         whole = counts.get(period, _NOTHING)
     signals = [_burn_signal(rules, severity, target, counts) for severity in _severities(rules)]
+    for policy in rules.policies:
+        signals += _policy_signals(policy, rules, target, counts, whole)
     if rules.remaining_below is not None:
         signals.append(_remaining(rules.remaining_below, target, whole))
     if rules.drop_share is not None:
@@ -163,8 +159,8 @@ def signals_of(
         left = time_to_exhaustion(target, period, whole, recent)
         signals.append(_exhaustion(rules.exhausted_within, left))
     if rules.no_data_for is not None:
-        silent = not counts[rules.no_data_for].valid and whole.valid > 0
-        signals.append(Signal("no_data", "ticket", silent, summary="No valid events arrive."))
+        silent = _is_silent(counts[rules.no_data_for], whole)
+        signals.append(Signal("no_data", "ticket", silent, summary=_SILENT))
     return signals
 
 
@@ -181,7 +177,8 @@ def advance(
     if alert.state == "pending":
         if not signal.active:
             return None, None
-        if at - alert.pending_since >= rules.pending_for:
+        wait = rules.pending_for if signal.pending_for is None else signal.pending_for
+        if at - alert.pending_since >= wait:
             return replace(alert, state="firing", fired_at=at), "fired"
     elif not signal.active and at - alert.last_active_at >= rules.keep_firing:
         return replace(alert, state="resolved", resolved_at=at), "resolved"
@@ -193,26 +190,66 @@ def _severities(rules: Rules) -> list[Severity]:
 
 
 def _burn_signal(rules: Rules, severity: Severity, target: Decimal, counts: Counts) -> Signal:
-    for rule in rules.burn:
-        if rule.severity == severity and _holds(rule, rules, target, counts):
-            spent = max(rule.conditions, key=lambda one: one.lookback)
-            burn = float(burn_rate(counts[spent.lookback], target) or 0)
-            return Signal(
+    of_severity = [rule for rule in rules.burn if rule.severity == severity]
+    held = _first_that_holds(of_severity, rules, target, counts)
+    if held is None:
+        return Signal("burn", severity, active=False)
+    return Signal(
+        "burn",
+        severity,
+        active=True,
+        tier=held.name,
+        summary=_burns(held, target, counts),
+    )
+
+
+def _policy_signals(
+    policy: Policy, rules: Rules, target: Decimal, counts: Counts, whole: EventCounts
+) -> list[Signal]:
+    signals = []
+    if policy.rules:
+        held = _first_that_holds(policy.rules, rules, target, counts)
+        summary = "" if held is None else _burns(held, target, counts)
+        signals.append(
+            Signal(
                 "burn",
-                severity,
-                active=True,
-                tier=rule.name,
-                summary=f"The error budget burns {burn:.3g} times as fast as it may.",
+                policy.severity,
+                held is not None,
+                policy.name,
+                summary,
+                policy.name,
+                policy.pending_for,
             )
-    return Signal("burn", severity, active=False)
+        )
+    if policy.no_data_within is not None:
+        silent = _is_silent(counts[policy.no_data_within], whole)
+        signals.append(
+            Signal("no_data", policy.severity, silent, "", _SILENT, policy.name, timedelta(0))
+        )
+    return signals
+
+
+def _first_that_holds(
+    candidates: Sequence[BurnRule], rules: Rules, target: Decimal, counts: Counts
+) -> BurnRule | None:
+    return next((one for one in candidates if _holds(one, rules, target, counts)), None)
+
+
+def _burns(rule: BurnRule, target: Decimal, counts: Counts) -> str:
+    burn = float(burn_rate(counts[rule.longest], target) or 0)
+    return f"The error budget burns {burn:.3g} times as fast as it may."
 
 
 def _holds(rule: BurnRule, rules: Rules, target: Decimal, counts: Counts) -> bool:
-    longest = counts[max(one.lookback for one in rule.conditions)]
+    longest = counts[rule.longest]
     if longest.valid < rules.traffic_floor or longest.bad < rules.minimum_bad:
         return False
-    burns = ((burn_rate(counts[one.lookback], target), one.factor) for one in rule.conditions)
-    return all(burn is not None and burn > factor for burn, factor in burns)
+    burns = ((burn_rate(counts[one.lookback], target), one) for one in rule.conditions)
+    return all(burn is not None and one.holds_at(burn) for burn, one in burns)
+
+
+def _is_silent(recent: EventCounts, whole: EventCounts) -> bool:
+    return not recent.valid and whole.valid > 0
 
 
 def _remaining(share: Fraction, target: Decimal, whole: EventCounts) -> Signal:

@@ -9,17 +9,20 @@ candor.dev/expected-events valid events of one whole window; a calendar's timeli
 candor.dev/composite       ``weighted`` or ``journey``
 candor.dev/max-delay       how long a part of a composite may be silent: ``10m``
 candor.dev/when-delayed    ``CountAsGood``, ``CountAsBad`` or ``Ignore``
+candor.dev/by              the field whose values have a budget each: ``channel``
+candor.dev/disabled-tiers  tiers that alert nobody, by comma: ``slow, long``
 =========================  ====================================================================
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
 from candor.kernel.document import Value
 from candor.kernel.errors import InvalidInputError
 from slo.budgeting import Method
+from slo.burn_rate import TIER_NAMES
 from slo.composite import Combination, Delay, WhenDelayed
 from slo.objective import NoData
 from slo.period import Period, parse_period
@@ -41,7 +44,7 @@ _WHEN_DELAYED: dict[str, WhenDelayed] = {
 _KEYS = frozenset(
     {
         *("windows", "no-data", "minimum-events", "data-interval", "expected-events"),
-        *("composite", "max-delay", "when-delayed"),
+        *("composite", "max-delay", "when-delayed", "disabled-tiers", "by"),
     }
 )
 _RULE = "annotation"
@@ -60,6 +63,9 @@ class Terms:
     expected_events: int | None = None
     combination: Combination = "weighted"
     delay: Delay | None = None
+    disabled_tiers: frozenset[str] = frozenset()
+    by: str | None = None
+    by_place: Value | None = field(default=None, compare=False)
 
 
 def read_terms(annotations: Mapping[str, Value], method: Method | None) -> Terms:
@@ -84,6 +90,9 @@ def read_terms(annotations: Mapping[str, Value], method: Method | None) -> Terms
         combination=_read(ours.get("composite"), lambda text: _word(text, _COMBINATIONS))
         or "weighted",
         delay=read_delay(annotations),
+        by=_read(ours.get("by"), str),
+        by_place=ours.get("by"),
+        disabled_tiers=_read(ours.get("disabled-tiers"), _tiers) or frozenset(),
     )
 
 
@@ -110,6 +119,10 @@ def _read(value: Value | None, read: Callable[[str], T]) -> T | None:
 
 def _windows(text: str) -> tuple[Period, ...]:
     return tuple(parse_period(one.strip()) for one in text.split(","))
+
+
+def _tiers(text: str) -> frozenset[str]:
+    return frozenset(_word(one.strip(), TIER_NAMES) for one in text.split(","))
 
 
 def _count(text: str) -> int:

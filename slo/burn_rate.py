@@ -24,6 +24,9 @@ _TIERS: tuple[tuple[str, Severity, timedelta], ...] = (
     ("slow", "ticket", timedelta(hours=24)),
     ("long", "ticket", timedelta(days=3)),
 )
+TIER_NAMES = {name: name for name, _, _ in _TIERS}
+"""The names of the tiers, each as what it means."""
+
 DEFAULT_SHARES = (Decimal(2), Decimal(5), Decimal(10), Decimal(10))
 
 

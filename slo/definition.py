@@ -8,15 +8,22 @@ from fractions import Fraction
 from typing import Any
 
 from slo.budgeting import Budgeting
+from slo.burn_rule import BurnCondition, BurnRule, Policy
 from slo.composite import Delay
 from slo.indicator import Condition, Filter, Indicator, Threshold
 from slo.objective import Objective, Part
 from slo.period import CalendarPeriod, Period, RollingPeriod
+from slo.promql import PromQL
 
 
 def definition_of(objective: Objective) -> dict[str, Any]:
-    """Return an objective as JSON values."""
-    return {
+    """Return an objective as JSON values; what few have is left out where it is not there."""
+    optional = {
+        "policies": [_policy(one) for one in objective.policies],
+        "disabled_tiers": sorted(objective.disabled_tiers),
+        "by": objective.by,
+    }
+    return {name: value for name, value in optional.items() if value} | {
         "name": objective.name,
         "service": objective.service,
         "labels": {name: list(values) for name, values in objective.labels.items()},
@@ -51,6 +58,9 @@ def objective_from(definition: Mapping[str, Any]) -> Objective:
         no_data=definition["no_data"],
         minimum_events=definition["minimum_events"],
         expected_events=definition["expected_events"],
+        policies=tuple(_policy_from(one) for one in definition.get("policies", ())),
+        disabled_tiers=frozenset(definition.get("disabled_tiers", ())),
+        by=definition.get("by"),
     )
 
 
@@ -79,9 +89,13 @@ def _part(part: Part) -> dict[str, Any]:
         indicator[conditions] = [
             condition | {"values": list(condition["values"])} for condition in indicator[conditions]
         ]
+    freshness = indicator.pop("freshness")
+    if freshness is not None:
+        indicator["freshness_seconds"] = freshness.total_seconds()
     budgeting, delay = part.budgeting, part.delay
     target = budgeting.slice_target
-    return {
+    queries = {"queries": asdict(part.queries)} if part.queries is not None else {}
+    return queries | {
         "name": part.name,
         "indicator": indicator,
         "weight": str(part.weight),
@@ -95,7 +109,7 @@ def _part(part: Part) -> dict[str, Any]:
 
 def _part_from(part: Mapping[str, Any]) -> Part:
     indicator, target, longest = part["indicator"], part["slice_target"], part["max_delay_seconds"]
-    threshold = indicator["threshold"]
+    threshold, freshness = indicator["threshold"], indicator.get("freshness_seconds")
     return Part(
         name=part["name"],
         indicator=Indicator(
@@ -104,6 +118,7 @@ def _part_from(part: Mapping[str, Any]) -> Part:
             inverted=indicator["inverted"],
             threshold=Threshold(**threshold) if threshold is not None else None,
             signal=indicator.get("signal", "events"),
+            freshness=None if freshness is None else timedelta(seconds=freshness),
         ),
         weight=Fraction(part["weight"]),
         budgeting=Budgeting(
@@ -112,10 +127,62 @@ def _part_from(part: Mapping[str, Any]) -> Part:
             None if target is None else Decimal(target),
         ),
         delay=None if longest is None else Delay(timedelta(seconds=longest), part["when_delayed"]),
+        queries=PromQL(**part["queries"]) if "queries" in part else None,
     )
 
 
 def _filter(conditions: Sequence[Mapping[str, Any]]) -> Filter:
     return tuple(
         Condition(one["field"], one["operator"], tuple(one["values"])) for one in conditions
+    )
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    silence = policy.no_data_within
+    return {
+        "name": policy.name,
+        "severity": policy.severity,
+        "rules": [
+            [
+                {
+                    "lookback_seconds": one.lookback.total_seconds(),
+                    "operator": one.operator,
+                    "factor": str(one.factor),
+                }
+                for one in rule.conditions
+            ]
+            for rule in policy.rules
+        ],
+        "pending_seconds": policy.pending_for.total_seconds(),
+        "no_data_seconds": None if silence is None else silence.total_seconds(),
+        "tells_end": policy.tells_end,
+        "targets": list(policy.targets),
+    }
+
+
+def _policy_from(policy: Mapping[str, Any]) -> Policy:
+    name, severity, silence = policy["name"], policy["severity"], policy["no_data_seconds"]
+    rules = tuple(
+        BurnRule(
+            name,
+            severity,
+            tuple(
+                BurnCondition(
+                    timedelta(seconds=one["lookback_seconds"]),
+                    Fraction(one["factor"]),
+                    one["operator"],
+                )
+                for one in conditions
+            ),
+        )
+        for conditions in policy["rules"]
+    )
+    return Policy(
+        name,
+        severity,
+        rules,
+        timedelta(seconds=policy["pending_seconds"]),
+        None if silence is None else timedelta(seconds=silence),
+        policy["tells_end"],
+        tuple(policy["targets"]),
     )

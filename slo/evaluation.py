@@ -27,9 +27,10 @@ from slo.budgeting import (
 from slo.burn_rate import TierState, state_at, tiers_of
 from slo.composite import Measure, bad_ratio, measure, spent_at
 from slo.correction import clipped, without
+from slo.freshness import read_minutes
 from slo.objective import Objective, Part
 from slo.period import CalendarPeriod, Period
-from slo.store import Question, count, count_by_minute
+from slo.store import Question, count
 from slo.window import MINUTE, Window, rolling
 
 TIMELINE_POINTS = 120
@@ -167,8 +168,7 @@ def read_lookbacks(
 
     An objective that counts slices, or is a composite, has its events, judged by its own SLI.
 
-    Cost: a few queries for all that count events and are no composite, whatever their number; one
-    more for each part of any other.
+    Cost: a few queries for all that count events and are no composite; one for each other part.
     """
     whole = {length: rolling(length, at) for length in {one for own in lengths for one in own}}
     wanted = [
@@ -241,9 +241,9 @@ def observed_volumes(
     questions = []
     for objective in objectives:
         span = _span(objective.period.window(at), at)
-        questions += [Question(part.indicator, span) for part in objective.parts]
+        questions += [Question(part.indicator, span) for part in _counting(objective)]
     answers = iter(count(telemetry, questions) if questions else ())
-    return [sum(next(answers).valid for _ in one.parts) for one in objectives]
+    return [sum(next(answers).valid for _ in _counting(one)) for one in objectives]
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +267,7 @@ def _span(window: Window, at: datetime) -> Window:
 def _minutes(
     telemetry: TelemetryStore, part: Part, span: Window, gaps: Sequence[Window]
 ) -> list[Slice]:
-    return outside(count_by_minute(telemetry, Question(part.indicator, span)), gaps)
+    return outside(read_minutes(telemetry, Question(part.indicator, span)), gaps)
 
 
 def _read_part(
@@ -340,9 +340,15 @@ def _last_minute(
     return max(ends, default=None)
 
 
+def _counting(objective: Objective) -> list[Part]:
+    """Return the parts that count events; the others count minutes."""
+    return [part for part in objective.parts if part.indicator.freshness is None]
+
+
 def _counts_events(objective: Objective) -> bool:
     """Whether its burn rates are sums of events, that one query finds for many objectives."""
-    return len(objective.parts) == 1 and objective.budgeting.method == "Occurrences"
+    counted = objective.indicator.freshness is None
+    return counted and len(objective.parts) == 1 and objective.budgeting.method == "Occurrences"
 
 
 def _read_judged(
@@ -375,8 +381,6 @@ def _read_judged(
 
 
 def _sum(counts: Sequence[EventCounts]) -> EventCounts:
-    if len(counts) == 1:
-        return counts[0]
     return EventCounts(sum(one.good for one in counts), sum(one.valid for one in counts))
 
 

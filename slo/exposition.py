@@ -24,7 +24,7 @@ from slo.window import MINUTE, Window, whole_minute
 class ObjectiveCounters(Collector):
     """Counts the events since the process started whenever it is scraped.
 
-    Composites are left out: their parts have no common count.
+    Composites are left out, whose parts have no common count, and freshness, which counts minutes.
     """
 
     def __init__(self, services: Services, since: datetime) -> None:
@@ -52,7 +52,9 @@ class ObjectiveCounters(Collector):
     def _counts(self) -> list[tuple[str, tuple[int, int]]]:
         with session_of(self._services.engine) as session:
             objectives: list[Objective] = [
-                one.objective for one in all_objectives(session) if not one.objective.is_composite
+                one.objective
+                for one in all_objectives(session)
+                if not one.objective.is_composite and one.objective.indicator.freshness is None
             ]
         until = whole_minute(self._services.clock()) + MINUTE
         window = Window(self._since, until)

@@ -1,12 +1,13 @@
 """What an objective counts: which events are valid, and which of them are good."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 Scalar = str | int | float | bool
 Operator = Literal["any", "ne", "gt", "gte", "lt", "lte", "prefix", "exists"]
 Comparison = Literal["gt", "gte", "lt", "lte"]
-Signal = Literal["events", "spans", "logs", "vitals", "checks"]
+Signal = Literal["events", "spans", "logs", "metrics", "vitals", "checks", "prometheus"]
 OPERATORS: dict[str, Comparison] = {"lte": "lte", "gte": "gte", "lt": "lt", "gt": "gt"}
 
 TEXT_FIELDS = frozenset(
@@ -26,6 +27,9 @@ TEXT_FIELDS = frozenset(
     }
 )
 NUMBER_FIELDS = frozenset({"duration_ms", "amount"})
+FRESHNESS = "freshness_minutes"
+"""What a threshold names to be about the age of the newest event."""
+
 ATTRIBUTE_PREFIX = "attributes."
 CHECK_TEXT_FIELDS = frozenset(
     {"check", "journey", "step", "location", "outcome", "reason", "ends_run"}
@@ -60,8 +64,13 @@ FIELDS: dict[Signal, Fields] = {
         ),
         frozenset({"value"}),
     ),
+    "metrics": Fields(frozenset({"name", "service"}), frozenset({"value"}), has_attributes=True),
     "checks": Fields(CHECK_TEXT_FIELDS, CHECK_NUMBER_FIELDS),
+    "prometheus": Fields(frozenset({"source", "outcome"}), frozenset()),
 }
+ASKABLE: tuple[Signal, ...] = ("events", "spans", "logs", "metrics", "vitals", "checks")
+"""The signals that a document may name; ``prometheus`` is what was read there for it."""
+
 ALL_NUMBER_FIELDS = frozenset[str]().union(*(fields.number for fields in FIELDS.values()))
 ALL_TEXT_FIELDS = frozenset[str]().union(*(fields.text for fields in FIELDS.values()))
 
@@ -94,7 +103,9 @@ class Indicator:
 
     ``valid`` chooses the events; of these, the good ones match ``good`` (or, when ``inverted``, do
     not match it), or keep the threshold. Its events are those of ``signal``: journey events, spans,
-    log records, web vitals of page views, or the steps of synthetic checks.
+    log records, web vitals of page views, the steps of synthetic checks, or what
+    counters, gauges and histograms counted. With ``freshness`` what
+    counts are minutes: a minute is good when a valid event is no older than that at its end.
     """
 
     valid: Filter
@@ -102,6 +113,7 @@ class Indicator:
     inverted: bool = False
     threshold: Threshold | None = None
     signal: Signal = "events"
+    freshness: timedelta | None = None
 
 
 def is_known_field(name: str, signal: Signal = "events") -> bool:
@@ -110,3 +122,15 @@ def is_known_field(name: str, signal: Signal = "events") -> bool:
     if name.startswith(ATTRIBUTE_PREFIX):
         return fields.has_attributes and len(name) > len(ATTRIBUTE_PREFIX)
     return name in fields.text or name in fields.number
+
+
+def text_field_fault(name: str, signal: Signal) -> str | None:
+    """Return why the values of a field cannot tell the events of a signal apart; none if they can.
+
+    A text can, a number cannot.
+    """
+    fields = FIELDS[signal]
+    if name in fields.text or (is_known_field(name, signal) and name not in fields.number):
+        return None
+    known = sorted(fields.text) + ["attributes.KEY"] * fields.has_attributes
+    return f"{signal.capitalize()} can be told apart by {', '.join(known)}."

@@ -15,10 +15,11 @@ from slo.alert_policy import AlertPolicy, Known, read_duration, read_operator, r
 from slo.annotations import Terms, read_delay, read_terms
 from slo.budgeting import OCCURRENCES, Budgeting, Method
 from slo.composite import Combination, Delay
-from slo.indicator import Comparison, Indicator, Threshold
+from slo.indicator import FRESHNESS, Comparison, Condition, Indicator, Threshold
 from slo.metadata import Metadata, read_description, read_metadata, read_name
 from slo.metric import Metric, read_sli
 from slo.period import Period, RollingPeriod, calendar_period
+from slo.promql import PromQL
 from slo.window import MINUTE
 
 _METHODS: dict[str, Method] = {
@@ -28,6 +29,7 @@ _METHODS: dict[str, Method] = {
 }
 _ASSUMED_WINDOW = RollingPeriod(timedelta(days=30))
 _MOST_SLICE_MINUTES = 10**6
+_MOST_FRESH_MINUTES = 30 * 24 * 60
 _LEAST_BUDGET = Decimal("1e-15")
 _SLO_FIELDS = (
     "description", "service", "indicator", "indicatorRef", "timeWindow", "budgetingMethod",
@@ -136,13 +138,32 @@ def combined_target(goals: Sequence[Goal], combination: Combination) -> Decimal:
     return Decimal(target.numerator) / Decimal(target.denominator)
 
 
-def indicator_for(goal: Goal) -> Indicator | None:
-    """Return the indicator of one goal; none where its metric is no telemetry of Candor's."""
+def queries_for(goal: Goal) -> PromQL | None:
+    """Return what a Prometheus is asked for a goal; none where nothing can be counted from it."""
     metric = goal.sli.metric
+    queries = metric.queries
+    if queries is None or not metric.is_countable:
+        return None
+    if queries.raw is not None and goal.budgeting.method == "Occurrences":
+        return None
+    if queries.value is not None and goal.limit is not None:
+        return replace(queries, operator=goal.operator, limit=float(goal.limit))
+    return queries
+
+
+def indicator_for(goal: Goal) -> Indicator | None:
+    """Return the indicator of one goal; none where its metric is nothing that Candor can count."""
+    metric = goal.sli.metric
+    queries = queries_for(goal)
+    if queries is not None:
+        source = Condition("source", "any", (queries.digest,))
+        return Indicator((source,), (Condition("outcome", "any", ("good",)),), signal="prometheus")
     if metric.indicator is None or metric.value is None:
         return metric.indicator
     if goal.operator is None or goal.limit is None:
         return None
+    if metric.value == FRESHNESS:
+        return replace(metric.indicator, freshness=int(goal.limit) * MINUTE)
     threshold = Threshold(metric.value, goal.operator, float(goal.limit))
     return replace(metric.indicator, threshold=threshold)
 
@@ -249,6 +270,16 @@ def _read_goal(
         weight = Fraction(number)
     if sli is None or not fits or target is None or target_place is None or budgeting is None:
         return None
+    if (
+        sli.metric.queries is not None
+        and sli.metric.queries.raw is not None
+        and budgeting.method == "Occurrences"
+    ):
+        place.warn(
+            "unsupported",
+            "A raw ratio has no events to count: its budget needs Timeslices or RatioTimeslices."
+            " It can be exported with candor slo rules.",
+        )
     slices = fields.get("timeSliceWindow")
     return Goal(place, target, target_place, operator, limit, budgeting, slices, sli, weight)
 
@@ -258,11 +289,23 @@ def _check_threshold(metric: Metric, fields: Mapping[str, Value], place: Value) 
     given = {"op", "value"} & fields.keys()
     if metric.is_threshold:
         if len(given) == 2:  # noqa: PLR2004 - both
-            return True
+            return metric.value != FRESHNESS or _check_freshness(fields)
         place.fault("required", "A thresholdMetric needs op and value on its objective.")
         return False
     if given:
         place.doubt("one-of", "op and value belong to a thresholdMetric; a ratio ignores them.")
+    return True
+
+
+def _check_freshness(fields: Mapping[str, Value]) -> bool:
+    """Report an age that no count of minutes can decide; return whether one can."""
+    limit = fields["value"].number()
+    if limit is None or limit != int(limit) or not 1 <= limit <= _MOST_FRESH_MINUTES:
+        fields["value"].fault("range", "An age is a whole number of minutes, from 1 to 43200.")
+        return False
+    if fields["op"].text() != "lte":
+        fields["op"].fault("one-of", "The op of freshness is lte: no older than.")
+        return False
     return True
 
 

@@ -27,8 +27,8 @@ def lint_promise(promise: Promise) -> None:
     if promise.is_composite:
         targets = [(combined_target(goals, terms.combination), goals[0].target_place)]
     for target, place in targets:
-        for policy in promise.policies:
-            lint_condition(policy.condition, target)
+        for condition in {one for policy in promise.policies for one in policy.conditions}:
+            lint_condition(condition, target)
         if not promise.policies:
             _lint_tiers(target, tiers_of(promise.period.nominal), place)
         if terms.expected_events is not None:

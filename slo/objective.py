@@ -8,22 +8,28 @@ from fractions import Fraction
 from typing import Literal
 
 from slo.budgeting import OCCURRENCES, Budgeting
+from slo.burn_rule import Policy
 from slo.composite import Combination, Delay
 from slo.indicator import Indicator
 from slo.period import Period
+from slo.promql import PromQL
 
 NoData = Literal["exclude", "freeze", "bad", "alert"]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What an objective counts: all of it, or one component of a composite."""
+    """What an objective counts: all of it, or one component of a composite.
+
+    ``queries`` are what a Prometheus is asked for it; ``indicator`` counts what it answered.
+    """
 
     name: str
     indicator: Indicator
     weight: Fraction = Fraction(1)
     budgeting: Budgeting = OCCURRENCES
     delay: Delay | None = None
+    queries: PromQL | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,8 @@ class Objective:
     """One objective. ``target`` is a ratio in [0, 1); ``parts`` are one, or those of a composite.
 
     ``windows`` are further windows that have a budget of their own; alerts follow ``period``.
-    ``labels`` are those of its document.
+    ``labels`` are those of its document. It is alerted by ``policies``, or else by its tiers, less
+    those that are disabled.
     With fewer valid events than ``minimum_events`` there is no verdict. ``expected_events`` is how
     many a whole window is declared to have.
     """
@@ -50,6 +57,9 @@ class Objective:
     minimum_events: int = 0
     expected_events: int | None = None
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    policies: tuple[Policy, ...] = ()
+    disabled_tiers: frozenset[str] = frozenset()
+    by: str | None = None
 
     @property
     def properties(self) -> dict[str, tuple[str, ...]]:

@@ -17,12 +17,15 @@ from slo.alert_policy import (
     read_service,
     read_target,
 )
+from slo.annotations import Terms
+from slo.indicator import Indicator, text_field_fault
 from slo.kinds import (
     Goal,
     Promise,
     References,
     combined_target,
     indicator_for,
+    queries_for,
     read_named_sli,
     read_slo,
 )
@@ -259,12 +262,11 @@ def _read_spec(document: _Document, known: References) -> None:
     elif document.kind == "DataSource":
         known.sources[name] = read_data_source(spec) or ""
     elif document.kind == "AlertPolicy":
-        alerts.policies[name] = read_policy(spec, name, alerts)
+        alerts.policies[name] = read_policy(spec, name, document.metadata.annotations, alerts)
     elif document.kind == "AlertCondition":
         alerts.conditions[name] = read_condition(spec, name)
     elif document.kind == "AlertNotificationTarget":
-        read_target(spec)
-        alerts.targets.add(name)
+        alerts.targets[name] = read_target(spec)
     else:
         read_service(spec)
 
@@ -321,7 +323,10 @@ def _objective(
         if indicator is None:
             return None
         delay = goal.sli.delay or promise.terms.delay
-        parts.append(Part(goal.sli.name, indicator, goal.weight, goal.budgeting, delay))
+        queries = queries_for(goal)
+        part = Part(goal.sli.name, indicator, goal.weight, goal.budgeting, delay, queries)
+        parts.append(part)
+        _check_breakdown(promise.terms, indicator)
     return Objective(
         name=name,
         service=promise.service,
@@ -337,7 +342,18 @@ def _objective(
         minimum_events=promise.terms.minimum_events,
         expected_events=promise.terms.expected_events,
         labels=document.metadata.labels,
+        policies=tuple(one.policy for one in promise.policies),
+        disabled_tiers=promise.terms.disabled_tiers,
+        by=promise.terms.by,
     )
+
+
+def _check_breakdown(terms: Terms, indicator: Indicator) -> None:
+    if terms.by is None or terms.by_place is None:
+        return
+    fault = text_field_fault(terms.by, indicator.signal)
+    if fault is not None:
+        terms.by_place.fault("annotation", fault)
 
 
 def _stored(document: _Document) -> StoredDocument:

@@ -14,6 +14,7 @@ from candor.kernel.errors import (
 )
 from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, acting, requires
 from candor.kernel.services import Services
+from slo.breakdown import Asking, read_contributions, read_values
 from slo.correction import corrected
 from slo.errors import InvalidDocumentsError
 from slo.evaluation import observed_volumes, reach, read_budget, read_burn, read_timeline
@@ -32,10 +33,12 @@ from slo.register import (
 from slo.schemas import (
     budget_document,
     burn_document,
+    contribution_document,
     difference_document,
     objective_document,
     revision_document,
     timeline_document,
+    values_document,
 )
 from slo.window import MINUTE, whole_minute
 
@@ -70,6 +73,10 @@ At = Annotated[
 Length = Annotated[
     str | None,
     Query(alias="window", description="30d, or 1M@Europe/Dublin; the objective's own if absent"),
+]
+Field = Annotated[str, Query(max_length=200, description="channel, step, ..., or attributes.KEY")]
+By = Annotated[
+    str | None, Query(max_length=200, description="a field whose values are told one by one too")
 ]
 DryRun = Annotated[bool, Query(description="Only say what would change")]
 Strict = Annotated[bool, Query(description="The rules of OpenSLO's SDK")]
@@ -120,16 +127,41 @@ def show_objective(name: str, session: SessionDep) -> dict[str, Any]:
     return objective_document(find_objective(session, name)) | {"revisions": revisions}
 
 
-@router.get("/objectives/{name}/budget", dependencies=[requires("slo:read")])
-def show_budget(
+def asked_of(
     name: str, services: ServicesDep, session: SessionDep, at: At = None, length: Length = None
-) -> dict[str, Any]:
-    """Return the error budget of an objective, in its own window or another."""
+) -> tuple[Objective, Asking]:
+    """Return the objective that a question names, and what the question is about."""
     objective = find_objective(session, name).objective
     period, until = _period(length), _instant(services, at)
     gaps = corrected(corrections_of(session, objective), reach(objective, until, period))
-    reading = read_budget(services.telemetry, objective, until, period, gaps)
-    return budget_document(objective, reading)
+    return objective, Asking(until, period, gaps)
+
+
+AskedDep = Annotated[tuple[Objective, Asking], Depends(asked_of)]
+
+
+@router.get("/objectives/{name}/budget", dependencies=[requires("slo:read")])  # noqa: FAST003 - asked_of takes it
+def show_budget(services: ServicesDep, asked: AskedDep, by: By = None) -> dict[str, Any]:
+    """Return the error budget of an objective, in its own window or another.
+
+    With ``by``, or where the objective names a field, also that of each of the field's values.
+    """
+    objective, asking = asked
+    reading = read_budget(services.telemetry, objective, asking.at, asking.period, asking.gaps)
+    document = budget_document(objective, reading)
+    field = by or objective.by
+    if field is None:
+        return document
+    values, more = read_values(services.telemetry, objective, field, asking)
+    return document | values_document(objective, field, values, more)
+
+
+@router.get("/objectives/{name}/contribution", dependencies=[requires("slo:read")])  # noqa: FAST003 - asked_of takes it
+def show_contribution(services: ServicesDep, asked: AskedDep, by: Field) -> dict[str, Any]:
+    """Return which values of a field the bad events of a window came from."""
+    objective, asking = asked
+    found = read_contributions(services.telemetry, objective, by, asking)
+    return contribution_document(objective, by, found)
 
 
 @router.get("/objectives/{name}/burn", dependencies=[requires("slo:read")])
@@ -144,15 +176,11 @@ def show_burn(
     return burn_document(objective, states[0])
 
 
-@router.get("/objectives/{name}/timeline", dependencies=[requires("slo:read")])
-def show_timeline(
-    name: str, services: ServicesDep, session: SessionDep, at: At = None, length: Length = None
-) -> dict[str, Any]:
+@router.get("/objectives/{name}/timeline", dependencies=[requires("slo:read")])  # noqa: FAST003 - asked_of takes it
+def show_timeline(services: ServicesDep, asked: AskedDep) -> dict[str, Any]:
     """Return how the budget of a window was spent over time."""
-    objective = find_objective(session, name).objective
-    period, until = _period(length), _instant(services, at)
-    gaps = corrected(corrections_of(session, objective), reach(objective, until, period))
-    points = read_timeline(services.telemetry, objective, until, period, gaps)
+    objective, asking = asked
+    points = read_timeline(services.telemetry, objective, asking.at, asking.period, asking.gaps)
     return timeline_document(objective, points)
 
 

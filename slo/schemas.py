@@ -5,6 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from slo.breakdown import Breakdown, Contribution
 from slo.burn_rate import Tier, TierState, is_firable, max_burn, warnings_about
 from slo.evaluation import BudgetReading, PartReading, TimelinePoint
 from slo.objective import Objective
@@ -152,6 +153,41 @@ def timeline_document(objective: Objective, points: Sequence[TimelinePoint]) -> 
     }
 
 
+def contribution_document(objective: Objective, by: str, breakdown: Breakdown) -> dict[str, Any]:
+    """Return where the bad events of a window came from, the greatest contribution first.
+
+    An absent field is null, as is the value of ``others``.
+    """
+    others = breakdown.others
+    return {
+        "name": objective.name,
+        "by": by,
+        "window": _window(breakdown.window),
+        "good": breakdown.total.good,
+        "valid": breakdown.total.valid,
+        "bad": breakdown.total.bad,
+        "values": [_contribution(one) for one in breakdown.contributions],
+        "others": None if others is None else _contribution(others),
+        "other_values": breakdown.other_values,
+    }
+
+
+def values_document(
+    objective: Objective, by: str, values: Sequence[tuple[str, BudgetReading]], more: int
+) -> dict[str, Any]:
+    """Return the budget of each value of a field; ``other_values`` is how many are not told."""
+    kept = ("good", "valid", "bad", "sli", "consumed", "remaining", "coverage", "held_back_by")
+    documents = [(value, budget_document(objective, reading)) for value, reading in values]
+    return {
+        "by": by,
+        "values": [
+            {"value": value or None} | {name: document[name] for name in kept}
+            for value, document in documents
+        ],
+        "other_values": more,
+    }
+
+
 def tiers_document(target: Decimal, tiers: Sequence[Tier]) -> dict[str, Any]:
     """Return the tiers of a target and period, and what is wrong with them."""
     return {
@@ -169,6 +205,17 @@ def tiers_document(target: Decimal, tiers: Sequence[Tier]) -> dict[str, Any]:
             for tier in tiers
         ],
         "warnings": warnings_about(tiers, target),
+    }
+
+
+def _contribution(one: Contribution) -> dict[str, Any]:
+    return {
+        "value": one.value or None,
+        "good": one.counts.good,
+        "valid": one.counts.valid,
+        "bad": one.counts.bad,
+        "share_of_bad": _float(one.share_of_bad),
+        "consumed": _float(one.consumed),
     }
 
 

@@ -1,6 +1,5 @@
 """``candor quarantine``: look at what was refused, mend it, and send it again."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlencode
@@ -141,9 +140,8 @@ def _replay_here(body: dict[str, Any]) -> dict[str, Any]:
     try:
         with open_installation(effective) as running:
             collector = running.collector
-            submit = partial(collector.intake.submit, keep_refused=False)
             cabinet = collector.quarantine.cabinet
-            sent = Replay(running.services, submit, collector.linker.submit, cabinet)
+            sent = Replay(running.services, collector.intake, collector.linker.submit, cabinet)
             return receipt_document(sent.run(asked.ids, asked.mending()))
     except ConflictError as error:
         fail(error.detail, WRONG_USE)
@@ -183,7 +181,7 @@ def _shown(services: "Services", entry_id: str) -> dict[str, Any]:
     with session_of(services.engine) as session:
         payload = open_entry(session, cabinet, entry)
         replayed = replayed_at(session, [entry.id]).get(entry.id)
-    return entry_document(entry, replayed) | payload_document(payload)
+    return entry_document(entry, replayed) | payload_document(entry, payload)
 
 
 def _patch(file: Path) -> Any:  # noqa: ANN401 - a JSON document

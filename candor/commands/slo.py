@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from candor.kernel.services import Services
+    from slo.objective import Objective
     from slo.openslo import Placed, StoredDocument
 
 app = typer.Typer(help="Objectives, error budgets and burn rates.", no_args_is_help=True)
@@ -182,6 +183,38 @@ def status(
     print_objectives(rows)
 
 
+@app.command("contribution")
+def contribution(  # noqa: PLR0913 - each is an option of the command
+    name: Annotated[str, typer.Argument(help="The objective.")],
+    by: Annotated[str, typer.Option("--by", help="channel, step, ..., or attributes.KEY")],
+    window: Annotated[
+        str | None, typer.Option("--window", help="30d, or 1M@Europe/Dublin; its own when absent.")
+    ] = None,
+    url: Url = None,
+    key: Key = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show where the budget went: which values of a field the bad events came from.
+
+    Example: candor slo contribution checkout-availability --by channel
+    """
+
+    def remote(client: Client) -> dict[str, Any]:
+        asked = f"?by={quote(by)}" + (f"&window={quote(window)}" if window else "")
+        answer: dict[str, Any] = client.get(f"/api/v1/objectives/{quote(name)}/contribution{asked}")
+        return answer
+
+    with told_errors():
+        document = ask(url, key, remote, lambda one: _contribution_here(one, name, by, window))
+    if as_json:
+        print_json(document)
+        return
+    from candor.terminal import print_contributions  # noqa: PLC0415 - keeps --help quick
+
+    print_contributions(document)
+
+
 @app.command("tiers")
 def tiers(
     target: Annotated[str, typer.Option("--target", help="A ratio such as 0.999.")],
@@ -275,11 +308,16 @@ def _apply_here(
 
 def _status_here(services: "Services", name: str | None, at: str | None) -> list[dict[str, Any]]:
     from candor.kernel.database import session_of  # noqa: PLC0415 - keeps --help quick
+    from slo.breakdown import Asking, read_values  # noqa: PLC0415 - as above
     from slo.correction import corrected  # noqa: PLC0415 - as above
     from slo.evaluation import reach, read_budget, read_burn  # noqa: PLC0415 - as above
     from slo.governance.store import corrections_of  # noqa: PLC0415 - as above
     from slo.register import all_objectives  # noqa: PLC0415 - as above
-    from slo.schemas import budget_document, burn_document  # noqa: PLC0415 - as above
+    from slo.schemas import (  # noqa: PLC0415 - as above
+        budget_document,
+        burn_document,
+        values_document,
+    )
     from slo.window import MINUTE, whole_minute  # noqa: PLC0415 - as above
 
     until = _instant(at) if at is not None else whole_minute(services.clock()) + MINUTE
@@ -292,14 +330,43 @@ def _status_here(services: "Services", name: str | None, at: str | None) -> list
             for one in objectives
         }
     telemetry = services.telemetry
+
+    def budget(one: "Objective") -> dict[str, Any]:
+        own = gaps[one.name]
+        document = budget_document(one, read_budget(telemetry, one, until, gaps=own))
+        if one.by is None:
+            return document
+        values, more = read_values(telemetry, one, one.by, Asking(until, gaps=own))
+        return document | values_document(one, one.by, values, more)
+
     burns = read_burn(telemetry, objectives, until, gaps)
     return [
-        {
-            "budget": budget_document(one, read_budget(telemetry, one, until, gaps=gaps[one.name])),
-            "burn": burn_document(one, burn),
-        }
+        {"budget": budget(one), "burn": burn_document(one, burn)}
         for one, burn in zip(objectives, burns, strict=True)
     ]
+
+
+def _contribution_here(
+    services: "Services", name: str, by: str, window: str | None
+) -> dict[str, Any]:
+    from candor.kernel.database import session_of  # noqa: PLC0415 - keeps --help quick
+    from slo.breakdown import Asking, read_contributions  # noqa: PLC0415 - as above
+    from slo.correction import corrected  # noqa: PLC0415 - as above
+    from slo.evaluation import reach  # noqa: PLC0415 - as above
+    from slo.governance.store import corrections_of  # noqa: PLC0415 - as above
+    from slo.period import parse_period  # noqa: PLC0415 - as above
+    from slo.register import find_objective  # noqa: PLC0415 - as above
+    from slo.schemas import contribution_document  # noqa: PLC0415 - as above
+    from slo.window import MINUTE, whole_minute  # noqa: PLC0415 - as above
+
+    until = whole_minute(services.clock()) + MINUTE
+    period = parse_period(window) if window is not None else None
+    with session_of(services.engine) as session:
+        objective = find_objective(session, name).objective
+        gaps = corrected(corrections_of(session, objective), reach(objective, until, period))
+    asking = Asking(until, period, gaps)
+    found = read_contributions(services.telemetry, objective, by, asking)
+    return contribution_document(objective, by, found)
 
 
 def _instant(text: str) -> datetime:

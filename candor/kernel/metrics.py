@@ -1,12 +1,23 @@
 """What Candor counts about itself, for Prometheus; no label ever holds a personal value."""
 
-from collections.abc import Sequence
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_FADES_AFTER_SECONDS = 180.0
+_MOST_SOURCES = 100
+_OTHER_SOURCE = "other"
+_PLAIN_SOURCE = re.compile(r"[A-Za-z][A-Za-z._-]{0,31}[0-9]{0,3}")
+"""Too short for a key, without an at sign, and with no more digits than "shop-web-12" has."""
 _JOB_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
@@ -35,13 +46,41 @@ class Metrics:
     job_runs: Counter
     job_seconds: Histogram
     job_last_success: Gauge
+    sources: "SourceMetrics"
     kafka: "KafkaMetrics"
+    objectives: "ObjectiveMetrics"
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
     def exposition(self) -> bytes:
         """Return everything in the text format that a Prometheus scrapes."""
         return generate_latest(self.registry)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMetrics:
+    """What came of each source: a key by its name, as ``label`` shows it.
+
+    A person may have written anything into a name, and names may be many: only a plain word of
+    Latin letters is shown, and only the first hundred of them; all others together are ``other``.
+    """
+
+    events: Counter
+    refusals: Counter
+    _shown: dict[str, str] = field(default_factory=dict)
+    _guard: Lock = field(default_factory=Lock)
+
+    def label(self, source: str) -> str:
+        """Return the value of the label ``source`` for what came from there."""
+        known = self._shown.get(source)
+        if known is not None:
+            return known
+        if not _PLAIN_SOURCE.fullmatch(source):
+            return _OTHER_SOURCE
+        with self._guard:
+            if len(self._shown) >= _MOST_SOURCES:
+                return _OTHER_SOURCE
+            return self._shown.setdefault(source, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +91,42 @@ class KafkaMetrics:
     lag: Gauge
     paused: Gauge
     consuming: Gauge
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveMetrics:
+    """How objectives stood at the last evaluation, by their names; what is unknown has no sample.
+
+    They fade on a replica that evaluates no more.
+    """
+
+    target: "FadingGauge"
+    sli: "FadingGauge"
+    remaining: "FadingGauge"
+    burn: "FadingGauge"
+    alerts: "FadingGauge"
+
+
+class FadingGauge(Collector):
+    """A gauge whose samples are shown together, and fade when nobody renews them."""
+
+    def __init__(self, name: str, told: str, labels: Sequence[str], seconds: float) -> None:
+        self._name, self._told, self._labels = name, told, labels
+        self._seconds = seconds
+        self._samples: Mapping[tuple[str, ...], float] = {}
+        self._shown_at = -math.inf
+
+    def show(self, samples: Mapping[tuple[str, ...], float]) -> None:
+        """Put these in the place of all samples: label values in their order, and the value."""
+        self._samples, self._shown_at = samples, time.monotonic()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Return what was shown, unless that is too long ago."""
+        family = GaugeMetricFamily(self._name, self._told, labels=self._labels)
+        if time.monotonic() - self._shown_at < self._seconds:
+            for labels, value in self._samples.items():
+                family.add_metric(labels, value)
+        yield family
 
 
 def new_metrics() -> Metrics:
@@ -92,7 +167,39 @@ def new_metrics() -> Metrics:
         job_last_success=new.gauge(
             "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
         ),
+        sources=_sources(new),
         kafka=_kafka(new),
+        objectives=_objectives(new),
+    )
+
+
+def _objectives(new: "_Maker") -> ObjectiveMetrics:
+    return ObjectiveMetrics(
+        target=new.fading("objective_target_ratio", "What is promised.", "objective"),
+        sli=new.fading("objective_sli_ratio", "Good of valid in the window.", "objective"),
+        remaining=new.fading(
+            "objective_error_budget_remaining_ratio",
+            "The error budget that is left of the window's; below 0 when overspent.",
+            "objective",
+        ),
+        burn=new.fading(
+            "objective_burn_rate", "Burn rate of a look-back.", "objective", "lookback"
+        ),
+        alerts=new.fading("objective_alerts", "Open alerts.", "objective", "kind", "severity"),
+    )
+
+
+def _sources(new: "_Maker") -> SourceMetrics:
+    return SourceMetrics(
+        new.counter(
+            "source_events",
+            "Events by source: accepted, deduplicated, or refused by code.",
+            "source",
+            "outcome",
+        ),
+        new.counter(
+            "source_refusals", "Requests refused before their body was read.", "source", "reason"
+        ),
     )
 
 
@@ -121,6 +228,11 @@ class _Maker:
 
     def gauge(self, name: str, told: str, *labels: str) -> Gauge:
         return Gauge(f"candor_{name}", told, labels, registry=self.registry)
+
+    def fading(self, name: str, told: str, *labels: str) -> FadingGauge:
+        gauge = FadingGauge(f"candor_{name}", told, labels, _FADES_AFTER_SECONDS)
+        self.registry.register(gauge)
+        return gauge
 
     def seconds(
         self, name: str, told: str, *labels: str, most: Sequence[float] = _SECONDS

@@ -73,7 +73,11 @@ class Redactor(Protocol):
     """Masks personal values before anything is written."""
 
     def redact_events(self, events: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
-        """Mask in place; return a refusal for the index of each event that must not be stored."""
+        """Mask in place; return a refusal for the index of each event that must not be stored.
+
+        What is put in the place of an id decides which event is which: it must be the same for the
+        same id, after a restart too, and another for another id.
+        """
 
     def redact_otlp(self, signal: OtlpSignal, request: bytes) -> bytes:
         """Return an OTLP request in protobuf with personal values masked; the same when clean."""

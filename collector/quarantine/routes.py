@@ -1,7 +1,6 @@
 """The quarantine endpoints under /api/v1; all for ``admin`` alone: what is kept may be personal."""
 
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -106,7 +105,7 @@ def show_quarantine(
     payload = open_entry(session, collector.quarantine.cabinet, entry)
     log().info("quarantined payload shown", entry=entry.id, key=_key_name(request, services))
     replayed = replayed_at(session, [entry.id]).get(entry.id)
-    return entry_document(entry, replayed) | payload_document(payload)
+    return entry_document(entry, replayed) | payload_document(entry, payload)
 
 
 @router.post("/quarantine/replay", dependencies=[requires(_SCOPE)])
@@ -115,8 +114,9 @@ def replay_quarantine(
 ) -> dict[str, Any]:
     """Send refused events again, mended if so asked; none is ever sent twice."""
     collector.flush()
-    submit = partial(collector.intake.submit, keep_refused=False)
-    replay = Replay(services, submit, collector.linker.submit, collector.quarantine.cabinet)
+    replay = Replay(
+        services, collector.intake, collector.linker.submit, collector.quarantine.cabinet
+    )
     return receipt_document(replay.run(body.ids, body.mending()))
 
 

@@ -3,12 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from candor.kernel.errors import InvalidInputError
 from candor.kernel.settings import QuarantineSettings
-from collector.quarantine.mending import Mending
+from collector.quarantine.mending import Mending, document_of
 from collector.quarantine.store import Entry
 
 MOST_AT_ONCE = 1000
@@ -94,11 +93,10 @@ def entry_document(entry: Entry, replayed: datetime | None) -> dict[str, Any]:
     }
 
 
-def payload_document(payload: bytes | None) -> dict[str, Any]:
+def payload_document(entry: Entry, payload: bytes | None) -> dict[str, Any]:
     """Return what was sent: as JSON where it is, and as text where it is not."""
     if payload is None:
         return {"payload": None, "payload_text": None}
-    try:
-        return {"payload": msgspec.json.decode(payload), "payload_text": None}
-    except (msgspec.MsgspecError, RecursionError):
-        return {"payload": None, "payload_text": payload.decode(errors="replace")}
+    document = document_of(entry, payload)
+    text = payload.decode(errors="replace") if document is None else None
+    return {"payload": document, "payload_text": text}

@@ -1,5 +1,6 @@
 """One evaluation of every objective: what began, what is over, and who is to be told."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
 from candor.kernel.ids import new_id
+from candor.kernel.metrics import ObjectiveMetrics
+from candor.kernel.objective_settings import AlertSettings
 from candor.kernel.services import Services
-from candor.kernel.settings import AlertSettings
 from slo.alerting import (
     Alert,
     Counts,
@@ -22,17 +24,18 @@ from slo.alerting import (
     signals_of,
 )
 from slo.alerts import store
-from slo.alerts.delivery import Delivery, Silence
+from slo.alerts.delivery import Delivery
 from slo.alerts.messages import facts_of
 from slo.alerts.targets import target_names
-from slo.budget import EventCounts, JudgedCounts
+from slo.budget import EventCounts, JudgedCounts, burn_rate
+from slo.burn_rule import Policy
 from slo.correction import corrected
 from slo.evaluation import reach, read_budget, read_lookbacks
 from slo.governance.store import corrections_by_objective
 from slo.objective import Objective
 from slo.period import RollingPeriod
 from slo.register import all_objectives
-from slo.window import Window, whole_minute
+from slo.window import Window, format_duration, whole_minute
 
 _SILENCE = timedelta(hours=1)
 Turn = tuple[Alert, Transition]
@@ -71,20 +74,30 @@ def evaluate(services: Services) -> list[Turn]:
     with session_of(services.engine) as session:
         turns = _turns(session, readings, at)
         silences = store.silences(session, ends_after=at)
-        for turn in turns:
-            _tell(services, session, turn, silences, at)
+        policies = {
+            (one.name, policy.name): policy for one in objectives for policy in one.policies
+        }
+        for alert, transition in turns:
+            policy = policies.get((alert.objective, alert.policy))
+            targets = told(transition, policy, target_names(services.settings))
+            silenced = any(silence.covers(alert, at) for silence in silences)
+            _tell(services, session, (alert, transition), targets, at, silenced=silenced)
+        opened = [one for one in store.open_alerts(session) if one.is_open]
+    _show(services.metrics.objectives, readings, opened)
     return turns
 
 
 def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
-    """Return the rules of an objective: its tiers, and what the settings switch on.
+    """Return the rules of an objective: its policies or its tiers, and what the settings switch on.
 
     Its own minimum of events is a floor too. Where silence is bad, bad events need not have
     happened; where it is to alert, an hour of it does unless the settings say how long.
     """
-    tiers = default_rules(objective.window).burn
+    disabled = settings.disabled_tiers | objective.disabled_tiers
+    tiers = () if objective.policies else default_rules(objective.window).burn
     return Rules(
-        burn=tuple(rule for rule in tiers if rule.name not in settings.disabled_tiers),
+        burn=tuple(rule for rule in tiers if rule.name not in disabled),
+        policies=objective.policies,
         traffic_floor=max(settings.traffic_floor, objective.minimum_events),
         minimum_bad=0 if objective.no_data == "bad" else settings.minimum_bad_events,
         remaining_below=_share(settings.remaining_below),
@@ -97,6 +110,18 @@ def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
     )
 
 
+def told(transition: Transition, policy: Policy | None, everybody: Sequence[str]) -> list[str]:
+    """Return who hears of a turn: whom the alert's policy names, or everybody.
+
+    A policy that names nobody who is set up here tells everybody: better too many than none.
+    """
+    if policy is None:
+        return list(everybody)
+    if transition == "resolved" and not policy.tells_end:
+        return []
+    return [one for one in everybody if one in policy.targets] or list(everybody)
+
+
 def _readings(
     services: Services,
     objectives: Sequence[Objective],
@@ -106,20 +131,21 @@ def _readings(
     """Return the counts of every window that decides, without what is corrected."""
     rules = [rules_of(one, services.settings.alerts) for one in objectives]
     lengths = [
-        listened.lookbacks(one.window) for one, listened in zip(objectives, rules, strict=True)
+        listened.lookbacks(one.window) | {one.window}
+        for one, listened in zip(objectives, rules, strict=True)
     ]
     counts = read_lookbacks(services.telemetry, objectives, at, lengths, gaps)
     return [
-        _Reading(one, listened, own, _whole(services, one, listened, gaps.get(one.name, ()), at))
+        _Reading(one, listened, own, _whole(services, one, gaps.get(one.name, ()), at))
         for one, listened, own in zip(objectives, rules, counts, strict=True)
     ]
 
 
 def _whole(
-    services: Services, objective: Objective, rules: Rules, gaps: Sequence[Window], at: datetime
+    services: Services, objective: Objective, gaps: Sequence[Window], at: datetime
 ) -> EventCounts | None:
-    """Return what a calendar's window holds, if a rule asks; other windows simply end now."""
-    if not rules.asks_for_whole or isinstance(objective.period, RollingPeriod):
+    """Return what a calendar's window holds; other windows simply end now."""
+    if isinstance(objective.period, RollingPeriod):
         return None
     reading = read_budget(services.telemetry, objective, at, gaps=gaps)
     return JudgedCounts(reading.events.good, reading.events.valid, reading.budget.sli)
@@ -133,16 +159,17 @@ def _lookback(services: Services, objective: Objective, at: datetime) -> Window:
 
 
 def _turns(session: Session, readings: Sequence[_Reading], at: datetime) -> list[Turn]:
-    known = {(one.objective, one.kind, one.severity): one for one in store.open_alerts(session)}
+    known = {one.slot: one for one in store.open_alerts(session)}
     turns: list[Turn] = []
     for reading in readings:
         objective = reading.objective
         for signal in signals_of(
             reading.rules, objective.target, objective.window, reading.counts, reading.whole
         ):
-            alert = known.pop((objective.name, signal.kind, signal.severity), None)
+            begun = _begun(objective, signal, at)
+            alert = known.pop(begun.slot, None)
             if alert is None and signal.active:
-                alert = _begun(objective, signal, at)
+                alert = begun
                 store.keep_alert(session, alert)
             elif alert is None or alert.evaluated_at >= at:
                 continue
@@ -151,6 +178,33 @@ def _turns(session: Session, readings: Sequence[_Reading], at: datetime) -> list
         over = Signal(orphan.kind, orphan.severity, active=False)
         turns += _turn(session, orphan, over, Rules((), keep_firing=timedelta(0)), at)
     return turns
+
+
+def _show(board: ObjectiveMetrics, readings: Sequence[_Reading], opened: Sequence[Alert]) -> None:
+    """Put how objectives stand on ``/metrics``; what was not measured is not shown."""
+    spent = {
+        one.objective.name: burn_rate(_budget_counts(one), one.objective.target) for one in readings
+    }
+    slis = {one.objective.name: _budget_counts(one).sli for one in readings}
+    board.target.show({(one.objective.name,): float(one.objective.target) for one in readings})
+    board.sli.show({(name,): float(sli) for name, sli in slis.items() if sli is not None})
+    board.remaining.show(
+        {(name,): float(1 - burn) for name, burn in spent.items() if burn is not None}
+    )
+    board.burn.show(
+        {
+            (one.objective.name, format_duration(length)): float(burn)
+            for one in readings
+            for length, counts in one.counts.items()
+            if (burn := burn_rate(counts, one.objective.target)) is not None
+        }
+    )
+    board.alerts.show(Counter((one.objective, one.kind, one.severity) for one in opened))
+
+
+def _budget_counts(reading: _Reading) -> EventCounts:
+    whole = reading.whole
+    return reading.counts[reading.objective.window] if whole is None else whole
 
 
 def _begun(objective: Objective, signal: Signal, at: datetime) -> Alert:
@@ -166,6 +220,7 @@ def _begun(objective: Objective, signal: Signal, at: datetime) -> Alert:
         pending_since=at,
         last_active_at=at,
         evaluated_at=at,
+        policy=signal.policy,
     )
 
 
@@ -178,12 +233,17 @@ def _turn(session: Session, alert: Alert, signal: Signal, rules: Rules, at: date
     return [(after, transition)] if transition is not None else []
 
 
-def _tell(
-    services: Services, session: Session, turn: Turn, silences: Sequence[Silence], at: datetime
+def _tell(  # noqa: PLR0913 - one message to each
+    services: Services,
+    session: Session,
+    turn: Turn,
+    targets: Sequence[str],
+    at: datetime,
+    *,
+    silenced: bool,
 ) -> None:
     alert, transition = turn
-    silenced = any(silence.covers(alert, at) for silence in silences)
-    for target in target_names(services.settings):
+    for target in targets:
         delivery = Delivery(
             id=new_id(at),
             alert_id=alert.id,

@@ -30,6 +30,7 @@ def facts_of(alert: Alert, transition: Transition, public_url: str | None) -> di
         "kind": alert.kind,
         "severity": alert.severity,
         "tier": alert.tier,
+        "policy": alert.policy,
         "transition": transition,
         "summary": alert.summary,
         "since": since.isoformat(),
@@ -85,6 +86,8 @@ def alertmanager_alert(
         "startsAt": (alert.fired_at or alert.pending_since).isoformat(),
         "endsAt": (alert.resolved_at or now + patience).isoformat(),
     }
+    if alert.policy:
+        document["labels"]["policy"] = alert.policy
     link = link_to(alert, public_url)
     if link:
         document["generatorURL"] = link

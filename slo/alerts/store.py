@@ -31,8 +31,7 @@ def keep_alert(session: Session, alert: Alert) -> None:
     row = session.get(AlertRow, alert.id) or AlertRow(id=alert.id)
     for name, value in asdict(alert).items():
         setattr(row, name, value)
-    over = alert.state == "resolved"
-    row.slot = alert.id if over else f"{alert.objective}/{alert.kind}/{alert.severity}"
+    row.slot = alert.id if alert.state == "resolved" else alert.slot
     session.add(row)
 
 

@@ -12,8 +12,8 @@ from candor.kernel.database import Base, UtcDateTime
 class AlertRow(Base):
     """One incident; it stays when it is over.
 
-    ``slot`` is the objective, kind and severity while the alert is not over and its id from then
-    on: unique, so that no two evaluators can begin the same incident twice.
+    ``slot`` says what the alert is about while it is not over, and is its id from then on: unique,
+    so that no two evaluators can begin the same incident twice.
     """
 
     __tablename__ = "alerts"
@@ -25,6 +25,7 @@ class AlertRow(Base):
     kind: Mapped[str] = mapped_column(String(20))
     severity: Mapped[str] = mapped_column(String(10))
     tier: Mapped[str] = mapped_column(String(80))
+    policy: Mapped[str] = mapped_column(String(63))
     state: Mapped[str] = mapped_column(String(15), index=True)
     summary: Mapped[str] = mapped_column(String(400))
     pending_since: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -315,3 +315,30 @@ def test_silence_alerts_where_the_objective_says_so(
     assert evaluate(services) == []
     applied(services, promised(annotations={"no-data": "alert"}))
     assert [alert.kind for alert, _ in evaluate(services)] == ["no_data"]
+
+
+def test_an_evaluation_shows_on_the_metrics_page_how_objectives_stand(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with told(tmp_path, sqlite, embedded_telemetry, clock) as (services, _):
+        evaluate(services)
+        page = services.metrics.exposition().decode()
+    assert 'candor_objective_target_ratio{objective="checkout"} 0.999' in page
+    assert 'candor_objective_sli_ratio{objective="checkout"} 0.975' in page
+    remaining = next(line for line in page.splitlines() if "remaining_ratio{" in line)
+    assert float(remaining.rpartition(" ")[2]) == pytest.approx(-24)
+    assert 'candor_objective_burn_rate{lookback="5m",objective="checkout"} 300.0' in page
+    alerts = 'candor_objective_alerts{kind="burn",objective="checkout",severity="page"} 1.0'
+    assert alerts in page
+
+
+def test_what_was_not_measured_has_no_sample(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock)
+    applied(services)
+    evaluate(services)
+    page = services.metrics.exposition().decode()
+    assert 'candor_objective_target_ratio{objective="checkout"}' in page
+    assert "candor_objective_sli_ratio{" not in page
+    assert "candor_objective_burn_rate{" not in page

@@ -11,8 +11,6 @@ import pytest
 
 from slo.alerting import (
     Alert,
-    BurnCondition,
-    BurnRule,
     Rules,
     Signal,
     advance,
@@ -22,6 +20,7 @@ from slo.alerting import (
 )
 from slo.budget import EventCounts
 from slo.burn_rate import tiers_of
+from slo.burn_rule import BurnCondition, BurnRule
 from slo.window import MINUTE
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

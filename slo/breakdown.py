@@ -1,0 +1,162 @@
+"""Where a budget went, and what it is for each value of a field: one objective, many values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+
+from candor.kernel.errors import InvalidInputError
+from candor.kernel.telemetry_store import TelemetryStore
+from slo.budget import EventCounts, burn_rate
+from slo.budgeting import EPOCH
+from slo.correction import without
+from slo.evaluation import BudgetReading, read_budget
+from slo.indicator import Condition, text_field_fault
+from slo.objective import Objective
+from slo.period import Period
+from slo.store import count_by_value
+from slo.window import Window
+
+MOST_VALUES = 20
+_MINUTES = (
+    "Freshness counts minutes, which no value of a field brings. Ask for its budget by value."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What a question about a budget is about: an instant, a period, and what is left out.
+
+    Without a period it is the objective's own.
+    """
+
+    at: datetime
+    period: Period | None = None
+    gaps: Sequence[Window] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one value of a field adds: its events, and its shares of the bad ones and the budget.
+
+    ``share_of_bad`` is none where nothing is bad; ``consumed`` is the share of the whole budget
+    that its bad events used, none where nothing is valid. The values of a field add up to what the
+    objective consumed.
+    """
+
+    value: str | None
+    counts: EventCounts
+    share_of_bad: Fraction | None
+    consumed: Fraction | None
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """Contributions, the greatest first, and what the values beyond them have together."""
+
+    window: Window
+    total: EventCounts
+    contributions: tuple[Contribution, ...]
+    others: Contribution | None
+    other_values: int
+
+
+def read_contributions(
+    telemetry: TelemetryStore, objective: Objective, by: str, asking: Asking
+) -> Breakdown:
+    """Return which values of a field the bad events of a window come from.
+
+    Events are counted, whatever the budgeting method; of a composite, those of all its parts.
+
+    Cost: one query for each part.
+
+    Raises:
+        InvalidInputError: a part's signal has no such text field, or it counts minutes.
+    """
+    counts = _counts_by_value(telemetry, objective, by, asking)
+    ordered = sorted(counts.items(), key=lambda one: (-one[1].bad, -one[1].valid, one[0]))
+    total = _sum([own for _, own in ordered])
+    rest = [own for _, own in ordered[MOST_VALUES:]]
+    return Breakdown(
+        _window(objective, asking),
+        total,
+        tuple(_contribution(value, own, total, objective) for value, own in ordered[:MOST_VALUES]),
+        _contribution(None, _sum(rest), total, objective) if rest else None,
+        len(rest),
+    )
+
+
+def read_values(
+    telemetry: TelemetryStore, objective: Objective, by: str, asking: Asking
+) -> tuple[list[tuple[str, BudgetReading]], int]:
+    """Return the budget of each value of a field, as if it were an objective of its own.
+
+    The values with the most valid events, by value, and how many more there are. Each is counted
+    by the objective's own method.
+
+    Cost: that of ``read_contributions``, and of one budget for each value.
+    """
+    counts = _counts_by_value(telemetry, objective, by, asking, even_freshness=True)
+    largest = sorted(counts, key=lambda value: (-counts[value].valid, value))[:MOST_VALUES]
+    readings = [
+        (
+            value,
+            read_budget(
+                telemetry, only(objective, by, value), asking.at, asking.period, asking.gaps
+            ),
+        )
+        for value in sorted(largest)
+    ]
+    return readings, len(counts) - len(largest)
+
+
+def only(objective: Objective, by: str, value: str) -> Objective:
+    """Return an objective that counts only what has this value in a field."""
+    condition = Condition(by, "any", (value,))
+    parts = tuple(
+        replace(part, indicator=replace(part.indicator, valid=(*part.indicator.valid, condition)))
+        for part in objective.parts
+    )
+    return replace(objective, parts=parts)
+
+
+def _counts_by_value(
+    telemetry: TelemetryStore,
+    objective: Objective,
+    by: str,
+    asking: Asking,
+    *,
+    even_freshness: bool = False,
+) -> dict[str, EventCounts]:
+    """Return the events of all parts in the window so far, by value."""
+    window, at = _window(objective, asking), asking.at
+    span = Window(max(EPOCH, window.since), max(EPOCH, min(window.until, at)))
+    windows = without(span, asking.gaps)
+    counts: dict[str, EventCounts] = {}
+    for part in objective.parts:
+        fault = text_field_fault(by, part.indicator.signal)
+        if fault is not None:
+            raise InvalidInputError(fault, path="by")
+        if not windows:
+            continue
+        if part.indicator.freshness is not None and not even_freshness:
+            raise InvalidInputError(_MINUTES, path="by")
+        indicator = replace(part.indicator, freshness=None)
+        for value, own in count_by_value(telemetry, indicator, windows, by).items():
+            counts[value] = _sum([counts.get(value, EventCounts(0, 0)), own])
+    return counts
+
+
+def _window(objective: Objective, asking: Asking) -> Window:
+    return (asking.period or objective.period).window(asking.at)
+
+
+def _contribution(
+    value: str | None, own: EventCounts, total: EventCounts, objective: Objective
+) -> Contribution:
+    spent = burn_rate(EventCounts(total.valid - own.bad, total.valid), objective.target)
+    return Contribution(value, own, Fraction(own.bad, total.bad) if total.bad else None, spent)
+
+
+def _sum(counts: Sequence[EventCounts]) -> EventCounts:
+    return EventCounts(sum(one.good for one in counts), sum(one.valid for one in counts))
