@@ -12,6 +12,7 @@ from candor.wiring import Installation
 from collector import routes as collector_routes
 from collector.contracts import routes as contract_routes
 from collector.quarantine import routes as quarantine_routes
+from privacy.audit import routes as audit_routes
 from privacy.subjects import routes as subject_routes
 from slo import routes as slo_routes
 from slo.alerts import routes as alert_routes
@@ -45,6 +46,7 @@ def create_framework() -> FastAPI:
     framework.include_router(alert_routes.router)
     framework.include_router(funnel_routes.router)
     framework.include_router(subject_routes.router)
+    framework.include_router(audit_routes.router)
     install_problem_handlers(framework)
 
     def documented() -> dict[str, Any]:

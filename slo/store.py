@@ -16,7 +16,7 @@ from slo.budget import EventCounts, Slice
 from slo.conditions import Parameters, filter_text, good_text, text_column, valid_text
 from slo.indicator import Indicator, Signal
 from slo.rollup import ALL_DURATIONS, DIMENSIONS, count_rollup, is_exact, under_text
-from slo.window import Window
+from slo.window import Window, whole_minute
 
 _TABLES: dict[Signal, str] = {
     "events": "events",
@@ -50,8 +50,13 @@ def count(telemetry: TelemetryStore, questions: Sequence[Question]) -> list[Even
     answers: dict[int, EventCounts] = {}
     exact: list[int] = []
     signals: dict[Signal, list[int]] = {}
+    indicators = {id(one.indicator): one.indicator for one in questions}  # they repeat
+    windows = {id(one.window): one.window for one in questions}
+    countable = {key for key, one in indicators.items() if is_exact(one)}
+    whole = {key for key, one in windows.items() if _is_whole(one)}
     for number, one in enumerate(questions):
-        kind = exact if rollup_is_exact(one) else signals.setdefault(one.indicator.signal, [])
+        fits = id(one.indicator) in countable and id(one.window) in whole
+        kind = exact if fits else signals.setdefault(one.indicator.signal, [])
         kind.append(number)
     asked = [(questions[number].indicator, questions[number].window) for number in exact]
     answers |= zip(exact, count_rollup(telemetry, asked), strict=True)
@@ -135,7 +140,11 @@ def count_by_value(
 
 def rollup_is_exact(question: Question) -> bool:
     """Whether the one-minute rollup answers a question without an error."""
-    return is_exact(question.indicator, question.window)
+    return is_exact(question.indicator) and _is_whole(question.window)
+
+
+def _is_whole(window: Window) -> bool:
+    return all(whole_minute(edge) == edge for edge in (window.since, window.until))
 
 
 def _rows_statement(
