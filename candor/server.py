@@ -12,6 +12,7 @@ from candor.app import create_app
 from candor.kernel.errors import ConflictError
 from candor.kernel.logging import configure_logging, log
 from candor.kernel.settings import Settings
+from candor.observation import apply_self_objectives, observing
 from candor.scheduling import jobs_of, jobs_running
 from candor.wiring import Installation, open_installation
 from collector.entrance import Entrance
@@ -33,6 +34,9 @@ def serve_until_stopped(settings: Settings) -> None:
     configure_logging(settings.log_level)
     listener = listen(settings)
     with listener, open_installation(settings) as installation, ExitStack() as stack:
+        if settings.self_objectives:
+            apply_self_objectives(installation.services)
+            stack.enter_context(observing(installation))
         if settings.is_embedded:
             stack.enter_context(jobs_running(installation.services, jobs_of(installation)))
         stack.enter_context(_grpc(installation))

@@ -33,6 +33,7 @@ class Metrics:
     events_loaded: Counter
     events_shed: Counter
     requests: Counter
+    door_seconds: Histogram
     commit_seconds: Histogram
     insert_seconds: Histogram
     spool_bytes: Gauge
@@ -144,6 +145,7 @@ def new_metrics() -> Metrics:
         events_loaded=new.counter("events_loaded", "Acknowledged events inserted.", "signal"),
         events_shed=new.counter("events_shed", "Records left out under pressure.", "kind"),
         requests=new.counter("door_requests", "Requests at the hot doors.", "door", "status"),
+        door_seconds=new.seconds("door_seconds", "Time to the answer at a hot door.", "door"),
         commit_seconds=new.seconds("spool_commit_seconds", "Time of one write and sync."),
         insert_seconds=new.seconds("insert_seconds", "Time of one insert.", "signal"),
         spool_bytes=new.gauge("spool_bytes", "Bytes taken and not yet inserted."),

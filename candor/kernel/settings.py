@@ -211,7 +211,8 @@ class Settings(BaseSettings):
     """The effective settings: environment over ``candor.toml`` over defaults.
 
     Variables bear the prefix ``CANDOR_`` and nest with ``__``: ``CANDOR_SPOOL__MAX_BYTES``. At
-    ``work_port`` ``candor work`` shows what it counts; 0 is nowhere.
+    ``work_port`` ``candor work`` shows what it counts; 0 is nowhere. With ``self_objectives``
+    Candor keeps objectives on itself.
     """
 
     model_config = SettingsConfigDict(
@@ -242,6 +243,7 @@ class Settings(BaseSettings):
     public_url: str | None = Field(default=None, pattern="^https?://")
     alerts: AlertSettings = AlertSettings()
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
+    self_objectives: bool = True
     prometheus: PrometheusSettings = PrometheusSettings()
     webhooks: tuple[WebhookSettings, ...] = ()
     notify: NotifySettings = NotifySettings()
