@@ -6,7 +6,7 @@ sent here is no request, and feeds nothing back into the counts.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +15,8 @@ from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client import Counter, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.samples import Sample
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import CandorError, ConflictError
@@ -173,6 +175,10 @@ def _seconds(
             time_unix_nano=span[1],
         )
         point.attributes.add(key="door").value.string_value = door
+
+
+def _samples(instrument: MetricWrapperBase) -> Sequence[Sample]:
+    return next(iter(instrument.collect())).samples
 
 
 def _gained(told: dict[tuple[str, _Labels], float], name: tuple[str, _Labels], value: float) -> int:

@@ -163,9 +163,7 @@ def new_metrics() -> Metrics:
         load_failures=new.counter("load_failures", "Inserts that failed and are tried again."),
         identities=new.gauge("dedupe_identities", "Identities that are remembered."),
         job_runs=new.counter("job_runs", "Runs of recurring jobs.", "job", "outcome"),
-        job_seconds=new.seconds(
-            "job_seconds", "Time of one run of a job.", "job", most=_JOB_SECONDS
-        ),
+        job_seconds=new.seconds("job_seconds", "Time of one run.", "job", most=_JOB_SECONDS),
         job_last_success=new.gauge(
             "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
         ),
