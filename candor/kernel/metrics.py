@@ -42,6 +42,8 @@ class Metrics:
     job_last_success: Gauge
     kafka: "KafkaMetrics"
     objectives: "ObjectiveMetrics"
+    consent_decisions: Counter
+    entry_gate: Counter
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -136,6 +138,15 @@ def new_metrics() -> Metrics:
         ),
         kafka=_kafka(new),
         objectives=_objectives(new),
+        consent_decisions=new.counter(
+            "consent_decisions", "Decisions on the use of personal data.", "stage", "reason"
+        ),
+        entry_gate=new.counter(
+            "entry_gate_events",
+            "Events that the entry gate refused, or took the person from.",
+            "outcome",
+            "reason",
+        ),
     )
 
 

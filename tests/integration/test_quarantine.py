@@ -15,7 +15,7 @@ from sqlalchemy import event as sqlalchemy_event
 from candor.kernel.clock import utc_now
 from candor.kernel.database import session_of
 from candor.kernel.errors import ConflictError, UnavailableError
-from candor.kernel.ports import GatedEvent, Refusal
+from candor.kernel.ports import Admission, EntryTerms, GatedEvent, Refusal
 from candor.kernel.telemetry_store import TelemetryStore
 from collector.jobs import expire_quarantine
 from collector.quarantine.keys import KeyCabinet
@@ -43,9 +43,9 @@ class Gate:
     def __init__(self) -> None:
         self.closed = "sms"
 
-    def refusals(self, events: Sequence[GatedEvent]) -> Mapping[int, Refusal]:
+    def admit(self, events: Sequence[GatedEvent], _: Mapping[str, EntryTerms]) -> Admission:
         denied = Refusal("consent_denied", "The person does not allow it.")
-        return {n: denied for n, one in enumerate(events) if one.channel == self.closed}
+        return Admission({n: denied for n, one in enumerate(events) if one.channel == self.closed})
 
 
 @pytest.fixture
