@@ -5,8 +5,8 @@ later is none.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -35,8 +35,7 @@ from privacy.consent.replay import decision_at
 _ENCODER = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """A question about a person, who is ``None`` when nobody can tell who is meant.
 
     ``entry_decision`` is what was answered at entry, as the caller says; it is never trusted.
@@ -104,7 +103,7 @@ class Checker:
         answers, records = [], []
         for identifier, one in zip(ids, asked, strict=True):
             key, question = one.subject_key, one.question
-            people = snapshot.of(key) if key is not None else {}
+            people = snapshot.of(key)
             entry: Entry | None = None
             if key is None:
                 decision = SUBJECT_UNRESOLVED
@@ -142,8 +141,8 @@ class Checker:
         return [Answered(one, STATE_UNAVAILABLE, now) for one in new_ids(now, len(asked))]
 
     def _count(self, records: Sequence[DecisionRecord]) -> None:
-        for record in records:
-            self._decisions.labels(record.stage, record.reason).inc()
+        for (stage, reason), count in Counter((one.stage, one.reason) for one in records).items():
+            self._decisions.labels(stage, reason).inc(count)
 
 
 def check_entry_decision(identifier: str | None) -> None:

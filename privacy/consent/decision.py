@@ -21,7 +21,6 @@ from typing import Literal
 import msgspec
 
 from privacy.consent.act import EVERY_CHANNEL, NO, YES
-from privacy.consent.notice import Coverage
 from privacy.consent.policy import Policy
 from privacy.consent.purpose import BASES, EVERY_PURPOSE, Purpose
 from privacy.consent.standing import Standing, Standings
@@ -118,7 +117,11 @@ def _on_person(
     now: datetime,
 ) -> Decision:
     choice = BASES[purpose.basis(question.jurisdictions) or "consent"]
-    scopes = [_Scopes(one, question, now) for one in person]
+    scopes = [
+        _Scopes(said, now)
+        for one in person
+        if (said := [act for act in one if _bears_on(act, question)])
+    ]
     denial = _strictest_denial(scopes, purpose, choice)
     if denial is not None:
         return denial
@@ -131,12 +134,18 @@ def _on_person(
     return _on_choice(policy, scopes, purpose, choice, question, now)
 
 
+def _bears_on(act: Standing, question: Question) -> bool:
+    if act.channel and act.channel != question.channel:
+        return False
+    return act.purpose in {question.purpose, EVERY_PURPOSE}
+
+
 class _Scopes:
     """The acts of one identifier that bear on a question, by scope."""
 
-    __slots__ = ("bar", "everything", "narrow", "narrow_end", "nos", "wide", "wide_end", "yes")
+    __slots__ = ("bar", "narrow", "narrow_end", "nos", "wide", "wide_end", "yes")
 
-    def __init__(self, standings: Standings, question: Question, now: datetime) -> None:
+    def __init__(self, acts: Sequence[Standing], now: datetime) -> None:
         self.bar: Standing | None = None
         self.nos: list[Standing] = []
         self.wide: Standing | None = None
@@ -144,13 +153,11 @@ class _Scopes:
         self.wide_end: Standing | None = None
         self.narrow_end: Standing | None = None
         self.yes: list[Standing] = []
-        for one in standings:
-            if one.channel and one.channel != question.channel:
-                continue
-            if one.purpose == question.purpose:
-                self._take(one, now)
-            elif one.purpose == EVERY_PURPOSE:
+        for one in acts:
+            if one.purpose == EVERY_PURPOSE:
                 self._take_bar(one)
+            else:
+                self._take(one, now)
 
     def _take(self, one: Standing, now: datetime) -> None:
         action = one.action
@@ -233,12 +240,11 @@ def _denial(no: Standing, scope: _Scopes, purpose: Purpose) -> tuple[Denying, st
             return "gpc", "person.gpc", no
         reason: Denying = "channel_opt_out" if no.channel else "global_opt_out"
         return reason, "person.channel" if no.channel else "person.every_purpose", no
-    rule = f"purpose.{purpose.mechanism}"
     if no.source == "gpc" and purpose.honours_gpc:
-        return "gpc", rule, no
+        return "gpc", purpose.rule, no
     if no.channel and scope.wide is not None:
         return "channel_opt_out", "person.channel", no
-    return "refused" if no.action == "refuse" else "withdrawn", rule, no
+    return "refused" if no.action == "refuse" else "withdrawn", purpose.rule, no
 
 
 def _on_choice(  # noqa: PLR0913, PLR0917 - everything that a choice may turn on
@@ -265,7 +271,7 @@ def _on_choice(  # noqa: PLR0913, PLR0917 - everything that a choice may turn on
     if choice < _NEEDED:
         return _allowed(purpose, "legal_basis", "purpose.legal_basis")
     asked = best or _end_without_yes(scopes)
-    return asked or _denied("never_asked", f"purpose.{purpose.mechanism}")
+    return asked or _denied("never_asked", purpose.rule)
 
 
 def _on_yes(  # noqa: PLR0913, PLR0917 - as above
@@ -276,34 +282,25 @@ def _on_yes(  # noqa: PLR0913, PLR0917 - as above
     question: Question,
     now: datetime,
 ) -> Decision:
-    rule = f"purpose.{purpose.mechanism}"
     end = scope.ended_by(yes)
     if end is not None:
-        return _denied("expired", rule, end)
+        return _denied("expired", purpose.rule, end)
     if yes.starts > now:
-        return _denied("not_yet_effective", rule, yes)
-    coverage = policy.coverages.get((yes.notice, purpose.key))
-    if coverage is None or not _covers(coverage, question):
+        return _denied("not_yet_effective", purpose.rule, yes)
+    reach = policy.reaches.get((yes.notice, purpose.key))
+    if reach is None or not reach.includes(question.channel, question.recipient):
         return _denied("stale_notice", "notice.coverage", yes)
-    ends = _ends(yes, purpose, coverage)
+    ends = yes.at + reach.validity if reach.validity is not None else None
     if ends is not None and ends <= now:
         return _denied("expired", "purpose.validity", yes)
-    added = [one for one in purpose.data_categories if one not in coverage.data_categories]
-    return _allowed(purpose, "granted", rule, yes, ends, [f"exclude:{one}" for one in added])
-
-
-def _covers(coverage: Coverage, question: Question) -> bool:
-    """Whether the notice spoke of this channel and recipient."""
-    channel, channels = question.channel, coverage.channels
-    if channel and channels is not None and channel not in channels:
-        return False
-    return question.recipient is None or question.recipient in coverage.recipients
-
-
-def _ends(yes: Standing, purpose: Purpose, coverage: Coverage) -> datetime | None:
-    """Return when a yes ends by itself: the shorter of what was told then and what holds now."""
-    periods = [one for one in (purpose.validity, coverage.validity) if one is not None]
-    return yes.at + min(periods) if periods else None
+    return Decision(
+        allow=True,
+        reason="granted",
+        rule=purpose.rule,
+        evidence=yes,
+        valid_until=_sooner(ends, purpose.retired_at),
+        obligations=reach.obligations,
+    )
 
 
 def _is_better(found: Decision, best: Decision) -> bool:
@@ -314,26 +311,20 @@ def _is_better(found: Decision, best: Decision) -> bool:
     return found.evidence.at > best.evidence.at
 
 
-def _allowed(  # noqa: PLR0913, PLR0917 - the fields of a decision
-    purpose: Purpose,
-    reason: Allowing,
-    rule: str,
-    evidence: Standing | None = None,
-    ends: datetime | None = None,
-    obligations: Sequence[str] = (),
-) -> Decision:
-    retired_at = purpose.retired_at
-    if retired_at is not None and (ends is None or retired_at < ends):
-        ends = retired_at
-    told = (*purpose.obligations, *obligations) if obligations else purpose.obligations
+def _allowed(purpose: Purpose, reason: Allowing, rule: str) -> Decision:
     return Decision(
         allow=True,
         reason=reason,
         rule=rule,
-        evidence=evidence,
-        valid_until=ends,
-        obligations=told,
+        valid_until=purpose.retired_at,
+        obligations=purpose.obligations,
     )
+
+
+def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _denied(reason: Denying, rule: str, evidence: Standing | None = None) -> Decision:

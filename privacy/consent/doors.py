@@ -7,8 +7,6 @@ import msgspec
 
 from candor.kernel.errors import (
     CandorError,
-    MalformedError,
-    TooLargeError,
     UnsupportedTypeError,
 )
 from candor.kernel.http import Answer, Door, DoorRequest, Doors
@@ -16,13 +14,11 @@ from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
 from candor.kernel.services import Services
 from privacy.consent.assembly import Consent
 from privacy.consent.audience import Audience
+from privacy.consent.batch import answer_batch
 from privacy.consent.checking import Answered, Asked
 from privacy.consent.questions import (
     CheckBody,
-    FaultAnswer,
     answer_of,
-    correlation_id,
-    read_batch,
     read_check,
 )
 from privacy.consent.signals import GPC_HEADER, is_gpc
@@ -88,22 +84,18 @@ class _Entrance:
     async def check_batch(self, request: DoorRequest) -> Answer:
         """Answer up to a thousand checks by their correlation ids."""
         caller = await self._caller(request)
-        items = _named(read_batch(await self._json(request)))
-        gpc = _gpc(request)
-        asked: dict[str, Asked] = {}
-        answers: dict[str, object] = dict.fromkeys(items)
-        for name, item in items.items():
-            try:
-                asked[name] = self._asked(read_check(item), gpc=gpc)
-            except CandorError as error:
-                answers[name] = FaultAnswer(error.detail, error.path)
-        decided = await self._checker.check(list(asked.values()), caller) if asked else []
-        for (name, one), answered in zip(asked.items(), decided, strict=True):
-            answers[name] = answer_of(answered, one)
-        document = _ENCODER.encode(answers)
-        if decided and _is_unavailable(decided[0]):
-            return Answer(_UNAVAILABLE, document, headers=_RETRY)
-        return Answer(200, document)
+        body = await self._json(request)
+        answers, decided = await answer_batch(
+            self._checker,
+            self._services.secrets,
+            self._services.clock(),
+            body,
+            caller,
+            gpc=_gpc(request),
+        )
+        if not decided:
+            return Answer(_UNAVAILABLE, answers, headers=_RETRY)
+        return Answer(200, answers)
 
     async def filter(self, request: DoorRequest) -> Answer:
         """Answer an audience line by line, while it is sent."""
@@ -139,28 +131,6 @@ class _Entrance:
 
     def _asked(self, body: CheckBody, *, gpc: bool) -> Asked:
         return body.asked(self._services.secrets, self._services.clock(), gpc=gpc)
-
-
-def _named(items: list[msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """Return the items by their correlation ids.
-
-    Raises:
-        TooLargeError: there are too many.
-        MalformedError: one has no correlation id, or that of another.
-    """
-    if len(items) > MOST_ITEMS:
-        raise TooLargeError(f"A batch has at most {MOST_ITEMS} checks. Send several.")
-    named: dict[str, msgspec.Raw] = {}
-    for number, item in enumerate(items):
-        name = correlation_id(item)
-        if name is None or name in named:
-            told = "has the correlation_id of another" if name else "has no correlation_id"
-            raise MalformedError(
-                f"Item {number} {told}: 1 to 36 letters, digits, dashes or underscores, each once.",
-                path=f"{number}.correlation_id",
-            )
-        named[name] = item
-    return named
 
 
 def _gpc(request: DoorRequest) -> bool:

@@ -87,6 +87,38 @@ class Coverage:
     validity: timedelta | None
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What of a purpose as it is now a consent under a notice allows.
+
+    ``validity`` is the shorter of what was told and what holds now. ``obligations`` are the
+    purpose's, and what it now uses beyond what the notice spoke of: that is to be left out.
+    """
+
+    channels: frozenset[str] | None
+    recipients: frozenset[str]
+    validity: timedelta | None
+    obligations: tuple[str, ...]
+
+    def includes(self, channel: str, recipient: str | None) -> bool:
+        """Whether the notice spoke of this channel, if one is asked about, and recipient."""
+        if channel and self.channels is not None and channel not in self.channels:
+            return False
+        return recipient is None or recipient in self.recipients
+
+
+def reach_of(coverage: Coverage, purpose: Purpose) -> Reach:
+    """Return how far consent reaches into a purpose that may have changed since."""
+    periods = [one for one in (purpose.validity, coverage.validity) if one is not None]
+    added = (one for one in purpose.data_categories if one not in coverage.data_categories)
+    return Reach(
+        coverage.channels,
+        coverage.recipients,
+        min(periods) if periods else None,
+        (*purpose.obligations, *(f"exclude:{one}" for one in added)),
+    )
+
+
 def coverage_of(notice: Notice, purpose: Purpose) -> Coverage:
     """Return what a notice covers of a purpose; ``purpose`` as it was when the notice was put."""
     named = purpose.recipients if notice.recipients is None else notice.recipients

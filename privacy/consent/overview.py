@@ -78,7 +78,5 @@ def _states(policy: Policy, standings: list[Standing], now: datetime) -> list[tu
 
 
 def _has_run_out(policy: Policy, yes: Standing, now: datetime) -> bool:
-    purpose = policy.purposes.get(yes.purpose)
-    coverage = policy.coverages.get((yes.notice, yes.purpose))
-    periods = [one.validity for one in (purpose, coverage) if one is not None and one.validity]
-    return bool(periods) and yes.at + min(periods) <= now
+    reach = policy.reaches.get((yes.notice, yes.purpose))
+    return reach is not None and reach.validity is not None and yes.at + reach.validity <= now

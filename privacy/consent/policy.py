@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from privacy.consent.notice import Coverage, Notice, coverage_of
+from privacy.consent.notice import Coverage, Notice, Reach, coverage_of, reach_of
 from privacy.consent.purpose import Purpose
 
 
@@ -21,12 +21,15 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is in force: purposes by key, notices by reference, and what each notice covers."""
+    """What is in force: purposes by key, notices by reference, and what consent under each allows.
+
+    ``reaches`` are by the reference of a notice and the key of a purpose.
+    """
 
     turn: int
     purposes: Mapping[str, Purpose]
     notices: Mapping[str, Notice]
-    coverages: Mapping[tuple[str, str], Coverage]
+    reaches: Mapping[tuple[str, str], Reach]
 
 
 class PolicyHistory:
@@ -69,7 +72,11 @@ class _Building:
                 self.purposes[one.subject.key] = one.subject
             else:
                 self._add_notice(one.subject)
-        return Policy(turn, self.purposes, self.notices, self.coverages)
+        reaches = {
+            (reference, key): reach_of(coverage, self.purposes[key])
+            for (reference, key), coverage in self.coverages.items()
+        }
+        return Policy(turn, self.purposes, self.notices, reaches)
 
     def _add_notice(self, notice: Notice) -> None:
         self.notices[notice.reference] = notice

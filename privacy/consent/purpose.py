@@ -38,6 +38,7 @@ class Purpose:
     ``legal_basis`` is by jurisdiction, with ``default`` for all others. No channel means that the
     purpose is bound to none. ``validity`` is how long a consent lasts; none for as long as it is
     not taken back. ``obligations`` go with every allowed use.
+    ``rule`` names the mechanism in decisions.
     """
 
     key: str
@@ -51,12 +52,14 @@ class Purpose:
     honours_gpc: bool = True
     retired_at: datetime | None = None
     obligations: tuple[str, ...] = ()
+    rule: str = field(default="", init=False, compare=False)
     _basis: dict[tuple[str, ...], str | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
         check_key(self.key)
+        object.__setattr__(self, "rule", f"purpose.{self.mechanism}")
         if not self.legal_basis:
             raise InvalidInputError("A purpose needs a legal basis.", path="legal_basis")
         for jurisdiction, basis in self.legal_basis.items():

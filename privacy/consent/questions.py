@@ -25,7 +25,7 @@ Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$", max_le
 Jurisdiction = Annotated[str, Meta(pattern=r"^[A-Za-z]{2,12}(-[A-Za-z0-9]{1,8})?$", max_length=21)]
 
 
-class SubjectBody(msgspec.Struct, forbid_unknown_fields=True):
+class SubjectBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A person as the caller knows them."""
 
     type: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
@@ -38,7 +38,7 @@ class ContextBody(msgspec.Struct):
     entry_decision: Annotated[str, Meta(max_length=36)] | None = None
 
 
-class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
+class CheckBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A check; ``subject`` is null when the caller cannot tell who is meant."""
 
     subject: SubjectBody | None
@@ -127,6 +127,7 @@ class FaultAnswer(msgspec.Struct, gc=False):
 
 
 _CHECK = msgspec.json.Decoder(CheckBody)
+_CHECKS = msgspec.json.Decoder(list[CheckBody])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _BATCH = msgspec.json.Decoder(dict[str, list[msgspec.Raw]])
 _NAMED = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -142,6 +143,14 @@ def read_check(body: bytes | msgspec.Raw) -> CheckBody:
     """
     check: CheckBody = decoded(_CHECK, body)
     return check
+
+
+def read_whole_batch(body: bytes) -> list[CheckBody] | None:
+    """Return the checks of an array in which nothing is wrong; none when anything is."""
+    try:
+        return _CHECKS.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
 
 
 def read_batch(body: bytes) -> list[msgspec.Raw]:

@@ -7,12 +7,12 @@ changes, and a mapper would cost more than the read.
 
 import asyncio
 import json
-import queue
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import psycopg
 from sqlalchemy import Engine
@@ -20,10 +20,10 @@ from sqlalchemy import Engine
 from candor.kernel.errors import UnavailableError
 from privacy.consent.standing import Standings
 from privacy.consent.store import unpacked
+from privacy.consent.wire import SELECT_MANY, Row, Wire, unreadable
 
 _BUSY_MILLISECONDS = 2_000
 _STATEMENT_MILLISECONDS = 3_000
-_MOST_KEYS_AT_ONCE = 2_000
 _SQLITE_ONE = """
 SELECT t.turn, t.policy_turn, ?1, s.subject_key, s.packed FROM consent_turns t
 LEFT JOIN consent_standings s ON s.subject_key IN (
@@ -44,35 +44,24 @@ LEFT JOIN (
 LEFT JOIN consent_standings s ON s.subject_key = k.member
 WHERE t.id = 1
 """
-_POSTGRESQL = """
-SELECT t.turn, t.policy_turn, k.asked, s.subject_key, s.packed FROM consent_turns t
-LEFT JOIN (
-  SELECT asked, asked AS member FROM unnest(%s::text[]) AS a(asked)
-  UNION ALL
-  SELECT b.asked, o.subject_key FROM unnest(%s::text[]) AS b(asked)
-  JOIN subjects i ON i.subject_key = b.asked JOIN subjects o ON o.person = i.person
-  WHERE o.subject_key <> b.asked
-) k ON true
-LEFT JOIN consent_standings s ON s.subject_key = k.member
-WHERE t.id = 1
-"""
-Row = tuple[int, int, str | None, str | None, bytes | None]
+_POSTGRESQL = SELECT_MANY.replace("$1", "%(keys)s")
 
 
 @dataclass(slots=True)
 class Snapshot:
     """What one read saw: the turns, and by asked key what stands of each identifier.
 
-    An identifier of which nothing stands has no entry.
+    An identifier of which nothing stands has no entry. There may be more people than were asked
+    for: questions of several callers go into one read.
     """
 
     turn: int
     policy_turn: int
     standings: dict[str, dict[str, Standings]] = field(default_factory=dict)
 
-    def of(self, key: str) -> dict[str, Standings]:
+    def of(self, key: str | None) -> dict[str, Standings]:
         """Return what stands of the person that goes by ``key``, by identifier."""
-        return self.standings.get(key, _NOTHING)
+        return self.standings.get(key, _NOTHING) if key is not None else _NOTHING
 
 
 _NOTHING: dict[str, Standings] = {}
@@ -100,7 +89,7 @@ def open_reader(engine: Engine) -> Reader:
     if engine.dialect.name == "sqlite":
         return SqliteReader(str(engine.url.database))
     arguments, options = engine.dialect.create_connect_args(engine.url)
-    return PostgresqlReader(arguments, dict(options))
+    return PostgresqlReader(arguments, options)
 
 
 class SqliteReader:
@@ -125,7 +114,7 @@ class SqliteReader:
             else:
                 rows = connection.execute(_SQLITE_MANY, (json.dumps(keys),)).fetchall()
         except sqlite3.Error as error:
-            raise _unreadable(error) from None
+            raise unreadable(type(error).__name__) from None
         return _snapshot(rows)
 
     async def read_soon(self, keys: Sequence[str]) -> Snapshot:
@@ -152,105 +141,63 @@ class SqliteReader:
         return connection
 
 
-@dataclass(slots=True)
-class _Asked:
-    keys: Sequence[str]
-    loop: asyncio.AbstractEventLoop
-    answer: "asyncio.Future[Snapshot]"
-
-
 class PostgresqlReader:
-    """Reads a server. What waits while one read runs goes into the next, together.
+    """Reads a server: a connection for each event loop, and one for each thread that asks."""
 
-    So the number of connections does not grow with the number of requests, and no answer is older
-    than its question: a read starts after every question that it answers.
-    """
-
-    def __init__(self, arguments: Iterable[Any], options: dict[str, Any]) -> None:
+    def __init__(self, arguments: Iterable[Any], options: Mapping[str, Any]) -> None:
         self._arguments = tuple(arguments)
-        self._options = options
+        self._options = dict(options)
         self._local = threading.local()
         self._connections: list[psycopg.Connection[Any]] = []
         self._guard = threading.Lock()
-        self._questions: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._wires: WeakKeyDictionary[asyncio.AbstractEventLoop, Wire] = WeakKeyDictionary()
 
     def read(self, keys: Sequence[str]) -> Snapshot:
         """Return what stands of these people now."""
-        asked = list(keys)
+        asked = {"keys": list(keys)}
         try:
             return self._read_once(asked)
         except psycopg.OperationalError:
             self._forget()  # the server may have restarted since: once more on a new connection
         except psycopg.Error as error:
-            raise _unreadable(error) from None
+            raise unreadable(type(error).__name__) from None
         try:
             return self._read_once(asked)
         except psycopg.Error as error:
             self._forget()
-            raise _unreadable(error) from None
+            raise unreadable(type(error).__name__) from None
 
     async def read_soon(self, keys: Sequence[str]) -> Snapshot:
         """Return what stands of these people at a moment after the call."""
         loop = asyncio.get_running_loop()
-        asked = _Asked(keys, loop, loop.create_future())
-        with self._guard:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._answer, name="standings", daemon=True)
-                self._thread.start()
-        self._questions.put(asked)
-        return await asked.answer
+        wire = self._wires.get(loop)
+        if wire is None:
+            wire = self._wires[loop] = Wire(self._connect)
+        return _snapshot(await wire.rows(keys))
 
     def close(self) -> None:
-        """End the thread that reads, and close every connection."""
-        if self._thread is not None:
-            self._questions.put(None)
-            self._thread.join()
-            self._thread = None
+        """Close every connection."""
+        for loop, wire in list(self._wires.items()):
+            if loop.is_running() and loop is not _running_loop():
+                loop.call_soon_threadsafe(wire.close)
+            else:
+                wire.close()
         with self._guard:
             connections, self._connections = self._connections, []
         for connection in connections:
             connection.close()
         self._local = threading.local()
 
-    def _answer(self) -> None:
-        while (first := self._questions.get()) is not None:
-            group, is_last = self._group(first)
-            keys = list(dict.fromkeys(key for asked in group for key in asked.keys))
-            outcome: Snapshot | UnavailableError
-            try:
-                outcome = self.read(keys)
-            except UnavailableError as error:
-                outcome = error
-            for loop in {asked.loop for asked in group}:
-                theirs = [asked for asked in group if asked.loop is loop]
-                _call(loop, theirs, outcome)
-            if is_last:
-                return
-
-    def _group(self, first: _Asked) -> tuple[list[_Asked], bool]:
-        """Return all that waits now, and whether the end was among it."""
-        group, keys = [first], len(first.keys)
-        while keys < _MOST_KEYS_AT_ONCE:
-            try:
-                asked = self._questions.get_nowait()
-            except queue.Empty:
-                break
-            if asked is None:
-                return group, True
-            group.append(asked)
-            keys += len(asked.keys)
-        return group, False
-
-    def _read_once(self, keys: list[str]) -> Snapshot:
+    def _read_once(self, asked: Mapping[str, Any]) -> Snapshot:
         connection: psycopg.Connection[Any] | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._connect()
             self._local.connection = connection
-        rows = connection.execute(_POSTGRESQL, (keys, keys), prepare=True).fetchall()
-        return _snapshot(rows)
+            with self._guard:
+                self._connections.append(connection)
+        return _snapshot(connection.execute(_POSTGRESQL, asked, prepare=True).fetchall())
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self) -> "psycopg.Connection[Any]":
         connection: psycopg.Connection[Any] = psycopg.connect(
             *self._arguments,
             **self._options
@@ -261,35 +208,20 @@ class PostgresqlReader:
                 "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
             },
         )
-        with self._guard:
-            self._connections.append(connection)
         return connection
 
     def _forget(self) -> None:
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             self._local.connection = None
-            with self._guard:
-                self._connections.remove(connection)
             connection.close()
 
 
-def _call(
-    loop: asyncio.AbstractEventLoop, group: list[_Asked], outcome: Snapshot | UnavailableError
-) -> None:
-    def settle() -> None:
-        for asked in group:
-            if asked.answer.done():
-                continue
-            if isinstance(outcome, UnavailableError):
-                asked.answer.set_exception(outcome)
-            else:
-                asked.answer.set_result(outcome)
-
+def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
-        loop.call_soon_threadsafe(settle)
-    except RuntimeError:  # the loop closed while the store was asked: nobody waits any more
-        return
+        return asyncio.get_running_loop()
+    except RuntimeError:  # asked from outside any loop
+        return None
 
 
 def _snapshot(rows: Sequence[Row]) -> Snapshot:
@@ -306,11 +238,3 @@ def _snapshot(rows: Sequence[Row]) -> Snapshot:
             else:
                 person[member] = unpacked(stored)
     return snapshot
-
-
-def _unreadable(error: Exception) -> UnavailableError:
-    """Return the error without the driver's text: that may quote a row."""
-    return UnavailableError(
-        f"The state store answered with {type(error).__name__}, so nothing can be decided. Try"
-        " again; `candor check` says whether it can be reached and is migrated."
-    )

@@ -89,9 +89,13 @@ class ConsentEventRow(Base):
 
 
 class StandingsRow(Base):
-    """What still matters of the acts of one identifier, packed: one read answers every question."""
+    """What still matters of the acts of one identifier, packed: one read answers every question.
+
+    SQLite keeps the rows in the tree of the key: one search a row, not two.
+    """
 
     __tablename__ = "consent_standings"
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     subject_key: Mapped[str] = mapped_column(_KEY, primary_key=True)
     turn: Mapped[int] = mapped_column(BigInteger)

@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("turn", sa.BigInteger(), nullable=False),
         sa.Column("packed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("subject_key", name="pk_consent_standings"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "consent_requests",
