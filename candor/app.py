@@ -13,6 +13,8 @@ from collector import routes as collector_routes
 from collector.contracts import routes as contract_routes
 from collector.quarantine import routes as quarantine_routes
 from privacy.audit import routes as audit_routes
+from privacy.consent import doors as consent_doors
+from privacy.consent import routes as consent_routes
 from privacy.subjects import routes as subject_routes
 from slo import routes as slo_routes
 from slo.alerts import routes as alert_routes
@@ -25,7 +27,11 @@ def create_app(installation: Installation) -> Dispatcher:
     framework = create_framework()
     framework.state.services = installation.services
     framework.state.collector = installation.collector
-    doors = collector_routes.doors(installation.services, installation.collector)
+    framework.state.consent = installation.consent
+    doors = {
+        **collector_routes.doors(installation.services, installation.collector),
+        **consent_doors.doors(installation.services, installation.consent),
+    }
     return Dispatcher(doors, framework, installation.services.tracer)
 
 
@@ -45,6 +51,7 @@ def create_framework() -> FastAPI:
     framework.include_router(governance_routes.router)
     framework.include_router(alert_routes.router)
     framework.include_router(funnel_routes.router)
+    framework.include_router(consent_routes.router)
     framework.include_router(subject_routes.router)
     framework.include_router(audit_routes.router)
     install_problem_handlers(framework)

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from candor.kernel.problems import document_problems
 from collector import openapi as collector_openapi
+from privacy.consent import openapi as consent_openapi
 
 _KEY = "key"
 _SCHEMES: dict[str, Any] = {
@@ -41,7 +42,7 @@ def document(framework: FastAPI) -> dict[str, Any]:
     document_problems(schema)
     for operation in _operations(schema):
         _summarise(operation)
-    schema["paths"] |= deepcopy(collector_openapi.PATHS)
+    schema["paths"] |= deepcopy(collector_openapi.PATHS | consent_openapi.PATHS)
     schema.setdefault("components", {})["securitySchemes"] = _SCHEMES
     for path, operations in schema["paths"].items():
         schemes = _schemes_of(path)

@@ -9,7 +9,7 @@ from candor.kernel.database import open_engine
 from candor.kernel.errors import ConflictError
 from candor.kernel.metrics import new_metrics
 from candor.kernel.migrate import migrate, pending_migrations
-from candor.kernel.ports import NoRedaction, OpenGate
+from candor.kernel.ports import NoRedaction
 from candor.kernel.secrets import open_secrets
 from candor.kernel.security import KeyRing
 from candor.kernel.services import Services
@@ -17,6 +17,11 @@ from candor.kernel.settings import Settings
 from candor.kernel.telemetry_store import open_telemetry_store
 from candor.kernel.tracing import close_tracing, new_tracer_provider, tracer_of
 from collector.assembly import Collector, open_collector
+from collector.decision_log import SpooledDecisions
+from privacy.consent.assembly import Consent, open_consent
+from privacy.consent.gate import ConsentGate
+from privacy.consent.reading import open_reader
+from privacy.consent.register import PolicyRegister
 from privacy.subjects.index import StoredSubjectIndex
 from slo.exposition import ObjectiveCounters
 
@@ -27,6 +32,7 @@ class Installation:
 
     services: Services
     collector: Collector
+    consent: Consent
 
 
 @contextmanager
@@ -46,6 +52,9 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
         stack.callback(telemetry.close)
         tracing = new_tracer_provider(settings.tracing)
         stack.callback(close_tracing, tracing)
+        metrics = new_metrics()
+        reader = open_reader(engine)
+        stack.callback(reader.close)
         yield Services(
             settings=settings,
             clock=clock,
@@ -53,9 +62,9 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
             telemetry=telemetry,
             secrets=secrets,
             keys=KeyRing(engine, secrets, clock, settings.auth.key_cache),
-            metrics=new_metrics(),
+            metrics=metrics,
             tracer=tracer_of(tracing),
-            gate=OpenGate(),
+            gate=ConsentGate(reader, PolicyRegister(engine), clock, metrics),
             redactor=NoRedaction(),
             subjects=StoredSubjectIndex(engine),
         )
@@ -73,8 +82,11 @@ def open_installation(settings: Settings, clock: Clock = utc_now) -> Iterator[In
     with open_services(settings, clock) as services:
         ensure_migrated(services)
         services.metrics.registry.register(ObjectiveCounters(services, services.clock()))
-        with open_collector(services) as collector:
-            yield Installation(services, collector)
+        with (
+            open_collector(services) as collector,
+            open_consent(services, SpooledDecisions(collector)) as consent,
+        ):
+            yield Installation(services, collector, consent)
 
 
 def ensure_migrated(services: Services) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from candor.kernel.clock import Clock
 from candor.kernel.errors import CandorError, UnavailableError
 from candor.kernel.metrics import Metrics
-from candor.kernel.ports import EntryGate, OtlpSignal, Redactor, Refusal
+from candor.kernel.ports import EntryGate, EntryTerms, OtlpSignal, Redactor, Refusal
 from collector.check import CheckResult
 from collector.dedupe import Claim, Identity, IdentityWindow
 from collector.event import Batch, Event, Receipt, Rejection
@@ -43,7 +43,10 @@ class OtlpRequest(Protocol):
 
 
 class ContractCheck(Protocol):
-    """Decides whether events keep the schemas that they name."""
+    """Decides whether events keep the schemas that they name, and for what they may be used."""
+
+    def entry_terms(self, events: Sequence[Event]) -> Mapping[str, EntryTerms]:
+        """Return the terms of those schemas that name a purpose; most often none."""
 
     def refusals(self, batch: Batch) -> Mapping[int, Refusal]:
         """Return a refusal for the position of each event that does not; most often none."""
@@ -61,6 +64,11 @@ class RefusalKeeper(Protocol):
 
 class NoContracts:
     """The check of an installation that has no contracts: every event keeps them."""
+
+    def entry_terms(self, events: Sequence[Event]) -> Mapping[str, EntryTerms]:
+        """Return no terms."""
+        del events
+        return {}
 
     def refusals(self, batch: Batch) -> Mapping[int, Refusal]:
         """Return no refusal."""
@@ -158,7 +166,7 @@ class Intake:
         events, indices = _without(
             batch.events, batch.indices, self._contracts.refusals(batch), rejections
         )
-        events, indices = _without(events, indices, self._gate.refusals(events), rejections)
+        events, indices = self._admitted(batch, events, indices, rejections)
         events, indices = _without(
             events, indices, self._redactor.redact_events(events), rejections
         )
@@ -240,6 +248,25 @@ class Intake:
         payload = encode_vitals([vitals[position] for position in claim.fresh])
         receipt = Receipt(len(claim.fresh), claim.duplicates, 0, ())
         return self._spooled("vitals", door, claim, payload, receipt, source=source)
+
+    def _admitted(
+        self,
+        batch: Batch,
+        events: Sequence[Event],
+        indices: Sequence[int],
+        rejections: list[Rejection],
+    ) -> tuple[Sequence[Event], Sequence[int]]:
+        """Return the events that may enter; those that may not with their person have lost it.
+
+        Who is taken from an event is not linked by it either.
+        """
+        admission = self._gate.admit(events, self._contracts.entry_terms(events))
+        if admission.stripped:
+            places = {indices[position] for position in admission.stripped}
+            batch.links = [link for link in batch.links if link[0] not in places]
+            for position in admission.stripped:
+                events[position].subject_key = events[position].subject_type = ""
+        return _without(events, indices, admission.refusals, rejections)
 
     def _refused(self, batch: Batch, rejections: Sequence[Rejection]) -> "_Refused":
         """Return what is to be kept of the refused events; what is kept already is not sealed."""

@@ -36,6 +36,7 @@ INSERTS: dict[Signal, Insert] = {
     "logs": partial(store.insert_otlp, "logs"),
     "metrics": partial(store.insert_otlp, "metrics"),
     "quarantine": store.insert_refused,
+    "decisions": store.insert_decisions,
 }
 
 

@@ -25,7 +25,9 @@ from typing import Literal, get_args
 
 from isal import isal_zlib
 
-Signal = Literal["events", "traces", "logs", "metrics", "vitals", "checks", "quarantine"]
+Signal = Literal[
+    "events", "traces", "logs", "metrics", "vitals", "checks", "quarantine", "decisions"
+]
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 OPEN, SEALED, STUCK, CORRUPT = ".open", ".sealed", ".stuck", ".corrupt"
 PREAMBLE = b"candor\x00\x02"

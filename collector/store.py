@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import msgspec
 
-from candor.kernel.ports import OtlpSignal
+from candor.kernel.ports import DecisionRecord, OtlpSignal
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from collector import check
@@ -149,6 +149,14 @@ def insert_refused(
 ) -> None:
     """Store what ``encode_refused`` made, once for each token."""
     telemetry.insert("quarantine", REFUSED_COLUMNS, payloads, "JSONCompactEachRow", token)
+
+
+def insert_decisions(
+    telemetry: TelemetryStore, payloads: Sequence[bytes | memoryview], token: str
+) -> None:
+    """Store decisions, a ``DecisionRecord`` a line, once for each token."""
+    columns = DecisionRecord.__struct_fields__
+    telemetry.insert("consent_decisions", columns, payloads, "JSONCompactEachRow", token)
 
 
 @cache

@@ -4,7 +4,7 @@ Hot doors are found by (method, path) before FastAPI sees the request. Each read
 under limits that are checked before the first byte and again while it is unpacked.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -33,12 +33,16 @@ _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a hot door sends back."""
+    """What a hot door sends back: a body, or a ``stream`` of one whose length nobody knows yet.
+
+    A stream that raises ends the connection in the middle, so that nobody takes it for whole.
+    """
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: Mapping[str, str] | None = None
+    stream: AsyncIterator[bytes] | None = None
 
 
 class DoorRequest:
@@ -91,6 +95,31 @@ class DoorRequest:
         if encoding not in {"gzip", "x-gzip", "deflate"}:
             raise UnsupportedTypeError("Send the body as it is, or with Content-Encoding: gzip.")
         return unpack(raw, limit)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes in, unpacked if it is gzip; of any length.
+
+        Raises:
+            UnsupportedTypeError: its content encoding is neither gzip nor identity.
+            MalformedError: it cannot be unpacked, or the connection closed before its end.
+        """
+        encoding = self.header(b"content-encoding").strip().lower()
+        if encoding not in {"", "identity", "gzip", "x-gzip"}:
+            raise UnsupportedTypeError("Send the body as it is, or with Content-Encoding: gzip.")
+        unpacker = isal_zlib.decompressobj(_GZIP_OR_ZLIB) if encoding.endswith("gzip") else None
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise MalformedError("The connection closed before the body was complete.")
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            if unpacker is None:
+                yield chunk
+                continue
+            for piece in _unpacked_pieces(unpacker, chunk):
+                yield piece
+        if unpacker is not None and not unpacker.eof:
+            raise MalformedError("The compressed body ends too early.")
 
     async def _read(self, limit: int) -> bytes:
         chunks: list[bytes] = []
@@ -186,6 +215,15 @@ def unpack(packed: bytes, limit: int) -> bytes:
     return bytes(result)
 
 
+def _unpacked_pieces(unpacker: Any, chunk: bytes) -> Iterator[bytes]:  # noqa: ANN401 - the library has no type for it
+    try:
+        while chunk and not unpacker.eof:
+            yield unpacker.decompress(chunk, _UNPACK_STEP_BYTES)
+            chunk = unpacker.unconsumed_tail
+    except igzip_lib.IsalError:  # type: ignore[misc]  # its stub says Exception, not type[Exception]
+        raise MalformedError("The compressed body is broken.") from None
+
+
 def services_of(request: Request) -> Services:
     """Return the services of the application that this request reached."""
     services: Services = request.app.state.services
@@ -236,7 +274,12 @@ async def _send(send: Send, answer: Answer) -> None:
             (b"content-type", answer.content_type.encode("latin-1")),
             (b"content-length", str(len(answer.body)).encode()),
         ]
+    if answer.stream is not None:
+        del headers[-1]
     if answer.headers:
         headers += [(k.encode("latin-1"), v.encode("latin-1")) for k, v in answer.headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if answer.stream is not None:
+        async for piece in answer.stream:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": answer.body})

@@ -50,6 +50,7 @@ class Metrics:
     sources: "SourceMetrics"
     kafka: "KafkaMetrics"
     objectives: "ObjectiveMetrics"
+    consent: "ConsentMetrics"
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -92,6 +93,14 @@ class KafkaMetrics:
     lag: Gauge
     paused: Gauge
     consuming: Gauge
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentMetrics:
+    """The instruments of decisions, asked for and at the entry gate."""
+
+    decisions: Counter
+    entry_gate: Counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +179,21 @@ def new_metrics() -> Metrics:
         sources=_sources(new),
         kafka=_kafka(new),
         objectives=_objectives(new),
+        consent=_consent(new),
+    )
+
+
+def _consent(new: "_Maker") -> ConsentMetrics:
+    return ConsentMetrics(
+        decisions=new.counter(
+            "consent_decisions", "Decisions on the use of personal data.", "stage", "reason"
+        ),
+        entry_gate=new.counter(
+            "entry_gate_events",
+            "Events that the entry gate refused, or took the person from.",
+            "outcome",
+            "reason",
+        ),
     )
 
 

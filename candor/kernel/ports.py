@@ -5,11 +5,14 @@ from the first day and an owner only replaces a part of it.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
+
+from candor.kernel.errors import UnavailableError
 
 OtlpSignal = Literal["traces", "logs", "metrics"]
 """The kinds of OpenTelemetry requests."""
@@ -49,6 +52,10 @@ class GatedEvent(Protocol):
         """The name of the event."""
 
     @property
+    def schema(self) -> str:
+        """The contract that it names, or the empty string."""
+
+    @property
     def journey(self) -> str:
         """The journey that it belongs to, or the empty string."""
 
@@ -61,11 +68,40 @@ class GatedEvent(Protocol):
         """The pseudonym of the person, or the empty string."""
 
 
+@dataclass(frozen=True, slots=True)
+class EntryTerms:
+    """For which purposes a contract lets its events in.
+
+    ``strips`` says what becomes of an event whose person does not allow one of them: it loses its
+    person instead of being refused.
+    """
+
+    purposes: tuple[str, ...]
+    strips: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the gate says of a batch: a refusal by index, and the indices that lose their person."""
+
+    refusals: Mapping[int, Refusal]
+    stripped: frozenset[int] = frozenset()
+
+
+EVERYONE = Admission({})
+
+
 class EntryGate(Protocol):
     """Decides at entry whether an event's person allows its use."""
 
-    def refusals(self, events: Sequence[GatedEvent]) -> Mapping[int, Refusal]:
-        """Return a refusal for the index of each event that must not enter; most often none."""
+    def admit(self, events: Sequence[GatedEvent], terms: Mapping[str, EntryTerms]) -> Admission:
+        """Return which events must not enter, or not with their person; most often none.
+
+        ``terms`` are those of the contracts, by the schema that an event names.
+
+        Raises:
+            UnavailableError: it cannot tell now; nothing may enter.
+        """
 
 
 class StorableEvent(Protocol):
@@ -160,13 +196,61 @@ class SubjectIndex(Protocol):
         """
 
 
+class DecisionRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One decision as the log keeps it, in the order of its table's columns; pseudonyms only.
+
+    ``identifiers`` are the person's other subject keys that were considered. ``ledger_turn`` is the
+    last transaction of the ledger that was seen, so that the decision can be made again.
+    """
+
+    id: str
+    at: datetime
+    subject_key: str
+    identifiers: tuple[str, ...]
+    purpose: str
+    channel: str
+    stage: str
+    jurisdictions: tuple[str, ...]
+    recipient: str
+    gpc: bool
+    allow: bool
+    reason: str
+    rule: str
+    evidence: str
+    notice: str
+    valid_until: datetime | None
+    obligations: tuple[str, ...]
+    ledger_turn: int
+    as_of: datetime | None
+    entry_decision: str
+    caller: str
+
+
+class DecisionLog(Protocol):
+    """Keeps every decision. What it has taken survives this process."""
+
+    def append(self, rows: bytes, count: int) -> "Future[Any]":
+        """Return the fate of rows (a ``DecisionRecord`` as JSON a line): done when on the disk.
+
+        The future fails with UnavailableError when they could not be written; none of them is
+        kept then.
+        """
+
+    def flush(self) -> None:
+        """Return when all that was appended can be queried.
+
+        Raises:
+            UnavailableError: that took too long.
+        """
+
+
 class OpenGate:
     """The entry gate of an installation that has no purposes: every event may enter."""
 
-    def refusals(self, events: Sequence[GatedEvent]) -> Mapping[int, Refusal]:
-        """Return no refusal."""
-        del events
-        return {}
+    def admit(self, events: Sequence[GatedEvent], terms: Mapping[str, EntryTerms]) -> Admission:
+        """Return that every event may enter with its person."""
+        del events, terms
+        return EVERYONE
 
 
 class NoRedaction:
@@ -200,3 +284,17 @@ class NoSubjectIndex:
     def linked(self, subject_key: str) -> tuple[str, ...]:
         """Return the key alone."""
         return (subject_key,)
+
+
+class NoDecisionLog:
+    """The log of a process without a disk for one: it takes nothing, so nothing is allowed."""
+
+    def append(self, rows: bytes, count: int) -> "Future[Any]":
+        """Return a fate that failed."""
+        del rows, count
+        fate: Future[Any] = Future()
+        fate.set_exception(UnavailableError("This process keeps no log of decisions."))
+        return fate
+
+    def flush(self) -> None:
+        """Return: there is nothing to wait for."""

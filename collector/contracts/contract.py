@@ -6,7 +6,7 @@ Source: SchemaVer (MODEL-REVISION-ADDITION), for the meaning of the three number
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from candor.kernel.errors import InvalidInputError
 
@@ -15,6 +15,8 @@ _VERSION = re.compile(r"([1-9]\d{0,5})-(0|[1-9]\d{0,5})-(0|[1-9]\d{0,5})", re.AS
 _POINTER = re.compile(r"(/([^/~]|~[01])*)+")
 _CLASS = re.compile(r"enum|free_text|skip|personal:[A-Z][A-Z0-9_]*")
 
+WithoutConsent = Literal["refuse", "strip"]
+"""What becomes of an event whose person does not allow its purposes: it is refused, or stripped."""
 Rule = str | list[str] | dict[str, Any] | None
 """A rule as it was agreed: a sentence, names, or a structure of the owner's own."""
 
@@ -76,6 +78,7 @@ class Contract:
     reentry: Rule = None
     failure_path: Rule = None
     paths: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    without_consent: WithoutConsent = "refuse"
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -105,6 +108,7 @@ class Contract:
             "reentry": self.reentry,
             "failure_path": self.failure_path,
             "paths": {pointer: dict(treatment) for pointer, treatment in self.paths.items()},
+            **({"without_consent": "strip"} if self.without_consent == "strip" else {}),
         }
 
 
@@ -124,6 +128,7 @@ def contract_of(name: str, version: SchemaVer, definition: Mapping[str, Any]) ->
         definition["reentry"],
         definition["failure_path"],
         definition["paths"],
+        definition.get("without_consent", "refuse"),
     )
 
 

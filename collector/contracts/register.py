@@ -6,7 +6,7 @@ no sender can make every request a query. Between two look-ups they count as not
 the store cannot be read, that is the answer for as long.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from threading import Lock
 
@@ -17,7 +17,7 @@ from candor.kernel.clock import Clock
 from candor.kernel.database import session_of
 from candor.kernel.errors import UnavailableError
 from candor.kernel.logging import log
-from candor.kernel.ports import Refusal
+from candor.kernel.ports import EntryTerms, Refusal
 from candor.kernel.settings import ContractSettings, UnknownSchema
 from collector.contracts.compilation import Check, compile_schema
 from collector.contracts.contract import SchemaVer
@@ -26,6 +26,7 @@ from collector.event import Batch, Event
 
 _BELIEVED = timedelta(seconds=1)
 _NATIVE = "native"
+_NO_TERMS: Mapping[str, EntryTerms] = {}
 _UNKNOWN = Refusal("unknown_schema", "No such schema version is registered.", "schema")
 _UNNAMED = Refusal("unknown_schema", "An event must name its schema and version.", "schema")
 
@@ -38,6 +39,7 @@ class ContractRegister:
         self._settings = settings
         self._clock = clock
         self._checks: dict[str, Check] = {}
+        self._terms: dict[str, EntryTerms] = {}
         self._looked_at = clock() - _BELIEVED
         self._fault: UnavailableError | None = None
         self._guard = Lock()
@@ -72,6 +74,16 @@ class ContractRegister:
                 refusals[position] = fault
         return refusals
 
+    def entry_terms(self, events: Sequence[Event]) -> Mapping[str, EntryTerms]:
+        """Return the terms of those schemas of the events that name a purpose; most often none.
+
+        Asked after ``refusals``, which has looked up every schema that can be known.
+        """
+        if not self._terms:
+            return _NO_TERMS
+        schemas = {event.schema for event in events}
+        return {one: self._terms[one] for one in schemas if one in self._terms}
+
     def policy(self, source: str) -> UnknownSchema:
         """Return what becomes of a source's events whose schema is not registered."""
         return self._settings.sources.get(source, self._settings.unknown_schema)
@@ -91,7 +103,11 @@ class ContractRegister:
                 reference = f"{name}/{version}"
                 if reference not in self._checks:
                     found = find_contract(session, name, SchemaVer.parse(version))
-                    self._checks[reference] = compile_schema(found.contract.schema)
+                    contract = found.contract
+                    if contract.purposes:
+                        strips = contract.without_consent == "strip"
+                        self._terms[reference] = EntryTerms(contract.purposes, strips)
+                    self._checks[reference] = compile_schema(contract.schema)
 
     def _learn(self, schemas: set[str], *, lenient: bool) -> None:
         """Look unknown names up, unless that was done, for whatever names, a moment ago."""

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from candor.kernel.errors import InvalidInputError
 from collector.contracts.compatibility import MODES, Mode, Report, compare
 from collector.contracts.compilation import compile_schema, is_too_deep
-from collector.contracts.contract import Contract, SchemaVer, check_name
+from collector.contracts.contract import Contract, SchemaVer, WithoutConsent, check_name
 from collector.contracts.governance import missing_items
 from collector.contracts.store import Registered, all_contracts
 
@@ -39,6 +39,7 @@ class ContractBody(BaseModel):
     reentry: Rule = None
     failure_path: Rule = None
     paths: dict[str, Treatment] = {}
+    without_consent: WithoutConsent = "refuse"
 
     def contract(self, name: str, version: str) -> Contract:
         """Return the contract that it describes.
@@ -66,6 +67,7 @@ class ContractBody(BaseModel):
                 pointer: treatment.model_dump(by_alias=True, exclude_none=True)
                 for pointer, treatment in self.paths.items()
             },
+            without_consent=self.without_consent,
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from candor.kernel.errors import UnavailableError
-from candor.kernel.ports import GatedEvent, Link, NoSubjectIndex, Refusal
+from candor.kernel.ports import Admission, EntryTerms, GatedEvent, Link, NoSubjectIndex, Refusal
 from candor.kernel.telemetry_store import TelemetryStore
 from tests.support.asgi import Application, application_on
 from tests.support.stores import FixedClock, services_on
@@ -32,9 +32,9 @@ def links_of(application: Application, type_: str, value: str) -> dict[str, Any]
 class GateAgainstIdentify:
     """Refuses every identify call."""
 
-    def refusals(self, events: Sequence[GatedEvent]) -> Mapping[int, Refusal]:
+    def admit(self, events: Sequence[GatedEvent], _: Mapping[str, EntryTerms]) -> Admission:
         denied = Refusal("consent_denied", "The person does not allow it.")
-        return {n: denied for n, event in enumerate(events) if event.name == "identify"}
+        return Admission({n: denied for n, event in enumerate(events) if event.name == "identify"})
 
 
 class AbsentIndex(NoSubjectIndex):

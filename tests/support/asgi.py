@@ -13,6 +13,8 @@ from candor.kernel.security import create_key
 from candor.kernel.services import Services
 from candor.wiring import Installation
 from collector.assembly import open_collector
+from collector.decision_log import SpooledDecisions
+from privacy.consent.assembly import open_consent
 
 
 class Application:
@@ -22,6 +24,7 @@ class Application:
         self.installation = installation
         self.services = installation.services
         self.collector = installation.collector
+        self.consent = installation.consent
         self.asgi = create_app(installation)
         self.key = ""
 
@@ -57,7 +60,10 @@ class Application:
 @contextmanager
 def application_on(services: Services) -> Iterator[Application]:
     """Give the application on open services; its key opens everything."""
-    with open_collector(services) as collector:
-        application = Application(Installation(services, collector))
+    with (
+        open_collector(services) as collector,
+        open_consent(services, SpooledDecisions(collector)) as consent,
+    ):
+        application = Application(Installation(services, collector, consent))
         application.key = application.make_key("admin")
         yield application

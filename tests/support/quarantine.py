@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy import event as sqlalchemy_event
 
-from candor.kernel.ports import GatedEvent, Refusal
+from candor.kernel.ports import Admission, EntryTerms, GatedEvent, Refusal
 from tests.support.asgi import Application
 
 EVENTS, QUARANTINE, REPLAY = "/api/v1/events", "/api/v1/quarantine", "/api/v1/quarantine/replay"
@@ -21,10 +21,10 @@ class Gate:
     def __init__(self) -> None:
         self.closed = "sms"
 
-    def refusals(self, events: Sequence[GatedEvent]) -> Mapping[int, Refusal]:
+    def admit(self, events: Sequence[GatedEvent], _: Mapping[str, EntryTerms]) -> Admission:
         """Refuse what came through that channel."""
         denied = Refusal("consent_denied", "The person does not allow it.")
-        return {n: denied for n, one in enumerate(events) if one.channel == self.closed}
+        return Admission({n: denied for n, one in enumerate(events) if one.channel == self.closed})
 
 
 def event(number: int, at: datetime, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field

@@ -10,7 +10,15 @@ import pytest
 
 from candor.kernel.errors import UnavailableError
 from candor.kernel.metrics import new_metrics
-from candor.kernel.ports import GatedEvent, NoRedaction, OpenGate, Refusal, StorableEvent
+from candor.kernel.ports import (
+    Admission,
+    EntryTerms,
+    GatedEvent,
+    NoRedaction,
+    OpenGate,
+    Refusal,
+    StorableEvent,
+)
 from candor.kernel.settings import SpoolSettings
 from collector.dedupe import IdentityWindow
 from collector.event import Batch, Event, Rejection
@@ -27,8 +35,8 @@ BLOCKED = Refusal("pii_blocked", "It holds what may not be stored.", "attributes
 class GateAgainst:
     """Refuses events of one name."""
 
-    def refusals(self, events: Sequence[GatedEvent]) -> Mapping[int, Refusal]:
-        return {n: DENIED for n, event in enumerate(events) if event.name == "denied"}
+    def admit(self, events: Sequence[GatedEvent], _: Mapping[str, EntryTerms]) -> Admission:
+        return Admission({n: DENIED for n, event in enumerate(events) if event.name == "denied"})
 
 
 class MaskingRedactor(NoRedaction):
@@ -70,7 +78,7 @@ class Keeper:
         return b"".join(f"[{one.quarantine_id}]".encode() for one in rejections)
 
 
-class OneBroken:
+class OneBroken(NoContracts):
     """Contracts that events of one name break."""
 
     def refusals(self, batch: Batch) -> Mapping[int, Refusal]:

@@ -1,0 +1,143 @@
+"""The hot doors of consent: ``POST /api/v1/consent/check``, ``/check/batch`` and ``/filter``."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from candor.kernel.errors import (
+    CandorError,
+    UnsupportedTypeError,
+)
+from candor.kernel.http import Answer, Door, DoorRequest, Doors
+from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
+from candor.kernel.services import Services
+from privacy.consent.assembly import Consent
+from privacy.consent.audience import Audience
+from privacy.consent.batch import answer_batch
+from privacy.consent.checking import Answered, Asked
+from privacy.consent.questions import (
+    CheckBody,
+    answer_of,
+    read_check,
+)
+from privacy.consent.signals import GPC_HEADER, is_gpc
+
+SCOPE = "consent:check"
+MOST_ITEMS = 1000
+CHECK = "/api/v1/consent/check"
+BATCH = "/api/v1/consent/check/batch"
+FILTER = "/api/v1/consent/filter"
+_ENCODER = msgspec.json.Encoder()
+_LINES = "application/x-ndjson"
+_TYPES = {"", "application/json"}
+_RETRY = {"retry-after": "1"}
+_UNAVAILABLE = 503
+
+
+def doors(services: Services, consent: Consent) -> Doors:
+    """Return the hot doors of consent by method and path."""
+    entrance = _Entrance(services, consent)
+    return {
+        ("POST", CHECK): entrance.guarded(entrance.check, "consent check"),
+        ("POST", BATCH): entrance.guarded(entrance.check_batch, "consent batch"),
+        ("POST", FILTER): entrance.guarded(entrance.filter, "consent filter"),
+    }
+
+
+class _Entrance:
+    def __init__(self, services: Services, consent: Consent) -> None:
+        self._services = services
+        self._checker = consent.checker
+        self._most_bytes = services.settings.limits.body_bytes
+
+    def guarded(self, take: Callable[[DoorRequest], Awaitable[Answer]], name: str) -> Door:
+        """Return a door that answers every error of the house as a problem."""
+        requests = self._services.metrics.requests
+        answered = requests.labels(name, "200")
+
+        async def door(request: DoorRequest) -> Answer:
+            try:
+                answer = await take(request)
+            except CandorError as error:
+                headers = problem_headers(error)
+                answer = Answer(error.status, problem_body(error), PROBLEM_TYPE, headers)
+            if answer.status == 200:  # noqa: PLR2004 - the status of an answer
+                answered.inc()
+            else:
+                requests.labels(name, str(answer.status)).inc()
+            return answer
+
+        return door
+
+    async def check(self, request: DoorRequest) -> Answer:
+        """Answer one check: 200 when it was decided, 503 when it could not be."""
+        caller = await self._caller(request)
+        body = read_check(await self._json(request))
+        asked = self._asked(body, gpc=_gpc(request))
+        (answered,) = await self._checker.check([asked], caller)
+        document = _ENCODER.encode(answer_of(answered, asked))
+        if _is_unavailable(answered):
+            return Answer(_UNAVAILABLE, document, headers=_RETRY)
+        return Answer(200, document)
+
+    async def check_batch(self, request: DoorRequest) -> Answer:
+        """Answer up to a thousand checks by their correlation ids."""
+        caller = await self._caller(request)
+        body = await self._json(request)
+        answers, decided = await answer_batch(
+            self._checker,
+            self._services.secrets,
+            self._services.clock(),
+            body,
+            caller,
+            gpc=_gpc(request),
+        )
+        if not decided:
+            return Answer(_UNAVAILABLE, answers, headers=_RETRY)
+        return Answer(200, answers)
+
+    async def filter(self, request: DoorRequest) -> Answer:
+        """Answer an audience line by line, while it is sent."""
+        caller = await self._caller(request)
+        if request.media_type not in {"", _LINES, "application/ndjson"}:
+            raise UnsupportedTypeError(f"Send subjects one a line, as {_LINES}.")
+        parameters = {
+            name: request.parameter(name)
+            for name in ("purpose", "channel", "stage", "jurisdiction", "recipient")
+        }
+        told = {name: value for name, value in parameters.items() if value}
+        document = msgspec.json.encode({"subject": None, **told})
+        question = read_check(document).asked(
+            self._services.secrets, self._services.clock(), gpc=_gpc(request)
+        )
+        audience = Audience(self._checker, self._services.secrets, question.question, caller)
+        lines = audience.filtered(request.chunks(), self._services.settings.spool_dir)
+        return Answer(200, b"", _LINES, stream=lines)
+
+    async def _caller(self, request: DoorRequest) -> str:
+        if self._services.settings.auth.mode == "open":
+            return "open"
+        key, keys = request.bearer(), self._services.keys
+        record = keys.trusted(key, SCOPE)
+        if record is None:
+            record = await asyncio.to_thread(keys.holder, key, SCOPE)
+        return record.name
+
+    async def _json(self, request: DoorRequest) -> bytes:
+        if request.media_type not in _TYPES:
+            raise UnsupportedTypeError("Send JSON, as application/json.")
+        return await request.body(self._most_bytes)
+
+    def _asked(self, body: CheckBody, *, gpc: bool) -> Asked:
+        return body.asked(self._services.secrets, self._services.clock(), gpc=gpc)
+
+
+def _gpc(request: DoorRequest) -> bool:
+    if GPC_HEADER not in request.headers:
+        return False
+    return is_gpc(value for name, value in request.scope["headers"] if name == GPC_HEADER)
+
+
+def _is_unavailable(answered: Answered) -> bool:
+    return answered.decision.reason == "state_unavailable"

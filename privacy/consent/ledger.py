@@ -1,0 +1,200 @@
+"""The ledger: acts are appended with their provenance, and never overwritten.
+
+What stands of a person follows from the ledger in the same transaction, so that whoever reads it
+sees the last act that was committed.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from candor.kernel.errors import ConflictError, InvalidInputError
+from candor.kernel.ids import new_id
+from privacy.consent import store
+from privacy.consent.act import YES, Act, Action, ConsentEvent, check_act
+from privacy.consent.notice import Notice
+from privacy.consent.policy import Policy
+from privacy.consent.purpose import EVERY_PURPOSE
+from privacy.consent.register import PolicyRegister
+from privacy.consent.standing import Standings, folded, standing_of
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """One row of an import that was not taken: its number from 0, and why."""
+
+    row: int
+    code: str
+    path: str | None
+    message: str
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of the rows of an import; ``repeated`` are on record already."""
+
+    recorded: int = 0
+    repeated: int = 0
+    refused: list[RefusedRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Appends to the ledger. Each call must be the first of its transaction."""
+
+    policies: PolicyRegister
+
+    def record(self, session: Session, act: Act, at: datetime, by: str) -> ConsentEvent:
+        """Append one act and return it as it is on record.
+
+        Raises:
+            MissingElementError: it lacks what makes it valid; that is named.
+        """
+        turn = store.take_turn(session)
+        policy = self.policies.policy(turn.policy)
+        check_act(act, policy.purposes.get(act.purpose), policy.notices.get(act.notice or ""))
+        (event,) = _append(session, turn, policy, [(act, None)], at, by)
+        return event
+
+    def record_once(  # noqa: PLR0913, PLR0917 - an act, its key, and how to answer it
+        self,
+        session: Session,
+        act: Act,
+        at: datetime,
+        by: str,
+        key: str,
+        answer: Callable[[ConsentEvent], str],
+        same_as: Act,
+    ) -> str:
+        """Append one act unless a request with this key did so, and return the answer to either.
+
+        ``same_as`` is the act in a form that is equal when the request is.
+
+        Raises:
+            ConflictError: the key came with another act.
+            MissingElementError: as ``record``.
+        """
+        turn = store.take_turn(session)
+        key_digest = _digest([by, key])
+        body_digest = _act_digest(same_as)
+        known = store.find_request(session, key_digest)
+        if known is not None:
+            if known[0] != body_digest:
+                raise ConflictError(
+                    "This Idempotency-Key came with another act before. Use a new key for a new"
+                    " act."
+                )
+            return known[1]
+        policy = self.policies.policy(turn.policy)
+        check_act(act, policy.purposes.get(act.purpose), policy.notices.get(act.notice or ""))
+        (event,) = _append(session, turn, policy, [(act, None)], at, by)
+        told = answer(event)
+        store.add_request(session, key_digest, body_digest, told, at)
+        return told
+
+    def bring_in(  # noqa: PLR0913 - the rows, whose, and when
+        self,
+        session: Session,
+        rows: Iterable[tuple[int, Act]],
+        report: ImportReport,
+        *,
+        at: datetime,
+        by: str,
+        dry_run: bool = False,
+    ) -> None:
+        """Append the acts of numbered rows that are valid and not on record, and say so of each.
+
+        The same act counts once, however often it is imported. With ``dry_run`` nothing is stored.
+        """
+        turn = store.take_turn(session)
+        policy = self.policies.policy(turn.policy)
+        valid: dict[str, Act] = {}
+        for number, act in rows:
+            try:
+                notice = policy.notices.get(act.notice or "")
+                check_act(act, policy.purposes.get(act.purpose), notice)
+            except InvalidInputError as error:
+                report.refused.append(RefusedRow(number, error.code, error.path, error.detail))
+                continue
+            repeat_key = _act_digest(act)
+            report.repeated += repeat_key in valid
+            valid.setdefault(repeat_key, act)
+        known = store.known_repeats(session, valid)
+        fresh = [(act, key) for key, act in valid.items() if key not in known]
+        report.repeated += len(known)
+        report.recorded += len(fresh)
+        if fresh and not dry_run:
+            _append(session, turn, policy, fresh, at, by)
+
+    def bar(  # noqa: PLR0913, PLR0917 - who is barred, how, why and when
+        self, session: Session, identifiers: Mapping[str, str], action: Action, reason: str,
+        at: datetime, by: str,
+    ) -> list[ConsentEvent]:  # fmt: skip
+        """Suppress or restrict a person, or end that: ``identifiers`` are types by subject key.
+
+        A suppressed person is not to be brought back after an erasure; a restricted one is stored
+        only. Both stand above whatever the person allowed.
+        """
+        turn = store.take_turn(session)
+        policy = self.policies.policy(turn.policy)
+        acts = [
+            Act(key, type_, EVERY_PURPOSE, action, at, "api", evidence=reason)
+            for key, type_ in identifiers.items()
+        ]
+        return _append(session, turn, policy, [(act, None) for act in acts], at, by)
+
+
+def rebuilt_standings(session: Session) -> dict[str, Standings]:
+    """Return what stands of everybody by the ledger alone; it equals what is stored."""
+    standings: dict[str, Standings] = {}
+    for event in store.all_events(session):
+        key = event.act.subject_key
+        standings[key] = folded([standing_of(event)], standings.get(key, ()))
+    return standings
+
+
+def _append(  # noqa: PLR0913, PLR0917 - what is appended, and all that is stamped on it
+    session: Session,
+    turn: store.Turn,
+    policy: Policy,
+    acts: Sequence[tuple[Act, str | None]],
+    at: datetime,
+    by: str,
+) -> list[ConsentEvent]:
+    events = [
+        _event(act, turn, number, policy.notices.get(act.notice or ""), at, by)
+        for number, (act, _) in enumerate(acts)
+    ]
+    store.add_events(session, events, [key for _, key in acts])
+    known = store.read_standings(session, {act.subject_key for act, _ in acts})
+    standings = dict(known)
+    for event in events:
+        key = event.act.subject_key
+        standings[key] = folded([standing_of(event)], standings.get(key, ()))
+    store.write_standings(session, turn, standings, known)
+    store.mark_served(session, [act.notice for act, _ in acts if act.notice is not None])
+    return events
+
+
+def _event(  # noqa: PLR0913, PLR0917 - as _append
+    act: Act, turn: store.Turn, number: int, notice: Notice | None, at: datetime, by: str
+) -> ConsentEvent:
+    starts_at, digest = act.at, None
+    if notice is not None:
+        digest = notice.digest(act.locale)
+        if act.action in YES and notice.effective_from is not None:
+            starts_at = max(starts_at, notice.effective_from)
+    stamped = replace(act, actor=act.actor or by)
+    return ConsentEvent(new_id(at), turn.number, number, stamped, starts_at, at, by, digest)
+
+
+def _act_digest(act: Act) -> str:
+    return _digest({name: str(value) for name, value in asdict(act).items() if value is not None})
+
+
+def _digest(document: object) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

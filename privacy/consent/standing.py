@@ -1,0 +1,102 @@
+"""What of a person's acts still matters, in as few entries as can answer every later question.
+
+An identifier's standings are folded from its acts, in the order in which they were recorded. Acts
+count by the time at which they were done: a grant that arrives late undoes no later withdrawal, and
+at the same instant the withdrawal wins.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from privacy.consent.act import NO, YES, ConsentEvent
+
+_STRICTNESS = {"refuse": 0, "withdraw": 1, "object": 2}
+_FAMILIES = (
+    YES,
+    NO,
+    frozenset({"expire"}),
+    frozenset({"suppress", "release"}),
+    frozenset({"restrict", "lift"}),
+)
+_FAMILY = {action: number for number, actions in enumerate(_FAMILIES) for action in actions}
+_BARS = frozenset({"suppress", "restrict"})
+
+
+class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One act that still matters.
+
+    ``channel`` is empty for every channel, and ``purpose`` is ``*`` for every purpose.
+    ``starts`` is when a yes begins to hold.
+    """
+
+    purpose: str
+    channel: str
+    action: str
+    at: datetime
+    starts: datetime
+    event: str
+    source: str
+    notice: str
+
+
+Standings = tuple[Standing, ...]
+
+
+def standing_of(event: ConsentEvent) -> Standing:
+    """Return an event as it stands before anything else is known."""
+    act = event.act
+    return Standing(
+        act.purpose,
+        act.channel,
+        act.action,
+        act.at,
+        event.starts_at,
+        event.id,
+        act.source,
+        act.notice or "",
+    )
+
+
+def folded(standings: Iterable[Standing], known: Standings = ()) -> Standings:
+    """Return what matters of ``known`` and of further acts, in the order of their recording."""
+    for one in standings:
+        known = _with(known, one)
+    return known
+
+
+def _with(known: Standings, new: Standing) -> Standings:
+    others: list[Standing] = []
+    rivals: list[Standing] = []
+    for one in known:
+        is_rival = one.purpose == new.purpose and one.channel == new.channel
+        (rivals if is_rival else others).append(one)
+    family = _FAMILY[new.action]
+    if new.action in YES:
+        kept = _with_yes(rivals, new)
+    else:
+        same = [one for one in rivals if _FAMILY[one.action] == family]
+        rest = [one for one in rivals if _FAMILY[one.action] != family]
+        last = max([*same, new], key=lambda one: (one.at, _weight(one), one is new))
+        if last.action in NO:
+            rest = [one for one in rest if one.action not in YES or one.at > last.at]
+        kept = [*rest, last]
+    return (*others, *kept)
+
+
+def _with_yes(rivals: list[Standing], new: Standing) -> list[Standing]:
+    """Return the rivals with one more yes: every yes that is the last one at some instant."""
+    if any(one.action in NO and one.at >= new.at for one in rivals):
+        return rivals
+    if any(one.action in YES and one.at > new.at and one.starts <= new.starts for one in rivals):
+        return rivals
+    outdone = [
+        one for one in rivals if one.action in YES and one.at <= new.at and new.starts <= one.starts
+    ]
+    return [*(one for one in rivals if one not in outdone), new]
+
+
+def _weight(one: Standing) -> int:
+    """Return how strict an act is among those of its family."""
+    return _STRICTNESS.get(one.action, int(one.action in _BARS))
