@@ -241,23 +241,28 @@ def measure_single() -> None:
             pairs = [
                 (measure(floor, {}), measure(full, headers, flush=True)) for _ in range(ROUNDS)
             ]
-    for what, place in (("requests per CPU-second", 0), ("requests/s", 1)):
-        floor_rate = statistics.median(one[place] for one, _ in pairs)
-        full_rate = statistics.median(other[place] for _, other in pairs)
-        ratio = statistics.median(other[place] / one[place] for one, other in pairs)
+    for what in ("requests per CPU-second", "requests/s"):
+        floor_rate = statistics.median(one.rates[what] for one, _ in pairs)
+        full_rate = statistics.median(other.rates[what] for _, other in pairs)
+        ratio = statistics.median(other.rates[what] / one.rates[what] for one, other in pairs)
         print(
             f"single check, {what}: full {full_rate:,.0f}, floor {floor_rate:,.0f},"
             f" ratio {ratio:.2f} (>= 0.5)"
         )
-    latencies = [other[2] for _, other in pairs]
-    print(f"single check, p50 and p99: {latencies[-1][0]:.1f} ms, {latencies[-1][1]:.1f} ms")
+    last = pairs[-1][1]
+    print(f"single check, p50 and p99: {last.p50 * 1e3:.1f} ms, {last.p99 * 1e3:.1f} ms")
 
 
-Measured = tuple[float, float, tuple[float, float]]
+class Measured(msgspec.Struct):
+    """One round at one server: its rates by name, and latencies in seconds."""
+
+    rates: dict[str, float]
+    p50: float
+    p99: float
 
 
 def measure(target: tuple[int, int], headers: dict[str, str], *, flush: bool = False) -> Measured:
-    """Send one round and return requests per CPU-second, per second, and p50 and p99 in ms."""
+    """Send one round, and wait until the server has done all its work."""
     pid, port = target
     bodies = [msgspec.json.encode(question(random.randrange(PEOPLE))) for _ in range(REQUESTS)]
     before, started = cpu_seconds(pid), time.perf_counter()
@@ -268,8 +273,8 @@ def measure(target: tuple[int, int], headers: dict[str, str], *, flush: bool = F
         events = f"http://127.0.0.1:{port}/api/v1/events"
         httpx.post(events, content=b"[]", headers=headers | sync, timeout=60).raise_for_status()
     spent = cpu_seconds(pid) - before
-    quantiles = quantile(times, 50) * 1e3, quantile(times, 99) * 1e3
-    return REQUESTS / spent, REQUESTS / elapsed, quantiles
+    rates = {"requests per CPU-second": REQUESTS / spent, "requests/s": REQUESTS / elapsed}
+    return Measured(rates, quantile(times, 50), quantile(times, 99))
 
 
 async def send(port: int, bodies: list[bytes], headers: dict[str, str]) -> list[float]:

@@ -222,7 +222,7 @@ def test_a_wider_purpose_makes_earlier_consent_stale_for_the_wider_part_alone(
 
 def test_a_notice_changes_until_it_is_served_and_never_after(application: Application) -> None:
     prepare(application)
-    other = {"texts": {"en": "Another text"}}
+    other: dict[str, Any] = {"texts": {"en": "Another text"}}
     assert put_notice(application, **other).json()["change"] == "changed"
     assert put_notice(application, **other).json()["change"] == "unchanged"
     shown = application.get("/api/v1/notices/newsletter/1").json()

@@ -46,7 +46,7 @@ def prepare(application: Application) -> None:
 
 
 def act(action: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
-    body = {
+    body: dict[str, Any] = {
         "subject": ANNA,
         "purpose": "marketing",
         "channel": "email",
