@@ -26,10 +26,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +65,13 @@ PEOPLE = 20_000
 ITEMS = 1000
 BATCHES = 20
 READS = 3000
+FLOOR = Path(__file__).parent / "harness" / "consent_floor.py"
 SECRETS = Secrets(*[bytes(32)] * 4)
 CHECK = "/api/v1/consent/check"
 
 
 def main() -> None:
     """Run every part and print its ratio and budget."""
-    if sys.argv[1:2] == ["floor"]:
-        serve_floor()
-        return
     measure_batch()
     measure_postgresql()
     measure_single()
@@ -246,24 +243,28 @@ def measure_single() -> None:
             pairs = [
                 (measure(floor, {}), measure(full, headers, flush=True)) for _ in range(ROUNDS)
             ]
-    for what, place in (("requests per CPU-second", 0), ("requests/s", 1)):
-        pick = itemgetter(place)
-        floor_rate = statistics.median(pick(one) for one, _ in pairs)
-        full_rate = statistics.median(pick(other) for _, other in pairs)
-        ratio = statistics.median(pick(other) / pick(one) for one, other in pairs)
+    for what in ("requests per CPU-second", "requests/s"):
+        floor_rate = statistics.median(one.rates[what] for one, _ in pairs)
+        full_rate = statistics.median(other.rates[what] for _, other in pairs)
+        ratio = statistics.median(other.rates[what] / one.rates[what] for one, other in pairs)
         print(
             f"single check, {what}: full {full_rate:,.0f}, floor {floor_rate:,.0f},"
             f" ratio {ratio:.2f} (>= 0.5)"
         )
-    latencies = [other[2] for _, other in pairs]
-    print(f"single check, p50 and p99: {latencies[-1][0]:.1f} ms, {latencies[-1][1]:.1f} ms")
+    last = pairs[-1][1]
+    print(f"single check, p50 and p99: {last.p50 * 1e3:.1f} ms, {last.p99 * 1e3:.1f} ms")
 
 
-Measured = tuple[float, float, tuple[float, float]]
+class Measured(msgspec.Struct):
+    """One round at one server: its rates by name, and latencies in seconds."""
+
+    rates: dict[str, float]
+    p50: float
+    p99: float
 
 
 def measure(target: tuple[int, int], headers: dict[str, str], *, flush: bool = False) -> Measured:
-    """Send one round and return requests per CPU-second, per second, and p50 and p99 in ms."""
+    """Send one round, and wait until the server has done all its work."""
     pid, port = target
     bodies = [msgspec.json.encode(question(random.randrange(PEOPLE))) for _ in range(REQUESTS)]
     before, started = cpu_seconds(pid), time.perf_counter()
@@ -274,8 +275,8 @@ def measure(target: tuple[int, int], headers: dict[str, str], *, flush: bool = F
         events = f"http://127.0.0.1:{port}/api/v1/events"
         httpx.post(events, content=b"[]", headers=headers | sync, timeout=60).raise_for_status()
     spent = cpu_seconds(pid) - before
-    quantiles = quantile(times, 50) * 1e3, quantile(times, 99) * 1e3
-    return REQUESTS / spent, REQUESTS / elapsed, quantiles
+    rates = {"requests per CPU-second": REQUESTS / spent, "requests/s": REQUESTS / elapsed}
+    return Measured(rates, quantile(times, 50), quantile(times, 99))
 
 
 async def send(port: int, bodies: list[bytes], headers: dict[str, str]) -> list[float]:
@@ -309,7 +310,7 @@ def floor_server(folder: Path) -> Iterator[tuple[int, int]]:
     """Run the floor until the end of the block; give its process and port."""
     data = folder / "floor"
     data.mkdir()
-    with process([sys.executable, __file__, "floor"], data) as target:
+    with process([sys.executable, str(FLOOR)], data) as target:
         yield target
 
 
@@ -354,56 +355,6 @@ def environment(port: int) -> dict[str, str]:
         "CANDOR_GRPC_PORT": "0",
         "CANDOR_LOG_LEVEL": "warning",
     }
-
-
-def serve_floor() -> None:
-    """Serve the same door, answering as soon as the body is decoded and an answer encoded."""
-    import uvicorn  # noqa: PLC0415 - only in the process of the floor
-
-    from candor.kernel.settings import load_settings  # noqa: PLC0415 - as above
-    from candor.server import listen, uvicorn_config  # noqa: PLC0415 - as above
-    from privacy.consent.questions import (  # noqa: PLC0415 - as above
-        CheckAnswer,
-        Evidence,
-        read_check,
-    )
-
-    now, encoder = utc_now(), msgspec.json.Encoder()
-    name = "0192d9f6-7a5c-7c3d-9d7e-3f2a1b0c9d8e"
-    told = Evidence(name, "newsletter/1", now, "api")
-
-    async def application(
-        scope: dict[str, Any],
-        receive: Callable[[], Awaitable[Any]],
-        send: Callable[[Any], Awaitable[None]],
-    ) -> None:
-        message = await receive()
-        status = 200
-        if scope["path"] == CHECK:
-            check = read_check(message["body"])
-            document = CheckAnswer(
-                decision_id=name,
-                allow=True,
-                reason="granted",
-                rule="purpose.opt_in",
-                stage=check.stage,
-                evidence=told,
-                valid_until=None,
-                obligations=(),
-                checked_at=now,
-            )
-            body = encoder.encode(document)
-        else:
-            body = b"{}"
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    settings = load_settings()
-    uvicorn.Server(uvicorn_config(application, settings)).run(sockets=[listen(settings)])
 
 
 if __name__ == "__main__":

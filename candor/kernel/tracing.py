@@ -3,12 +3,15 @@
 Span names and attributes hold counts and places, never a value of an event.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, Tracer, TracerProvider
 
 from candor.kernel.settings import TracingSettings
+
+_NO_SPAN: AbstractContextManager[Span] = nullcontext(trace.INVALID_SPAN)
+"""Where nothing is exported: making a span that does nothing cost a tenth of a small request."""
 
 
 def new_tracer_provider(settings: TracingSettings) -> TracerProvider:
@@ -42,4 +45,6 @@ def close_tracing(provider: TracerProvider) -> None:
 
 def start_span(tracer: Tracer, name: str) -> AbstractContextManager[Span]:
     """Return a span for a block; an exception is not recorded, because its text may hold data."""
+    if isinstance(tracer, trace.NoOpTracer):
+        return _NO_SPAN
     return tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False)

@@ -107,11 +107,11 @@ class Audience:
         for line in lines:
             self._line += 1
             try:
-                asked.append(Asked(self._key(line), self._question))
+                asked.append(Asked(self._key(line), self._question, self._caller))
                 told.append(line)
             except CandorError as error:
                 told.append(LineFault(self._line, error.detail))
-        answers = iter(await self._checker.check(asked, self._caller) if asked else [])
+        answers = iter(await self._checker.check(asked) if asked else [])
         return _ENCODER.encode_lines(
             [one if isinstance(one, LineFault) else _verdict(one, next(answers)) for one in told]
         )

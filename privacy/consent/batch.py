@@ -42,10 +42,10 @@ async def answer_batch(  # noqa: PLR0913 - a request, and all that it is answere
     for name, item in zip(answers, items, strict=True):
         try:
             check = item if isinstance(item, CheckBody) else read_check(item)
-            asked[name] = check.asked(secrets, now, gpc=gpc)
+            asked[name] = check.asked(secrets, now, caller, gpc=gpc)
         except CandorError as error:
             answers[name] = FaultAnswer(error.detail, error.path)
-    decided = await checker.check(list(asked.values()), caller) if asked else []
+    decided = await checker.check(list(asked.values())) if asked else []
     for (name, one), answered in zip(asked.items(), decided, strict=True):
         answers[name] = answer_of(answered, one)
     could = not decided or decided[0].decision.reason != "state_unavailable"

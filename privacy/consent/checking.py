@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from weakref import WeakKeyDictionary
 
 import msgspec
 from sqlalchemy import Engine
@@ -28,7 +29,7 @@ from privacy.consent.decision import (
     decide,
 )
 from privacy.consent.log import GroupedLog
-from privacy.consent.reading import Reader, Snapshot
+from privacy.consent.reading import Reader
 from privacy.consent.register import PolicyRegister
 from privacy.consent.replay import decision_at
 
@@ -38,12 +39,13 @@ _ENCODER = msgspec.json.Encoder()
 class Asked(msgspec.Struct, frozen=True, gc=False):
     """A question about a person, who is ``None`` when nobody can tell who is meant.
 
-    ``entry_decision`` is what was answered at entry, as the caller says; it is never trusted.
-    ``as_of`` asks what was to be answered at that instant.
+    ``caller`` is the name of the key. ``entry_decision`` is what was answered at entry, as the
+    caller says; it is never trusted. ``as_of`` asks what was to be answered at that instant.
     """
 
     subject_key: str | None
     question: Question
+    caller: str
     entry_decision: str | None = None
     as_of: datetime | None = None
 
@@ -85,8 +87,28 @@ class Checker:
         self._log = log
         self._clock = clock
         self._decisions = metrics.consent.decisions
+        self._groups: WeakKeyDictionary[asyncio.AbstractEventLoop, _Group] = WeakKeyDictionary()
+        self._answering: set[asyncio.Task[None]] = set()
 
-    async def check(self, asked: Sequence[Asked], caller: str) -> list[Answered]:
+    async def check_one(self, asked: Asked) -> Answered:
+        """Return one answer as ``check`` does, at the price of a part of it.
+
+        What comes in one turn of the event loop is read and logged together. A question about the
+        past holds up nobody.
+        """
+        if asked.as_of is not None or asked.entry_decision is not None:
+            (answered,) = await self.check([asked])
+            return answered
+        loop = asyncio.get_running_loop()
+        group = self._groups.get(loop)
+        if group is None:
+            group = self._groups[loop] = []
+            loop.call_soon(self._answer, loop)
+        answer: asyncio.Future[Answered] = loop.create_future()
+        group.append((asked, answer))
+        return await answer
+
+    async def check(self, asked: Sequence[Asked]) -> list[Answered]:
         """Return the answers, in order, when all of them are in the log.
 
         When state cannot be read or the log not be written, every answer is a denial.
@@ -114,13 +136,32 @@ class Checker:
                 if one.entry_decision is not None:
                     entry = _entry(one.entry_decision, before[id(one)][0], decision)
             answers.append(Answered(identifier, decision, now, entry))
-            records.append(_record(identifier, one, people, decision, (now, snapshot, caller)))
+            records.append(_record(identifier, one, people, decision, (now, snapshot.turn)))
         try:
             await self._log.append(_ENCODER.encode_lines(records), len(records))
         except UnavailableError as error:
             return self._unavailable(asked, error)
         self._count(records)
         return answers
+
+    def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer what came since the loop's last turn."""
+        group = self._groups.pop(loop)
+        task = loop.create_task(self._answer_all(group))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer_all(self, group: "_Group") -> None:
+        try:
+            answers = await self.check([asked for asked, _ in group])
+        except BaseException as error:
+            for _, answer in group:
+                if not answer.done():
+                    answer.set_exception(error)
+            raise
+        for (_, answer), answered in zip(group, answers, strict=True):
+            if not answer.done():  # whoever asked has gone
+                answer.set_result(answered)
 
     def _past(self, asked: Sequence[Asked]) -> dict[int, tuple[Decision, tuple[str, ...]]]:
         """Return, by the identity of each question, what was to be answered at its moment."""
@@ -143,6 +184,9 @@ class Checker:
     def _count(self, records: Sequence[DecisionRecord]) -> None:
         for (stage, reason), count in Counter((one.stage, one.reason) for one in records).items():
             self._decisions.labels(stage, reason).inc(count)
+
+
+_Group = list[tuple[Asked, "asyncio.Future[Answered]"]]
 
 
 def check_entry_decision(identifier: str | None) -> None:
@@ -185,9 +229,9 @@ def _record(
     asked: Asked,
     people: Mapping[str, object],
     decision: Decision,
-    made: tuple[datetime, Snapshot, str],
+    made: tuple[datetime, int],
 ) -> DecisionRecord:
-    now, snapshot, caller = made
+    now, turn = made
     question, evidence = asked.question, decision.evidence
     others: tuple[str, ...] = ()
     if people and (len(people) > 1 or asked.subject_key not in people):
@@ -210,8 +254,8 @@ def _record(
         evidence.notice if evidence is not None else "",
         decision.valid_until,
         decision.obligations,
-        snapshot.turn,
+        turn,
         asked.as_of,
         asked.entry_decision or "",
-        caller,
+        asked.caller,
     )

@@ -98,46 +98,69 @@ def decide(
     purpose = policy.purposes.get(question.purpose)
     if purpose is None:
         return _UNKNOWN
-    return _gap(purpose, question, now) or _on_person(policy, person, purpose, question, now)
-
-
-def _gap(purpose: Purpose, question: Question, now: datetime) -> Decision | None:
     if purpose.retired_at is not None and purpose.retired_at <= now:
         return _RETIRED
     if question.recipient is not None and question.recipient not in purpose.recipients:
         return _RECIPIENT
-    return _JURISDICTION if purpose.basis(question.jurisdictions) is None else None
+    basis = purpose.basis(question.jurisdictions)
+    return (
+        _JURISDICTION
+        if basis is None
+        else _on_person(policy, person, purpose, BASES[basis], question, now)
+    )
 
 
-def _on_person(
+def _on_person(  # noqa: PLR0913, PLR0917 - everything that a decision may turn on
     policy: Policy,
     person: Sequence[Standings],
     purpose: Purpose,
+    choice: int,
     question: Question,
     now: datetime,
 ) -> Decision:
-    choice = BASES[purpose.basis(question.jurisdictions) or "consent"]
-    scopes = [
-        _Scopes(said, now)
-        for one in person
-        if (said := [act for act in one if _bears_on(act, question)])
+    key, channel = question.purpose, question.channel
+    said = [
+        acts
+        for standings in person
+        if (
+            acts := [
+                act
+                for act in standings
+                if (not act.channel or act.channel == channel)
+                and (act.purpose == key or act.purpose == EVERY_PURPOSE)  # noqa: PLR1714 - a tuple costs more
+            ]
+        )
     ]
-    denial = _strictest_denial(scopes, purpose, choice)
-    if denial is not None:
-        return denial
-    if purpose.channels and question.channel and question.channel not in purpose.channels:
+    if len(said) == 1 and len(said[0]) == 1 and said[0][0].action in YES:
+        scopes: list[_Scopes] = []  # most often one yes is all there is: nothing stands against it
+        yeses: list[_Yes] = [(said[0][0], None)]
+    else:
+        scopes = [_Scopes(acts, now) for acts in said]
+        denial = _strictest_denial(scopes, purpose, choice)
+        if denial is not None:
+            return denial
+        yeses = [yes for scope in scopes for yes in scope.yeses(now)]
+    if channel and purpose.channels and channel not in purpose.channels:
         return _CHANNEL
-    if choice < _CHOICE:
-        return _allowed(purpose, "legal_basis", "purpose.legal_basis")
-    if question.gpc and purpose.honours_gpc:
+    if choice >= _CHOICE and question.gpc and purpose.honours_gpc:
         return _GPC
-    return _on_choice(policy, scopes, purpose, choice, question, now)
+    best = _best(policy, yeses, purpose, question, now) if choice >= _CHOICE else None
+    return _without_no(purpose, choice, best) or _end_without_yes(scopes, purpose)
 
 
-def _bears_on(act: Standing, question: Question) -> bool:
-    if act.channel and act.channel != question.channel:
-        return False
-    return act.purpose in {question.purpose, EVERY_PURPOSE}
+def _without_no(purpose: Purpose, choice: int, best: Decision | None) -> Decision | None:
+    """Return the decision where nobody said no, ``best`` being that on what was said."""
+    if best is not None and best.allow:
+        return best
+    if choice >= _CHOICE and purpose.mechanism == "opt_out":
+        return _allowed(purpose, "opt_out_default", "purpose.opt_out")
+    if choice < _NEEDED:
+        return _allowed(purpose, "legal_basis", "purpose.legal_basis")
+    return best
+
+
+_Yes = tuple[Standing, Standing | None]
+"""A yes, and the expiry on record that ends it, if there is one."""
 
 
 class _Scopes:
@@ -190,8 +213,15 @@ class _Scopes:
             return True
         return not no.channel and self.wide is not None and self.wide.at > no.at
 
-    def ended_by(self, yes: Standing) -> Standing | None:
-        """Return the expiry on record that ends a yes, if there is one."""
+    def yeses(self, now: datetime) -> "list[_Yes]":
+        """Return every yes that may count: the last that began in each scope, and those to come."""
+        return [
+            (yes, self._ended_by(yes))
+            for yes in self.yes
+            if yes is self.wide or yes is self.narrow or yes.starts > now
+        ]
+
+    def _ended_by(self, yes: Standing) -> Standing | None:
         for end in (self.narrow_end if yes.channel else None, self.wide_end):
             if end is not None and end.at >= yes.at:
                 return end
@@ -247,42 +277,22 @@ def _denial(no: Standing, scope: _Scopes, purpose: Purpose) -> tuple[Denying, st
     return "refused" if no.action == "refuse" else "withdrawn", purpose.rule, no
 
 
-def _on_choice(  # noqa: PLR0913, PLR0917 - everything that a choice may turn on
-    policy: Policy,
-    scopes: Sequence[_Scopes],
-    purpose: Purpose,
-    choice: int,
-    question: Question,
-    now: datetime,
-) -> Decision:
-    """Return the decision where nobody said no: by a yes, or by what holds without one."""
+def _best(
+    policy: Policy, yeses: Sequence[_Yes], purpose: Purpose, question: Question, now: datetime
+) -> Decision | None:
+    """Return what the yes that allows most gives, and of equals the last; none without any."""
     best: Decision | None = None
-    for scope in scopes:
-        for yes in scope.yes:
-            if yes.starts <= now and yes is not scope.wide and yes is not scope.narrow:
-                continue
-            found = _on_yes(policy, scope, yes, purpose, question, now)
-            if best is None or _is_better(found, best):
-                best = found
-    if best is not None and best.allow:
-        return best
-    if purpose.mechanism == "opt_out":
-        return _allowed(purpose, "opt_out_default", "purpose.opt_out")
-    if choice < _NEEDED:
-        return _allowed(purpose, "legal_basis", "purpose.legal_basis")
-    asked = best or _end_without_yes(scopes)
-    return asked or _denied("never_asked", purpose.rule)
+    for yes in yeses:
+        found = _on_yes(policy, yes, purpose, question, now)
+        if best is None or _is_better(found, best):
+            best = found
+    return best
 
 
-def _on_yes(  # noqa: PLR0913, PLR0917 - as above
-    policy: Policy,
-    scope: _Scopes,
-    yes: Standing,
-    purpose: Purpose,
-    question: Question,
-    now: datetime,
+def _on_yes(
+    policy: Policy, told: _Yes, purpose: Purpose, question: Question, now: datetime
 ) -> Decision:
-    end = scope.ended_by(yes)
+    yes, end = told
     if end is not None:
         return _denied("expired", purpose.rule, end)
     if yes.starts > now:
@@ -331,10 +341,13 @@ def _denied(reason: Denying, rule: str, evidence: Standing | None = None) -> Dec
     return Decision(allow=False, reason=reason, rule=rule, evidence=evidence)
 
 
-def _end_without_yes(scopes: Sequence[_Scopes]) -> Decision | None:
-    """Return an expiry on record of a yes that is not: an import may know the end alone."""
+def _end_without_yes(scopes: Sequence[_Scopes], purpose: Purpose) -> Decision:
+    """Return the denial where a yes is needed and none is there, nor ever was.
+
+    An expiry may be on record even so: an import may know the end alone.
+    """
     for scope in scopes:
         end = scope.narrow_end or scope.wide_end
         if end is not None:
             return _denied("expired", "person.expiry", end)
-    return None
+    return _denied("never_asked", purpose.rule)

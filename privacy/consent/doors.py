@@ -15,9 +15,8 @@ from candor.kernel.services import Services
 from privacy.consent.assembly import Consent
 from privacy.consent.audience import Audience
 from privacy.consent.batch import answer_batch
-from privacy.consent.checking import Answered, Asked
+from privacy.consent.checking import Answered
 from privacy.consent.questions import (
-    CheckBody,
     answer_of,
     read_check,
 )
@@ -74,8 +73,9 @@ class _Entrance:
         """Answer one check: 200 when it was decided, 503 when it could not be."""
         caller = await self._caller(request)
         body = read_check(await self._json(request))
-        asked = self._asked(body, gpc=_gpc(request))
-        (answered,) = await self._checker.check([asked], caller)
+        now, secrets = self._services.clock(), self._services.secrets
+        asked = body.asked(secrets, now, caller, gpc=_gpc(request))
+        answered = await self._checker.check_one(asked)
         document = _ENCODER.encode(answer_of(answered, asked))
         if _is_unavailable(answered):
             return Answer(_UNAVAILABLE, document, headers=_RETRY)
@@ -109,7 +109,7 @@ class _Entrance:
         told = {name: value for name, value in parameters.items() if value}
         document = msgspec.json.encode({"subject": None, **told})
         question = read_check(document).asked(
-            self._services.secrets, self._services.clock(), gpc=_gpc(request)
+            self._services.secrets, self._services.clock(), caller, gpc=_gpc(request)
         )
         audience = Audience(self._checker, self._services.secrets, question.question, caller)
         lines = audience.filtered(request.chunks(), self._services.settings.spool_dir)
@@ -128,9 +128,6 @@ class _Entrance:
         if request.media_type not in _TYPES:
             raise UnsupportedTypeError("Send JSON, as application/json.")
         return await request.body(self._most_bytes)
-
-    def _asked(self, body: CheckBody, *, gpc: bool) -> Asked:
-        return body.asked(self._services.secrets, self._services.clock(), gpc=gpc)
 
 
 def _gpc(request: DoorRequest) -> bool:

@@ -6,6 +6,7 @@ identifier that somebody put into the wrong field is refused and not repeated.
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -20,15 +21,19 @@ from privacy.consent.standing import Standing
 CORRELATION_ID = re.compile(r"[\w-]{1,36}", re.ASCII)
 _PLACE = re.compile(r"at `\$\.?(?P<path>[a-z_.0-9\[\]]+)`$")
 _MOST_VALUE = 320
-Key = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", max_length=63)]
-Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$", max_length=63)]
-Jurisdiction = Annotated[str, Meta(pattern=r"^[A-Za-z]{2,12}(-[A-Za-z0-9]{1,8})?$", max_length=21)]
+_WORDS = {
+    "subject.type": re.compile(r"[a-z][a-z0-9_]{0,39}"),
+    "purpose": re.compile(r"[a-z0-9][a-z0-9._-]{0,62}"),
+    "channel": re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,62}"),
+    "recipient": re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,62}"),
+    "jurisdiction": re.compile(r"[A-Za-z]{2,12}(-[A-Za-z0-9]{1,8})?"),
+}
 
 
 class SubjectBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A person as the caller knows them."""
 
-    type: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+    type: str
     value: Annotated[str, Meta(max_length=_MOST_VALUE)]
 
 
@@ -42,26 +47,28 @@ class CheckBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A check; ``subject`` is null when the caller cannot tell who is meant."""
 
     subject: SubjectBody | None
-    purpose: Key
-    channel: Word | None = None
+    purpose: str
+    channel: str | None = None
     stage: Stage = "send"
-    jurisdiction: Jurisdiction | list[Jurisdiction] | None = None
-    recipient: Word | None = None
+    jurisdiction: str | list[str] | None = None
+    recipient: str | None = None
     context: ContextBody | None = None
     gpc: bool = False
     as_of: Annotated[datetime, Meta(tz=True)] | None = None
     correlation_id: str | None = None
 
-    def asked(self, secrets: Secrets, now: datetime, *, gpc: bool) -> Asked:
+    def asked(self, secrets: Secrets, now: datetime, caller: str, *, gpc: bool) -> Asked:
         """Return the question; ``gpc`` says that the request bore a live signal.
 
         Raises:
-            InvalidInputError: a moment or an entry decision is none.
+            InvalidInputError: a word, a moment or an entry decision is none.
         """
-        said = self.jurisdiction
+        said, subject, key = self.jurisdiction, self.subject, None
         jurisdictions = (said,) if isinstance(said, str) else tuple(said or ())
-        subject = self.subject
-        key = resolved(secrets, subject.type, subject.value) if subject is not None else None
+        _check_words(self.purpose, self.channel, self.recipient, jurisdictions)
+        if subject is not None:
+            _check_word("subject.type", subject.type)
+            key = resolved(secrets, subject.type, subject.value)
         entry = self.context.entry_decision if self.context is not None else None
         if entry is not None:
             check_entry_decision(entry)
@@ -77,6 +84,7 @@ class CheckBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
                 self.recipient,
                 self.gpc or gpc,
             ),
+            caller,
             entry if key is not None else None,
             self.as_of,
         )
@@ -132,6 +140,25 @@ _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _BATCH = msgspec.json.Decoder(dict[str, list[msgspec.Raw]])
 _NAMED = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
+
+
+@lru_cache(maxsize=4096)
+def _check_words(
+    purpose: str, channel: str | None, recipient: str | None, jurisdictions: tuple[str, ...]
+) -> None:
+    """Return when all are words; the same few come again and again."""
+    _check_word("purpose", purpose)
+    for name, word in (("channel", channel), ("recipient", recipient)):
+        if word is not None:
+            _check_word(name, word)
+    for jurisdiction in jurisdictions:
+        _check_word("jurisdiction", jurisdiction)
+
+
+@lru_cache(maxsize=1024)
+def _check_word(name: str, word: str) -> None:
+    if not _WORDS[name].fullmatch(word):
+        raise InvalidInputError("This is not of the form that it must have.", path=name)
 
 
 def read_check(body: bytes | msgspec.Raw) -> CheckBody:

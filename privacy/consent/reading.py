@@ -23,13 +23,17 @@ from privacy.consent.store import unpacked
 from privacy.consent.wire import SELECT_MANY, Row, Wire, unreadable
 
 _BUSY_MILLISECONDS = 2_000
+_CACHE_KIB = 32_768
 _STATEMENT_MILLISECONDS = 3_000
 _SQLITE_ONE = """
 SELECT t.turn, t.policy_turn, ?1, s.subject_key, s.packed FROM consent_turns t
-LEFT JOIN consent_standings s ON s.subject_key IN (
-  SELECT ?1 UNION SELECT o.subject_key FROM subjects i JOIN subjects o ON o.person = i.person
-  WHERE i.subject_key = ?1)
+LEFT JOIN consent_standings s ON s.subject_key = ?1
 WHERE t.id = 1
+UNION ALL
+SELECT 0, 0, ?1, s.subject_key, s.packed FROM subjects i
+CROSS JOIN subjects o ON o.person = i.person
+CROSS JOIN consent_standings s ON s.subject_key = o.subject_key
+WHERE i.subject_key = ?1 AND o.subject_key <> ?1
 """
 _SQLITE_MANY = """
 SELECT t.turn, t.policy_turn, k.asked, s.subject_key, s.packed FROM consent_turns t
@@ -135,6 +139,7 @@ class SqliteReader:
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
             connection.execute("PRAGMA query_only=ON")
+            connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             self._local.connection = connection
             with self._guard:
                 self._connections.append(connection)
