@@ -42,8 +42,7 @@ class Metrics:
     job_last_success: Gauge
     kafka: "KafkaMetrics"
     objectives: "ObjectiveMetrics"
-    consent_decisions: Counter
-    entry_gate: Counter
+    consent: "ConsentMetrics"
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -74,6 +73,14 @@ class ObjectiveMetrics:
     remaining: "FadingGauge"
     burn: "FadingGauge"
     alerts: "FadingGauge"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentMetrics:
+    """What consent decided, at its doors and at the entry of events."""
+
+    decisions: Counter
+    gated: Counter
 
 
 class FadingGauge(Collector):
@@ -138,12 +145,18 @@ def new_metrics() -> Metrics:
         ),
         kafka=_kafka(new),
         objectives=_objectives(new),
-        consent_decisions=new.counter(
+        consent=_consent(new),
+    )
+
+
+def _consent(new: "_Maker") -> ConsentMetrics:
+    return ConsentMetrics(
+        decisions=new.counter(
             "consent_decisions", "Decisions on the use of personal data.", "stage", "reason"
         ),
-        entry_gate=new.counter(
+        gated=new.counter(
             "entry_gate_events",
-            "Events that the entry gate refused, or took the person from.",
+            "Events that the entry gate refused, or took the person from (stripped).",
             "outcome",
             "reason",
         ),

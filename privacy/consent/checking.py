@@ -86,7 +86,7 @@ class Checker:
         self._policies = policies
         self._log = log
         self._clock = clock
-        self._decisions = metrics.consent_decisions
+        self._decisions = metrics.consent.decisions
         self._groups: WeakKeyDictionary[asyncio.AbstractEventLoop, _Group] = WeakKeyDictionary()
         self._answering: set[asyncio.Task[None]] = set()
 

@@ -1,12 +1,13 @@
 """``candor consent`` against a running server, and without one."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.support.consent import ANNA, MARKETING, NEWSLETTER, act
-from tests.support.server import run_candor, serve
+from tests.support.server import ROOT, run_candor, serve
 
 WHO = f"email:{ANNA['value']}"
 
@@ -39,6 +40,7 @@ def test_every_command_asks_the_server_at_an_address_or_the_stores(tmp_path: Pat
         beside = subprocess.run(
             [sys.executable, "-m", "candor", *check],
             cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
             check=False,
             capture_output=True,
             text=True,

@@ -19,6 +19,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_consent_turns"),
     )
     op.execute("INSERT INTO consent_turns (id, turn, policy_turn) VALUES (1, 0, 0)")
+    _create_policy()
+    _create_ledger()
+    op.create_table(
+        "consent_standings",
+        sa.Column("subject_key", sa.String(64), nullable=False),
+        sa.Column("turn", sa.BigInteger(), nullable=False),
+        sa.Column("packed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("subject_key", name="pk_consent_standings"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "consent_requests",
+        sa.Column("key_digest", sa.String(64), nullable=False),
+        sa.Column("body_digest", sa.String(64), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("key_digest", name="pk_consent_requests"),
+    )
+
+
+def _create_policy() -> None:
     op.create_table(
         "consent_purposes",
         sa.Column("turn", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -38,23 +59,6 @@ def upgrade() -> None:
         sa.Column("by", sa.String(120), nullable=False),
         sa.Column("served", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("key", "version", name="pk_consent_notices"),
-    )
-    _create_ledger()
-    op.create_table(
-        "consent_standings",
-        sa.Column("subject_key", sa.String(64), nullable=False),
-        sa.Column("turn", sa.BigInteger(), nullable=False),
-        sa.Column("packed", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("subject_key", name="pk_consent_standings"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "consent_requests",
-        sa.Column("key_digest", sa.String(64), nullable=False),
-        sa.Column("body_digest", sa.String(64), nullable=False),
-        sa.Column("answer", sa.Text(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("key_digest", name="pk_consent_requests"),
     )
 
 
