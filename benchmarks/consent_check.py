@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -67,9 +67,6 @@ CHECK = "/api/v1/consent/check"
 
 def main() -> None:
     """Run every part and print its ratio and budget."""
-    if sys.argv[1:2] == ["floor"]:
-        serve_floor()
-        return
     measure_batch()
     measure_postgresql()
     measure_single()
@@ -308,7 +305,9 @@ def floor_server(folder: Path) -> Iterator[tuple[int, int]]:
     """Run the floor until the end of the block; give its process and port."""
     data = folder / "floor"
     data.mkdir()
-    with process([sys.executable, __file__, "floor"], data) as target:
+    with process(
+        [sys.executable, str(Path(__file__).with_name("consent_floor.py"))], data
+    ) as target:
         yield target
 
 
@@ -357,56 +356,6 @@ def environment(port: int) -> dict[str, str]:
         "CANDOR_GRPC_PORT": "0",
         "CANDOR_LOG_LEVEL": "warning",
     }
-
-
-def serve_floor() -> None:
-    """Serve the same door, answering as soon as the body is decoded and an answer encoded."""
-    import uvicorn  # noqa: PLC0415 - only in the process of the floor
-
-    from candor.kernel.settings import load_settings  # noqa: PLC0415 - as above
-    from candor.server import listen, uvicorn_config  # noqa: PLC0415 - as above
-    from privacy.consent.questions import (  # noqa: PLC0415 - as above
-        CheckAnswer,
-        Evidence,
-        read_check,
-    )
-
-    now, encoder = utc_now(), msgspec.json.Encoder()
-    name = "0192d9f6-7a5c-7c3d-9d7e-3f2a1b0c9d8e"
-    told = Evidence(name, "newsletter/1", now, "api")
-
-    async def application(
-        scope: dict[str, Any],
-        receive: Callable[[], Awaitable[Any]],
-        send: Callable[[Any], Awaitable[None]],
-    ) -> None:
-        message = await receive()
-        status = 200
-        if scope["path"] == CHECK:
-            check = read_check(message["body"])
-            document = CheckAnswer(
-                decision_id=name,
-                allow=True,
-                reason="granted",
-                rule="purpose.opt_in",
-                stage=check.stage,
-                evidence=told,
-                valid_until=None,
-                obligations=(),
-                checked_at=now,
-            )
-            body = encoder.encode(document)
-        else:
-            body = b"{}"
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    settings = load_settings()
-    uvicorn.Server(uvicorn_config(application, settings)).run(sockets=[listen(settings)])
 
 
 if __name__ == "__main__":
