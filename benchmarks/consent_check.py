@@ -61,7 +61,7 @@ PEOPLE = 20_000
 ITEMS = 1000
 BATCHES = 20
 READS = 3000
-SECRETS = Secrets(bytes(32), bytes(32), bytes(32))
+SECRETS = Secrets(bytes(32), bytes(32), bytes(32), bytes(32))
 CHECK = "/api/v1/consent/check"
 
 

@@ -11,10 +11,8 @@ Budget: CPU per event <= 3.0 x floor; acknowledged throughput >= 0.6 x floor. Me
 """
 
 import asyncio
-import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +26,11 @@ from typing import TYPE_CHECKING
 import httpx
 import msgspec
 import uvloop
+from harness.processes import (  # type: ignore[import-not-found]  # beside this script
+    candor_running,
+    cpu_seconds,
+    free_port,
+)
 
 if TYPE_CHECKING:
     from candor.kernel.http import Answer, DoorRequest
@@ -36,7 +39,6 @@ ROUNDS = 5
 CONNECTIONS = 64
 BATCHES = 1000
 EVENTS = 100
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -155,25 +157,12 @@ async def send(port: int, bodies: list[bytes]) -> None:
 @contextmanager
 def server(kind: str, folder: str) -> Iterator[Server]:
     """Run a server on a free port until the end of the block."""
-    port = free_port()
     data = Path(folder) / kind
     data.mkdir()
-    root = Path(__file__).parent.parent
-    command = [sys.executable, __file__, "floor"]
-    if kind == "full":
-        command = [sys.executable, "-m", "candor", "serve"]
-    environment = os.environ | {
-        "PYTHONPATH": str(root),
-        "CANDOR_PORT": str(port),
-        "CANDOR_GRPC_PORT": "0",
-        "CANDOR_AUTH__MODE": "open",
-    }
-    with subprocess.Popen(command, cwd=data, env=environment) as process:
-        try:
-            wait_until_up(port)
-            yield Server(process.pid, port, kind == "full")
-        finally:
-            process.terminate()
+    port = free_port()
+    script = [] if kind == "full" else [__file__, "floor"]
+    with candor_running(data, port, script=script) as pid:
+        yield Server(pid, port, kind == "full")
 
 
 def serve_floor() -> None:
@@ -195,7 +184,7 @@ def serve_floor() -> None:
     )
 
     settings = load_settings()
-    secrets = Secrets(bytes(32), bytes(32), bytes(32))
+    secrets = Secrets(*[bytes(32)] * 4)
 
     async def door(request: "DoorRequest") -> "Answer":
         body = await request.body(settings.limits.body_bytes)
@@ -224,31 +213,6 @@ def report(what: str, pairs: list[tuple[float, float]], budget: str) -> None:
     print(
         f"native door, {what}: full {full:,.1f}, floor {floor:,.1f}, ratio {ratio:.2f} ({budget})"
     )
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return user + system time of a process and all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    import socket  # noqa: PLC0415 - used here alone
-
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def wait_until_up(port: int) -> None:
-    """Return when the server answers that it is ready."""
-    for _ in range(300):
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise RuntimeError("the server did not come up")
 
 
 if __name__ == "__main__":

@@ -16,9 +16,7 @@ Budget: stored <= 1.5 x Rotel with ClickHouse rows; accepted <= 1.2 x Rotel with
 import asyncio
 import os
 import random
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +28,12 @@ from pathlib import Path
 import httpx
 import msgspec
 import uvloop
+from harness.processes import (  # type: ignore[import-not-found]  # beside this script
+    candor_running,
+    cpu_seconds,
+    free_port,
+    running,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 ROUNDS = 5
@@ -37,9 +41,7 @@ CONNECTIONS = 64
 REQUESTS = 1000
 SPANS = 100
 ROTEL_SETTLES_SECONDS = 1.5
-TICKS = os.sysconf("SC_CLK_TCK")
 PATH = "/v1/traces"
-ROOT = Path(__file__).parent.parent
 ATTRIBUTES = (
     *(("http.request.method", "POST"), ("url.path", "/checkout/payment")),
     *(("server.address", "shop.example.org"), ("network.protocol.version", "1.1")),
@@ -88,7 +90,8 @@ def cpu_per_span(target: Target) -> float:
         httpx.post(url, content=b"", headers=headers, timeout=120).raise_for_status()
     else:
         time.sleep(ROTEL_SETTLES_SECONDS)
-    return (cpu_seconds(target.pid) - before) / (REQUESTS * SPANS) * 1e6
+    spent: float = cpu_seconds(target.pid) - before
+    return spent / (REQUESTS * SPANS) * 1e6
 
 
 def fresh_bodies() -> list[bytes]:
@@ -153,16 +156,14 @@ def candor(folder: Path, *, stores: bool) -> Iterator[Target]:
     """Run ``candor serve``; one that does not store never seals a segment while it is measured."""
     folder.mkdir()
     port = free_port()
-    settings = {"CANDOR_PORT": str(port), "CANDOR_GRPC_PORT": "0", "CANDOR_AUTH__MODE": "open"}
+    settings = {}
     if not stores:
-        settings |= {
+        settings = {
             "CANDOR_SPOOL__SEGMENT_AGE": "PT1H",
             "CANDOR_SPOOL__SEGMENT_BYTES": str(1 << 34),
             "CANDOR_SPOOL__MAX_BYTES": str(1 << 35),
         }
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | settings
-    command = [sys.executable, "-m", "candor", "serve"]
-    with running(command, environment, folder, port) as pid:
+    with candor_running(folder, port, settings) as pid:
         yield Target(pid, port, stores)
 
 
@@ -221,21 +222,6 @@ async def read_body(reader: asyncio.StreamReader, head: bytes) -> None:
     await reader.readexactly(2)
 
 
-@contextmanager
-def running(
-    command: list[str], environment: dict[str, str], folder: Path, port: int
-) -> Iterator[int]:
-    """Run a program until the end of the block; give its process id once it listens."""
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL
-    ) as process:
-        try:
-            wait_until_up(port)
-            yield process.pid
-        finally:
-            process.terminate()
-
-
 def report(ours: str, theirs: str, rounds: list[dict[str, float]], budget: str) -> None:
     """Print the medians of both and of their ratio, round by round."""
     mine = statistics.median(one[ours] for one in rounds)
@@ -245,30 +231,6 @@ def report(ours: str, theirs: str, rounds: list[dict[str, float]], budget: str) 
         f"OTLP over HTTP, CPU us/span: {ours} {mine:.2f}, rotel {theirs} {other:.2f},"
         f" ratio {ratio:.2f} ({budget})"
     )
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return user + system time of a process and all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def wait_until_up(port: int) -> None:
-    """Return when somebody listens on the port."""
-    for _ in range(300):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError("the process did not come up")
 
 
 if __name__ == "__main__":

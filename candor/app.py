@@ -3,18 +3,17 @@
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from candor import operations
+from candor.documentation import document
 from candor.kernel.http import Dispatcher
-from candor.kernel.problems import document_problems, install_problem_handlers
+from candor.kernel.problems import install_problem_handlers
 from candor.wiring import Installation
-from collector import openapi as collector_openapi
 from collector import routes as collector_routes
 from collector.contracts import routes as contract_routes
 from collector.quarantine import routes as quarantine_routes
+from privacy.audit import routes as audit_routes
 from privacy.consent import doors as consent_doors
-from privacy.consent import openapi as consent_openapi
 from privacy.consent import routes as consent_routes
 from privacy.subjects import routes as subject_routes
 from slo import routes as slo_routes
@@ -54,20 +53,13 @@ def create_framework() -> FastAPI:
     framework.include_router(funnel_routes.router)
     framework.include_router(consent_routes.router)
     framework.include_router(subject_routes.router)
+    framework.include_router(audit_routes.router)
     install_problem_handlers(framework)
 
-    def document() -> dict[str, Any]:
+    def documented() -> dict[str, Any]:
         if framework.openapi_schema is None:
-            schema = get_openapi(
-                title=framework.title,
-                version=framework.version,
-                summary=framework.summary,
-                routes=framework.routes,
-            )
-            document_problems(schema)
-            schema["paths"] |= collector_openapi.PATHS | consent_openapi.PATHS
-            framework.openapi_schema = schema
+            framework.openapi_schema = document(framework)
         return framework.openapi_schema
 
-    framework.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
+    framework.openapi = documented  # type: ignore[method-assign]  # FastAPI's documented way
     return framework

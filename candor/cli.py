@@ -4,6 +4,7 @@ import typer
 
 from candor.commands import (
     alerts,
+    audit,
     checks,
     consent,
     contract,
@@ -37,6 +38,7 @@ app.add_typer(contract.app, name="contract")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(slo.app, name="slo")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

@@ -84,7 +84,8 @@ def print_summary(client: httpx.Client) -> None:
             headers={"content-type": "application/yaml"},
         )
     )
-    names = [one["name"] for one in _checked(client.get("/api/v1/objectives"))]
+    documents = _checked(client.get("/api/v1/objectives"))
+    names = [one["name"] for one in documents if one["service"] != "candor"]
     print_objectives(
         [
             {

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from html import escape
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -20,12 +21,41 @@ from collector.assembly import Collector
 
 router = APIRouter()
 _READY_SECONDS = 2.0
+_PLACES = {
+    "docs": "/docs",
+    "openapi": "/openapi.json",
+    "live": "/livez",
+    "ready": "/readyz",
+    "metrics": "/metrics",
+}
+_TOLD = {
+    "docs": "the API, to read and to try",
+    "openapi": "the same for machines",
+    "live": "whether the process answers",
+    "ready": "whether its stores, spool and disk do",
+    "metrics": "what it measures of itself, for Prometheus",
+}
 
 
 def collector_of(request: Request) -> Collector:
     """Return the collector of the application that this request reached."""
     collector: Collector = request.app.state.collector
     return collector
+
+
+@router.get("/", include_in_schema=False)
+def root(request: Request) -> Response:
+    """Say what this is and where to go on, as a page or as JSON; the pages will take its place."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse({"name": "Candor"} | _PLACES)
+    items = "".join(
+        f'<li><a href="{path}">{path}</a> {escape(_TOLD[name])}</li>'
+        for name, path in _PLACES.items()
+    )
+    return HTMLResponse(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Candor</title>'
+        f"<h1>Candor</h1><p>It runs.</p><ul>{items}</ul></html>"
+    )
 
 
 @router.get("/livez", tags=["operations"])

@@ -25,6 +25,7 @@ from candor.kernel.services import Services
 from candor.kernel.settings import Settings
 from candor.wiring import Installation, open_installation
 from collector import jobs as collector_jobs
+from privacy.audit import jobs as audit_jobs
 from slo import jobs as slo_jobs
 
 LEASE = timedelta(seconds=60)
@@ -40,7 +41,8 @@ def jobs_of(installation: Installation) -> tuple[Job, ...]:
         InvalidInputError: a file of synthetic checks has a fault; it is named.
     """
     services = installation.services
-    return (*collector_jobs.jobs(services, installation.collector), *slo_jobs.JOBS)
+    recurring = collector_jobs.jobs(services, installation.collector)
+    return (*recurring, *slo_jobs.JOBS, *audit_jobs.JOBS)
 
 
 def work_until_stopped(settings: Settings) -> None:

@@ -1,7 +1,6 @@
 """The process of ``candor serve``: opens the installation, listens, and closes in order."""
 
 import gc
-import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -10,15 +9,14 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 import uvicorn
 
 from candor.app import create_app
-from candor.kernel.errors import CandorError, ConflictError
+from candor.kernel.errors import ConflictError
 from candor.kernel.logging import configure_logging, log
-from candor.kernel.migrate import pending_migrations
 from candor.kernel.settings import Settings
+from candor.observation import apply_self_objectives, observing
 from candor.scheduling import jobs_of, jobs_running
-from candor.wiring import Installation, open_installation, open_services
+from candor.wiring import Installation, open_installation
 from collector.entrance import Entrance
-from collector.kafka.consumption import consuming, open_checked_client
-from collector.receivers.synthetic_file import open_checks, require_environment
+from collector.kafka.consumption import consuming
 
 _BACKLOG = 2048
 _SHUTDOWN_SECONDS = 10
@@ -36,6 +34,9 @@ def serve_until_stopped(settings: Settings) -> None:
     configure_logging(settings.log_level)
     listener = listen(settings)
     with listener, open_installation(settings) as installation, ExitStack() as stack:
+        if settings.self_objectives:
+            apply_self_objectives(installation.services)
+            stack.enter_context(observing(installation))
         if settings.is_embedded:
             stack.enter_context(jobs_running(installation.services, jobs_of(installation)))
         stack.enter_context(_grpc(installation))
@@ -70,24 +71,6 @@ def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         backlog=_BACKLOG,
     )
-
-
-def complaints_about(settings: Settings) -> list[str]:
-    """Return what keeps this installation from serving, one sentence each; none when all is well.
-
-    Opens the stores to see, and changes nothing in a server's.
-    """
-    try:
-        require_environment(open_checks(settings.checks.files), os.environ)
-        with open_services(settings) as services:
-            pending = pending_migrations(services.engine, services.telemetry)
-        if settings.kafka.bootstrap is not None:
-            open_checked_client(settings.kafka).close()
-    except CandorError as error:
-        return [error.detail]
-    if pending and not settings.is_embedded:
-        return [f"{len(pending)} migrations are pending. Run: candor migrate"]
-    return []
 
 
 def _spare_the_collector() -> None:

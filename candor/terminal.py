@@ -7,11 +7,13 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+_WIDEST = 10_000
+
 
 def print_objectives(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print a line for each objective: target, measured, budget left, fastest and slowest burn.
 
-    Fits into 80 columns: only a long name is folded.
+    Fits into 80 columns of a terminal: only a long name is folded, and in a pipe none is.
     """
     title = "Objectives: budget left, burn rate over 1h and 3d"
     table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
@@ -42,7 +44,7 @@ def print_objectives(rows: Sequence[Mapping[str, Any]]) -> None:
                 percent(value["remaining"], places=1),
                 *("", "", ""),
             )
-    Console().print(table)
+    _console().print(table)
 
 
 def print_contributions(document: Mapping[str, Any]) -> None:
@@ -63,7 +65,7 @@ def print_contributions(document: Mapping[str, Any]) -> None:
             percent(one["share_of_bad"], places=1),
             percent(one["consumed"], places=1),
         )
-    Console().print(table)
+    _console().print(table)
 
 
 def print_funnel(document: Mapping[str, Any], title: str = "Funnel") -> None:
@@ -96,7 +98,13 @@ def _print_steps(steps: Sequence[Mapping[str, Any]], title: str) -> None:
             percent(step["from_first"], places=1),
             "-" if seconds is None else f"{seconds:,.1f}",
         )
-    Console().print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Return a console as wide as the terminal; in a file or a pipe, as wide as the lines are."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDEST)
 
 
 def _count(number: int) -> str:

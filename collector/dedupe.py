@@ -100,14 +100,6 @@ class IdentityWindow:
             self._drop(claim.keys)
         claim.fate.set_exception(reason)
 
-    def abandon(self, claim: Claim, positions: Iterable[int]) -> None:
-        """Give up single identities of a claim, by their positions among its fresh ones."""
-        given_up = {claim.keys[position] for position in positions}
-        if given_up:
-            with self._guard:
-                self._drop(given_up)
-            claim.keys = [key for key in claim.keys if key not in given_up]
-
     def restore(self, identities: Iterable[Identity], at: datetime) -> None:
         """Remember identities that were accepted at ``at``, before this process started.
 

@@ -1,6 +1,7 @@
 """What every hot door does: authenticate, admit, wait for the disk, answer errors in its shape."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from candor.kernel.errors import CandorError
@@ -36,13 +37,16 @@ class Entrance:
     ) -> Door:
         """Return a door that answers every error of the house in its own shape."""
         requests = self.services.metrics.requests
+        seconds = self.services.metrics.door_seconds.labels(name)
 
         async def door(request: DoorRequest) -> Answer:
+            began = time.perf_counter()
             try:
                 answer = await take(request)
             except CandorError as error:
                 answer = answer_error(error)
             requests.labels(name, str(answer.status)).inc()
+            seconds.observe(time.perf_counter() - began)
             return answer
 
         return door

@@ -1,4 +1,4 @@
-"""The one pipeline behind every door: contract, gate, dedupe, redact, spool, receipt.
+"""The one pipeline behind every door: contract, gate, redact, dedupe, spool, receipt.
 
 Nothing here waits: a submission is answered when its bytes are on the disk, and whoever holds it
 may await that or block for it.
@@ -32,6 +32,7 @@ class OtlpRequest(Protocol):
     identities: list[Identity]
     indices: list[int]
     rejections: list[Rejection]
+    refused: Batch | None
     journeys: Batch | None
 
     def fresh(self, claimed: Sequence[int]) -> Sequence[int]:
@@ -152,6 +153,9 @@ class Intake:
     def submit(self, batch: Batch, *, keep_refused: bool = True) -> Submission:
         """Send a batch through the stages; one refused event never holds up the others.
 
+        Events are masked before their identities are asked for, so that an identity is that of
+        what is stored, from which the window is read back at the next start.
+
         What is refused goes to the quarantine and is durable with the rest, unless it comes from
         there and ``keep_refused`` is off.
 
@@ -163,9 +167,12 @@ class Intake:
             batch.events, batch.indices, self._contracts.refusals(batch), rejections
         )
         events, indices = self._admitted(batch, events, indices, rejections)
+        events, indices = _without(
+            events, indices, self._redactor.redact_events(events), rejections
+        )
         claim = self._window.claim([event.identity for event in events])
         try:
-            stored, rejections = self._redacted(claim, events, indices, rejections)
+            stored = [events[position] for position in claim.fresh]
             payload = encode_events(stored)
             rejections.sort(key=lambda one: one.index)
             refused = self._refused(batch, rejections) if rejections and keep_refused else None
@@ -181,29 +188,47 @@ class Intake:
         )
         return Submission(receipt, (*submission.fates, *fates))
 
-    def submit_otlp(self, signal: OtlpSignal, request: OtlpRequest, source: str = "") -> Submission:
+    def submit_otlp(
+        self,
+        signal: OtlpSignal,
+        request: OtlpRequest,
+        source: str = "",
+        *,
+        keep_refused: bool = True,
+    ) -> Submission:
         """Send the records of a request through the stages, its journey events ahead of them.
 
         Should the records fail where their events did not, the sender repeats the request and the
-        events are known already.
+        events are known already. ``keep_refused`` is about the records: an event that is refused
+        while its record is stored is always kept.
         """
         events = self.submit(request.journeys) if request.journeys is not None else None
         claim = self._window.claim(request.identities)
         kept = request.fresh(claim.fresh)
+        batch = request.refused if keep_refused else None
         try:
             payload = self._redactor.redact_otlp(signal, request.content(kept)) if kept else b""
+            refused = self._refused(batch, batch.rejections) if batch and batch.rejections else None
         except BaseException as error:
             self._window.release(claim, _told_to_twins(error))
             raise
+        named = {one.index: one for one in refused.rejections} if refused is not None else {}
+        rejections = tuple(named.get(one.index, one) for one in request.rejections)
+        quarantined = sum(one.quarantine_id is not None for one in rejections)
         known = len(request.indices) - len(kept)
-        receipt = Receipt(len(kept), known, 0, tuple(request.rejections))
+        receipt = Receipt(len(kept), known, quarantined, rejections)
+        fates = self._kept(refused) if refused is not None else ()
         records = self._spooled(
             signal, "otlp", claim, encode_otlp(payload, request.digest), receipt, source=source
         )
         if events is None:
-            return records
-        warned = replace(receipt, warnings=events.receipt.rejections)
-        return Submission(warned, (*records.fates, *events.fates))
+            return Submission(receipt, (*records.fates, *fates))
+        told = replace(
+            receipt,
+            quarantined=quarantined + events.receipt.quarantined,
+            warnings=events.receipt.rejections,
+        )
+        return Submission(told, (*records.fates, *fates, *events.fates))
 
     def submit_checks(self, results: Sequence[CheckResult]) -> Submission:
         """Send the results of a check through the stages; they are about no person."""
@@ -243,21 +268,6 @@ class Intake:
                 events[position].subject_key = events[position].subject_type = ""
         return _without(events, indices, admission.refusals, rejections)
 
-    def _redacted(
-        self,
-        claim: Claim,
-        events: Sequence[Event],
-        indices: Sequence[int],
-        rejections: list[Rejection],
-    ) -> tuple[Sequence[Event], list[Rejection]]:
-        """Return the new events that may be stored, masked, and the rejections with the others."""
-        fresh = [events[position] for position in claim.fresh]
-        refusals = self._redactor.redact_events(fresh)
-        self._window.abandon(claim, refusals)
-        places = [indices[position] for position in claim.fresh]
-        stored, _ = _without(fresh, places, refusals, rejections)
-        return stored, rejections
-
     def _refused(self, batch: Batch, rejections: Sequence[Rejection]) -> "_Refused":
         """Return what is to be kept of the refused events; what is kept already is not sealed."""
         named = self._quarantine.identify(batch, rejections)
@@ -269,7 +279,7 @@ class Intake:
         except BaseException as error:
             self._window.release(claim, _told_to_twins(error))
             raise
-        return _Refused(batch.door, named, fresh, claim, payload)
+        return _Refused(batch.door, batch.source, named, fresh, claim, payload)
 
     def _kept(self, refused: "_Refused") -> "Sequence[Future[Any]]":
         """Put refused events on their way to the disk."""
@@ -285,7 +295,8 @@ class Intake:
                 self._metrics.events_quarantined.labels(refused.door, one.refusal.code).inc()
 
         if count:
-            self._spool.submit("quarantine", refused.payload, count).add_done_callback(settle)
+            write = self._spool.submit("quarantine", refused.payload, count, refused.source)
+            write.add_done_callback(settle)
         else:
             self._window.remember(refused.claim, self._clock())
         return (refused.claim.fate, *refused.claim.earlier)
@@ -308,21 +319,26 @@ class Intake:
                 self._window.release(claim, error)
                 return
             self._window.remember(claim, self._clock())
-            self._count(door, receipt)
+            self._count(door, source, receipt)
 
         if receipt.accepted:
             write = self._spool.submit(signal, payload, receipt.accepted, source)
             write.add_done_callback(settle)
         else:
             self._window.remember(claim, self._clock())
-            self._count(door, receipt)
+            self._count(door, source, receipt)
         return Submission(receipt, (claim.fate, *claim.earlier))
 
-    def _count(self, door: str, receipt: Receipt) -> None:
+    def _count(self, door: str, source: str, receipt: Receipt) -> None:
+        label = self._metrics.sources.label(source)
+        of_source = self._metrics.sources.events
         self._metrics.events_accepted.labels(door).inc(receipt.accepted)
         self._metrics.events_deduplicated.labels(door).inc(receipt.deduplicated)
+        of_source.labels(label, "accepted").inc(receipt.accepted)
+        of_source.labels(label, "deduplicated").inc(receipt.deduplicated)
         for rejection in receipt.rejections:
             self._metrics.events_rejected.labels(door, rejection.refusal.code).inc()
+            of_source.labels(label, rejection.refusal.code).inc()
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +346,7 @@ class _Refused:
     """The refused events of a batch: all with their names, and the new ones sealed."""
 
     door: str
+    source: str
     rejections: list[Rejection]
     fresh: list[Rejection]
     claim: Claim

@@ -155,10 +155,15 @@ def _otlp_door(signal: str, rejected: str) -> dict[str, Any]:
     return door
 
 
-PATHS: dict[str, Any] = {
+_SEGMENT: dict[str, Any] = {
     **{f"/v1/{call}": _segment_door(*told) for call, told in _CALLS.items()},
     "/v1/batch": _segment_door("Take Segment calls: at most 2,500 and 500 KB", ["batch"]),
     "/v1/import": _segment_door("Take Segment calls of the past", ["batch"]),
+}
+SEGMENT_PATHS = frozenset(_SEGMENT)
+"""The doors that also take a key by Basic authentication, or as ``writeKey`` in the body."""
+PATHS: dict[str, Any] = {
+    **_SEGMENT,
     "/v1/events": _door(
         "Take CloudEvents: structured, in a batch, or binary with ce- headers and any content type",
         [STRUCTURED, BATCH, "*/*"],

@@ -3,7 +3,8 @@
 Everything here is asked before a body is read. Fullness is the larger of two shares: bytes that
 wait out of ``max_bytes``, and the age of the oldest out of ``max_age``. From ``soft_share`` on,
 kinds of telemetry are shed one after another, the least missed first; at 1 everything is refused.
-A nearly full disk, and one that refused a write, count as full.
+A nearly full disk, and one that refused a write, count as full. A source, which is a key by its
+name, has budgets of its own of both; what waited when the process began counts for none.
 """
 
 import os
@@ -55,6 +56,7 @@ class Pressure:
         self._guard = Lock()
         self._waiting: Counter[str] = Counter()
         self._waiting_bytes = 0
+        self._segments_of: dict[str, dict[str, datetime]] = {}
         self._drained_bytes = self._drained_seconds = 0.0
         self._disk_checked_at = float("-inf")
         self._disk_is_low = False
@@ -70,18 +72,25 @@ class Pressure:
                 when to come back.
         """
         if self._waiting_bytes >= self._settings.max_bytes:
-            self._refuse("bytes", kind, "The spool is full.")
+            self._refuse("bytes", kind, source, "The spool is full.")
         if self._age_share() >= 1:
-            self._refuse("age", kind, "What waits in the spool is too old.")
-        budget = self._settings.source_budgets.get(source, self._settings.source_bytes)
-        if budget is not None and self._waiting[source] >= budget:
-            self._refuse("source", kind, "Too much of this key's telemetry waits in the spool.")
+            self._refuse("age", kind, source, "What waits in the spool is too old.")
+        if self._is_source_over(source):
+            self._refuse(
+                "source", kind, source, "Too much of this key's telemetry waits in the spool."
+            )
+        if self._is_source_late(source):
+            self._refuse(
+                "source_age", kind, source, "What waits of this key's telemetry is too old."
+            )
         if self.disk_refuses:
-            self._refuse("disk", kind, "The disk of the spool is full. Free some space.")
+            self._refuse("disk", kind, source, "The disk of the spool is full. Free some space.")
         if self._is_disk_low():
-            self._refuse("disk", kind, "The disk of the spool is nearly full. Free some space.")
+            self._refuse(
+                "disk", kind, source, "The disk of the spool is nearly full. Free some space."
+            )
         if self.sheds(kind):
-            self._refuse("shed", kind, "The spool fills up, and this kind is shed first.")
+            self._refuse("shed", kind, source, "The spool fills up, and this kind is shed first.")
 
     def sheds(self, kind: Kind) -> bool:
         """Whether telemetry of this kind is not to be taken now. Begin and end are logged."""
@@ -105,10 +114,21 @@ class Pressure:
             self._waiting[source] += size_bytes
             self._waiting_bytes += size_bytes
 
-    def leave(self, sizes: Mapping[str, int]) -> None:
-        """Count bytes of each source out again."""
+    def hold(self, token: str, source: str, since: datetime) -> None:
+        """Note that a segment, opened then, has something of a source."""
+        segments = self._segments_of.get(source, {})
+        if token not in segments:
+            with self._guard:
+                self._segments_of.setdefault(source, {})[token] = since
+
+    def leave(self, sizes: Mapping[str, int], token: str = "") -> None:
+        """Count bytes of each source out again, and the segment that they were in."""
         with self._guard:
             for source, size_bytes in sizes.items():
+                segments = self._segments_of.get(source, {})
+                segments.pop(token, None)
+                if not segments:
+                    self._segments_of.pop(source, None)
                 self._waiting[source] -= size_bytes
                 self._waiting_bytes -= size_bytes
                 if not self._waiting[source]:
@@ -128,8 +148,22 @@ class Pressure:
             resets_at=self._clock() + wait,
         )
 
-    def _refuse(self, reason: str, kind: Kind, detail: str) -> None:
+    def _is_source_over(self, source: str) -> bool:
+        budget = self._settings.source_budgets.get(source, self._settings.source_bytes)
+        return budget is not None and self._waiting[source] >= budget
+
+    def _is_source_late(self, source: str) -> bool:
+        """Whether the oldest of a source waits too long; segments are held in order of time."""
+        budget = self._settings.source_ages.get(source, self._settings.source_age)
+        if budget is None:
+            return False
+        with self._guard:
+            since = next(iter(self._segments_of.get(source, {}).values()), None)
+        return since is not None and self._clock() - since >= budget
+
+    def _refuse(self, reason: str, kind: Kind, source: str, detail: str) -> None:
         self._metrics.spool_refusals.labels(reason, kind).inc()
+        self._metrics.sources.refusals.labels(self._metrics.sources.label(source), reason).inc()
         raise self.overloaded(detail)
 
     def _retry_after(self) -> timedelta:

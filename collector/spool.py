@@ -299,6 +299,7 @@ class Spool:
         writing.append([(append.payload, append.count) for append in group])
         for append in group:
             writing.sources[append.source] += len(append.payload)
+            self.pressure.hold(writing.token, append.source, opened_at(writing.token))
         return writing.token
 
     def _reason(self, error: OSError) -> UnavailableError:
@@ -372,7 +373,7 @@ class Spool:
     def _forget(self, segment: Segment) -> None:
         with self._changed:
             self._sealed.pop(segment.token, None)
-            self.pressure.leave(self._sources.pop(segment.token, Counter()))
+            self.pressure.leave(self._sources.pop(segment.token, Counter()), segment.token)
             self._changed.notify_all()
 
     def _unsynced_seconds(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from slo.window import Window
 
@@ -28,6 +29,11 @@ class EventCounts:
         """Good / valid; none when nothing was valid: unmeasured is neither good nor bad."""
         return Fraction(self.good, self.valid) if self.valid else None
 
+    @property
+    def error_ratio(self) -> Fraction | None:
+        """1 - SLI; none when nothing was valid."""
+        return Fraction(self.bad, self.valid) if self.valid else None
+
 
 @dataclass(frozen=True, slots=True)
 class JudgedCounts(EventCounts):
@@ -39,6 +45,11 @@ class JudgedCounts(EventCounts):
     def sli(self) -> Fraction | None:
         """The SLI that was given; none when nothing was measured."""
         return self.judged
+
+    @property
+    def error_ratio(self) -> Fraction | None:
+        """1 - the SLI that was given; none when nothing was measured."""
+        return None if self.judged is None else 1 - self.judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,13 @@ def burn_rate(counts: EventCounts, target: Decimal) -> Fraction | None:
 
     Source: SRE Workbook, chapter 5.
     """
-    return None if counts.sli is None else (1 - counts.sli) / (1 - Fraction(target))
+    error_ratio = counts.error_ratio
+    return None if error_ratio is None else error_ratio / _allowed(target)
+
+
+@lru_cache(maxsize=1024)
+def _allowed(target: Decimal) -> Fraction:
+    return 1 - Fraction(target)
 
 
 @dataclass(frozen=True, slots=True)

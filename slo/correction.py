@@ -110,6 +110,8 @@ def clipped(gaps: Sequence[Window], window: Window) -> list[Window]:
 
 def without(window: Window, gaps: Sequence[Window]) -> list[Window]:
     """Return what is left of a window; ``gaps`` are merged and in order."""
+    if not gaps:
+        return [window]
     rest: list[Window] = []
     since = window.since
     for gap in gaps:

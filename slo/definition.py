@@ -13,6 +13,7 @@ from slo.composite import Delay
 from slo.indicator import Condition, Filter, Indicator, Threshold
 from slo.objective import Objective, Part
 from slo.period import CalendarPeriod, Period, RollingPeriod
+from slo.promql import PromQL
 
 
 def definition_of(objective: Objective) -> dict[str, Any]:
@@ -93,7 +94,8 @@ def _part(part: Part) -> dict[str, Any]:
         indicator["freshness_seconds"] = freshness.total_seconds()
     budgeting, delay = part.budgeting, part.delay
     target = budgeting.slice_target
-    return {
+    queries = {"queries": asdict(part.queries)} if part.queries is not None else {}
+    return queries | {
         "name": part.name,
         "indicator": indicator,
         "weight": str(part.weight),
@@ -125,6 +127,7 @@ def _part_from(part: Mapping[str, Any]) -> Part:
             None if target is None else Decimal(target),
         ),
         delay=None if longest is None else Delay(timedelta(seconds=longest), part["when_delayed"]),
+        queries=PromQL(**part["queries"]) if "queries" in part else None,
     )
 
 

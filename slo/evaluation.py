@@ -168,12 +168,12 @@ def read_lookbacks(
 
     An objective that counts slices, or is a composite, has its events, judged by its own SLI.
 
-    Cost: a few queries for all that count events and are no composite, whatever their number; one
-    more for each part of any other.
+    Cost: a few queries for all that count events and are no composite; one for each other part.
     """
+    whole = {length: rolling(length, at) for length in {one for own in lengths for one in own}}
     wanted = [
         {
-            length: without(rolling(length, at), gaps.get(objective.name, ()))
+            length: without(whole[length], gaps.get(objective.name, ()))
             for length in sorted(own)
             if _counts_events(objective)
         }

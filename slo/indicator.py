@@ -7,7 +7,7 @@ from typing import Literal
 Scalar = str | int | float | bool
 Operator = Literal["any", "ne", "gt", "gte", "lt", "lte", "prefix", "exists"]
 Comparison = Literal["gt", "gte", "lt", "lte"]
-Signal = Literal["events", "spans", "logs", "vitals", "checks"]
+Signal = Literal["events", "spans", "logs", "metrics", "vitals", "checks", "prometheus"]
 OPERATORS: dict[str, Comparison] = {"lte": "lte", "gte": "gte", "lt": "lt", "gt": "gt"}
 
 TEXT_FIELDS = frozenset(
@@ -64,8 +64,13 @@ FIELDS: dict[Signal, Fields] = {
         ),
         frozenset({"value"}),
     ),
+    "metrics": Fields(frozenset({"name", "service"}), frozenset({"value"}), has_attributes=True),
     "checks": Fields(CHECK_TEXT_FIELDS, CHECK_NUMBER_FIELDS),
+    "prometheus": Fields(frozenset({"source", "outcome"}), frozenset()),
 }
+ASKABLE: tuple[Signal, ...] = ("events", "spans", "logs", "metrics", "vitals", "checks")
+"""The signals that a document may name; ``prometheus`` is what was read there for it."""
+
 ALL_NUMBER_FIELDS = frozenset[str]().union(*(fields.number for fields in FIELDS.values()))
 ALL_TEXT_FIELDS = frozenset[str]().union(*(fields.text for fields in FIELDS.values()))
 
@@ -98,7 +103,8 @@ class Indicator:
 
     ``valid`` chooses the events; of these, the good ones match ``good`` (or, when ``inverted``, do
     not match it), or keep the threshold. Its events are those of ``signal``: journey events, spans,
-    log records, web vitals of page views, or the steps of synthetic checks. With ``freshness`` what
+    log records, web vitals of page views, the steps of synthetic checks, or what
+    counters, gauges and histograms counted. With ``freshness`` what
     counts are minutes: a minute is good when a valid event is no older than that at its end.
     """
 

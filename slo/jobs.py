@@ -12,6 +12,8 @@ from slo.alerts.alertmanager import RESOLVED_FOR, push
 from slo.alerts.delivery import attempted
 from slo.alerts.evaluator import evaluate
 from slo.alerts.targets import NotifyByApprise, notify_by_apprise, send
+from slo.prometheus import read_sources
+from slo.register import all_objectives
 
 _SENDING_SECONDS = 10.0
 _CLAIMED_FOR = timedelta(minutes=2)
@@ -58,7 +60,21 @@ def deliver(services: Services, client: httpx.Client, notify: NotifyByApprise) -
             store.settle(session, attempted(delivery, outcome, sent=sent, at=now))
 
 
+def read_prometheus(services: Services) -> None:
+    """Read what is new from every Prometheus that an objective asks.
+
+    Raises:
+        UnavailableError: one could not be read; the others were.
+    """
+    with session_of(services.engine) as session:
+        objectives = [one.objective for one in all_objectives(session)]
+    settings = services.settings.prometheus
+    with httpx.Client(timeout=settings.timeout_seconds) as client:
+        read_sources(services.telemetry, objectives, settings, client, services.clock())
+
+
 JOBS: tuple[Job, ...] = (
     Job("slo.evaluate_alerts", timedelta(minutes=1), evaluate_alerts),
+    Job("slo.read_prometheus", timedelta(minutes=1), read_prometheus),
     Job("slo.deliver_messages", timedelta(seconds=15), deliver_messages),
 )

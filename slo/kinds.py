@@ -15,10 +15,11 @@ from slo.alert_policy import AlertPolicy, Known, read_duration, read_operator, r
 from slo.annotations import Terms, read_delay, read_terms
 from slo.budgeting import OCCURRENCES, Budgeting, Method
 from slo.composite import Combination, Delay
-from slo.indicator import FRESHNESS, Comparison, Indicator, Threshold
+from slo.indicator import FRESHNESS, Comparison, Condition, Indicator, Threshold
 from slo.metadata import Metadata, read_description, read_metadata, read_name
 from slo.metric import Metric, read_sli
 from slo.period import Period, RollingPeriod, calendar_period
+from slo.promql import PromQL
 from slo.window import MINUTE
 
 _METHODS: dict[str, Method] = {
@@ -137,9 +138,26 @@ def combined_target(goals: Sequence[Goal], combination: Combination) -> Decimal:
     return Decimal(target.numerator) / Decimal(target.denominator)
 
 
-def indicator_for(goal: Goal) -> Indicator | None:
-    """Return the indicator of one goal; none where its metric is no telemetry of Candor's."""
+def queries_for(goal: Goal) -> PromQL | None:
+    """Return what a Prometheus is asked for a goal; none where nothing can be counted from it."""
     metric = goal.sli.metric
+    queries = metric.queries
+    if queries is None or not metric.is_countable:
+        return None
+    if queries.raw is not None and goal.budgeting.method == "Occurrences":
+        return None
+    if queries.value is not None and goal.limit is not None:
+        return replace(queries, operator=goal.operator, limit=float(goal.limit))
+    return queries
+
+
+def indicator_for(goal: Goal) -> Indicator | None:
+    """Return the indicator of one goal; none where its metric is nothing that Candor can count."""
+    metric = goal.sli.metric
+    queries = queries_for(goal)
+    if queries is not None:
+        source = Condition("source", "any", (queries.digest,))
+        return Indicator((source,), (Condition("outcome", "any", ("good",)),), signal="prometheus")
     if metric.indicator is None or metric.value is None:
         return metric.indicator
     if goal.operator is None or goal.limit is None:
@@ -252,6 +270,16 @@ def _read_goal(
         weight = Fraction(number)
     if sli is None or not fits or target is None or target_place is None or budgeting is None:
         return None
+    if (
+        sli.metric.queries is not None
+        and sli.metric.queries.raw is not None
+        and budgeting.method == "Occurrences"
+    ):
+        place.warn(
+            "unsupported",
+            "A raw ratio has no events to count: its budget needs Timeslices or RatioTimeslices."
+            " It can be exported with candor slo rules.",
+        )
     slices = fields.get("timeSliceWindow")
     return Goal(place, target, target_place, operator, limit, budgeting, slices, sli, weight)
 

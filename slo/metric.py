@@ -1,16 +1,15 @@
 """The SLI kind: a ratio or a threshold, over Candor's telemetry or by PromQL.
 
-PromQL is read for the rules that Candor exports; Candor itself asks no Prometheus.
-
 Source: OpenSLO specification v1; the rules of its Go SDK.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from candor.kernel.document import Value
 from slo.indicator import FIELDS, FRESHNESS, Filter, Indicator, Signal
 from slo.metadata import read_description, read_name
+from slo.promql import PromQL, scale_of
 from slo.source import check_signal, read_filter, signal_of
 
 DataSources = Mapping[str, str]
@@ -22,28 +21,19 @@ _PARTS = ("good", "bad", "total", "raw")
 
 
 @dataclass(frozen=True, slots=True)
-class Queries:
-    """A ratio as PromQL: two of good, bad and total, or a raw success or failure ratio."""
-
-    good: str | None = None
-    bad: str | None = None
-    total: str | None = None
-    raw: str | None = None
-    raw_is_success: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Metric:
     """An SLI as written: an indicator, whose threshold (if ``value``) waits for its limit.
 
-    ``queries`` stand in its place where a Prometheus holds the data; where another system does,
-    there is neither.
+    ``queries`` stand in its place where a Prometheus holds the data, of a threshold without its
+    limit; where another system does, there is neither. ``is_countable`` says whether Candor itself
+    can keep a budget over the queries, or only export them.
     """
 
     indicator: Indicator | None = None
     value: str | None = None
-    queries: Queries | None = None
+    queries: PromQL | None = None
     is_threshold: bool = False
+    is_countable: bool = True
 
 
 def read_sli(spec: Value, sources: DataSources) -> Metric | None:
@@ -61,8 +51,7 @@ def read_sli(spec: Value, sources: DataSources) -> Metric | None:
 
 def _read_ratio(ratio: Value, sources: DataSources) -> Metric | None:
     fields = ratio.fields(_RATIO_FIELDS)
-    if "counter" in fields:
-        fields["counter"].boolean()
+    is_counter = bool(fields["counter"].boolean()) if "counter" in fields else False
     present = {name: fields[name] for name in _PARTS if name in fields}
     if ("total" in present) == ("raw" in present):
         ratio.fault("one-of", "A ratio needs total, and either good or bad; or raw alone.")
@@ -79,7 +68,7 @@ def _read_ratio(ratio: Value, sources: DataSources) -> Metric | None:
     if len(sources_read) < len(read):
         return None
     if any(source.is_foreign for source in sources_read):
-        return _read_queries(ratio, read)
+        return _read_queries(ratio, read, is_counter=is_counter)
     return _read_candor_ratio(ratio, present, read)
 
 
@@ -100,19 +89,39 @@ def _read_raw(
         return None
     if raw.query is None:
         return Metric()
-    return Metric(queries=Queries(raw=raw.query, raw_is_success=kind == "success"))
+    is_success = kind == "success"
+    return Metric(queries=PromQL(raw=raw.query, raw_is_success=is_success, source=raw.name))
 
 
-def _read_queries(ratio: Value, read: "Mapping[str, _Source | None]") -> Metric | None:
+def _read_queries(
+    ratio: Value, read: "Mapping[str, _Source | None]", *, is_counter: bool
+) -> Metric | None:
     sources = [source for source in read.values() if source is not None]
     if not all(source.is_foreign for source in sources) or len(sources) < 2:  # noqa: PLR2004 - total, and good or bad
         ratio.fault("one-of", "A ratio needs total, and either good or bad, of one type.")
         return None
     queries = {name: source.query for name, source in read.items() if source is not None}
-    if None in queries.values():
+    asked = [query for query in queries.values() if query is not None]
+    if len(asked) < len(queries):
         return Metric()
-    good, bad, total = (queries.get(name) for name in ("good", "bad", "total"))
-    return Metric(queries=Queries(good, bad, total))
+    if len({source.name for source in sources}) > 1:
+        ratio.fault("one-of", "The parts of a ratio come from one data source.")
+        return None
+    is_countable = is_counter or all(scale_of(query) is not None for query in asked)
+    if not is_countable:
+        ratio.warn(
+            "unsupported",
+            "Candor counts counters (counter: true), rate(...) and increase(...); other queries"
+            " can only be exported with candor slo rules.",
+        )
+    promql = PromQL(
+        good=queries.get("good"),
+        bad=queries.get("bad"),
+        total=queries.get("total"),
+        is_counter=is_counter,
+        source=sources[0].name,
+    )
+    return Metric(queries=promql, is_countable=is_countable)
 
 
 def _read_candor_ratio(
@@ -157,7 +166,8 @@ def _read_threshold(threshold: Value, sources: DataSources) -> Metric | None:
     if source is None:
         return None
     if source.is_foreign:
-        return Metric(is_threshold=True)
+        queries = PromQL(value=source.query, source=source.name) if source.query else None
+        return Metric(queries=queries, is_threshold=True)
     value = source.fields.get("value")
     if value is None:
         threshold.fault("required", "Name the value that has the threshold: value: duration_ms.")
@@ -173,11 +183,15 @@ def _read_threshold(threshold: Value, sources: DataSources) -> Metric | None:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """The fields of ``metricSource.spec``; of another system's, only what PromQL it holds."""
+    """The fields of ``metricSource.spec``; of another system's, only what PromQL it holds.
+
+    ``name`` is that of the data source that it refers to.
+    """
 
     fields: Mapping[str, Value]
     query: str | None = None
     is_foreign: bool = False
+    name: str = ""
 
 
 def _read_source(
@@ -195,7 +209,9 @@ def _read_source(
     if kind is None:
         return None
     if kind != "candor":
-        return _read_foreign(fields["spec"], kind, fields.get("type") or source)
+        foreign = _read_foreign(fields["spec"], kind, fields.get("type") or source)
+        reference = fields.get("metricSourceRef")
+        return replace(foreign, name=(reference.text() or "") if reference is not None else "")
     spec = fields["spec"].fields(known)
     check_signal(spec, fields["spec"])
     return _Source(spec)
@@ -219,14 +235,16 @@ def _source_type(source: Value, fields: Mapping[str, Value], sources: DataSource
 
 
 def _read_foreign(spec: Value, kind: str, place: Value) -> _Source:
-    """Return a source that Candor does not count, and warn that it keeps no budget over it."""
+    """Return a source that is not Candor's own; of a system that it cannot ask, warn."""
     fields = spec.fields()
     query = fields["query"].text() if kind == "prometheus" and "query" in fields else None
     if not fields:
         spec.fault("required", "spec must say what to ask for.")
-    place.warn(
-        "unsupported",
-        "Candor keeps budgets over sources of type candor alone; a ratio in PromQL can be exported"
-        " with candor slo rules.",
-    )
+    if kind != "prometheus":
+        place.warn(
+            "unsupported",
+            "Candor keeps budgets over sources of type candor and prometheus alone.",
+        )
+    elif fields and "query" not in fields:
+        spec.fault("required", "A prometheus source needs its query.")
     return _Source({}, query, is_foreign=True)

@@ -12,19 +12,24 @@ from slo.burn_rule import Policy
 from slo.composite import Combination, Delay
 from slo.indicator import Indicator
 from slo.period import Period
+from slo.promql import PromQL
 
 NoData = Literal["exclude", "freeze", "bad", "alert"]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What an objective counts: all of it, or one component of a composite."""
+    """What an objective counts: all of it, or one component of a composite.
+
+    ``queries`` are what a Prometheus is asked for it; ``indicator`` counts what it answered.
+    """
 
     name: str
     indicator: Indicator
     weight: Fraction = Fraction(1)
     budgeting: Budgeting = OCCURRENCES
     delay: Delay | None = None
+    queries: PromQL | None = None
 
 
 @dataclass(frozen=True, slots=True)

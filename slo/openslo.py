@@ -25,6 +25,7 @@ from slo.kinds import (
     References,
     combined_target,
     indicator_for,
+    queries_for,
     read_named_sli,
     read_slo,
 )
@@ -322,7 +323,9 @@ def _objective(
         if indicator is None:
             return None
         delay = goal.sli.delay or promise.terms.delay
-        parts.append(Part(goal.sli.name, indicator, goal.weight, goal.budgeting, delay))
+        queries = queries_for(goal)
+        part = Part(goal.sli.name, indicator, goal.weight, goal.budgeting, delay, queries)
+        parts.append(part)
         _check_breakdown(promise.terms, indicator)
     return Objective(
         name=name,

@@ -15,7 +15,7 @@ from candor.kernel.telemetry_store import TelemetryStore
 from slo.budget import EventCounts
 from slo.conditions import Parameters
 from slo.indicator import Condition, Filter, Indicator
-from slo.window import Window, whole_minute
+from slo.window import Window
 
 DIMENSIONS = ("journey", "service", "name", "step", "channel", "outcome")
 """What the rollup keeps apart; what mostly tells indicators from one another comes first."""
@@ -36,11 +36,9 @@ ALL_DURATIONS = "arraySum(mapValues(durations))"
 Asked = tuple[Indicator, Window]
 
 
-def is_exact(indicator: Indicator, window: Window) -> bool:
-    """Whether the rollup counts an indicator in a window without an error."""
+def is_exact(indicator: Indicator) -> bool:
+    """Whether the rollup counts an indicator without an error, in windows of whole minutes."""
     if indicator.signal != "events":
-        return False
-    if any(whole_minute(edge) != edge for edge in (window.since, window.until)):
         return False
     conditions = (*indicator.valid, *indicator.good)
     if any(

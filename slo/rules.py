@@ -26,8 +26,8 @@ import yaml
 from slo.burn_rate import Severity, Tier, is_firable, tiers_of
 from slo.indicator import FRESHNESS
 from slo.kinds import Goal
-from slo.metric import Queries
 from slo.openslo import DocumentSet, Named
+from slo.promql import PromQL
 from slo.window import format_duration
 
 BAD_EVENTS = "candor_objective_bad_events_total"
@@ -51,7 +51,7 @@ class _Exported:
     display_name: str
     target: Decimal
     period: timedelta
-    queries: Queries
+    queries: PromQL
 
     @property
     def labels(self) -> dict[str, str]:
@@ -122,7 +122,8 @@ def _reason_against(named: Named) -> str | None:
     metric = promise.goals[0].sli.metric
     if metric.value == FRESHNESS:
         return "freshness cannot be exported; Candor itself evaluates it."
-    if metric.indicator is None and metric.queries is None:
+    queries = metric.queries
+    if metric.indicator is None and (queries is None or queries.value is not None):
         return "its indicator is no ratio in PromQL. Write one, for a threshold over buckets."
     return None
 
@@ -131,7 +132,7 @@ def _exported(slo: str, named: Named, goal: Goal) -> _Exported | None:
     queries = goal.sli.metric.queries
     if queries is None:
         selector = f'{{objective="{slo}"}}'
-        queries = Queries(bad=BAD_EVENTS + selector, total=VALID_EVENTS + selector)
+        queries = PromQL(bad=BAD_EVENTS + selector, total=VALID_EVENTS + selector)
     for query in (queries.good, queries.bad, queries.total):
         if query is not None and _ranged(query, _CURRENT) is None:
             return None

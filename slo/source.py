@@ -6,6 +6,7 @@ from candor.kernel.document import Value, report_of, value_of
 from candor.kernel.errors import InvalidInputError
 from slo.indicator import (
     ALL_NUMBER_FIELDS,
+    ASKABLE,
     ATTRIBUTE_PREFIX,
     FIELDS,
     Condition,
@@ -25,8 +26,7 @@ _OPERATORS: dict[str, Operator] = {
     "prefix": "prefix",
     "exists": "exists",
 }
-_SIGNALS = ("events", "spans", "logs", "metrics", "vitals", "checks")
-_BUILT_SIGNALS: dict[str | None, Signal] = {signal: signal for signal in FIELDS}
+_SIGNALS: dict[str | None, Signal] = {signal: signal for signal in ASKABLE}
 
 
 def read_filter(value: Value, signal: Signal = "events") -> Filter:
@@ -64,20 +64,17 @@ def signal_of(spec: Mapping[str, Value]) -> Signal:
     """Return the signal of a spec; events where ``check_signal`` has a fault to report."""
     signal = spec.get("signal")
     is_text = signal is not None and not (signal.is_mapping or signal.is_list)
-    return _BUILT_SIGNALS.get(signal.text() if signal is not None and is_text else None, "events")
+    return _SIGNALS.get(signal.text() if signal is not None and is_text else None, "events")
 
 
 def check_signal(spec: dict[str, Value], place: Value) -> None:
-    """Report a signal that is missing, unknown, or not built yet."""
+    """Report a signal that is missing or unknown."""
     signal = spec.get("signal")
     if signal is None:
-        place.fault("required", f"Name the signal: {' or '.join(FIELDS)}.")
+        place.fault("required", f"Name the signal: {' or '.join(ASKABLE)}.")
         return
-    text = signal.text()
-    if text not in _SIGNALS:
-        signal.fault("one-of", f"A signal is one of {', '.join(_SIGNALS)}.")
-    elif text not in _BUILT_SIGNALS:
-        signal.fault("unsupported", f"Objectives over {text} are not supported yet.")
+    if signal.text() not in _SIGNALS:
+        signal.fault("one-of", f"A signal is one of {', '.join(ASKABLE)}.")
 
 
 def _unknown_field(signal: Signal) -> str:

@@ -16,14 +16,18 @@ from slo.budget import EventCounts, Slice
 from slo.conditions import Parameters, filter_text, good_text, text_column, valid_text
 from slo.indicator import Indicator, Signal
 from slo.rollup import ALL_DURATIONS, DIMENSIONS, count_rollup, is_exact, under_text
-from slo.window import Window
+from slo.window import Window, whole_minute
 
 _TABLES: dict[Signal, str] = {
     "events": "events",
     "spans": "spans",
     "logs": "log_records",
     "checks": "checks FINAL",
+    "prometheus": "prometheus_minutes FINAL",
 }
+_WEIGHTED: frozenset[Signal] = frozenset({"metrics", "prometheus"})
+"""The signals of which a row stands for as many events as its weight says."""
+
 _LONGEST_PAGE_VIEW = timedelta(days=1)
 _CELLS = 512
 """How many sums one statement over rows asks for: the engine limits the size of a statement."""
@@ -46,8 +50,13 @@ def count(telemetry: TelemetryStore, questions: Sequence[Question]) -> list[Even
     answers: dict[int, EventCounts] = {}
     exact: list[int] = []
     signals: dict[Signal, list[int]] = {}
+    indicators = {id(one.indicator): one.indicator for one in questions}  # they repeat
+    windows = {id(one.window): one.window for one in questions}
+    countable = {key for key, one in indicators.items() if is_exact(one)}
+    whole = {key for key, one in windows.items() if _is_whole(one)}
     for number, one in enumerate(questions):
-        kind = exact if rollup_is_exact(one) else signals.setdefault(one.indicator.signal, [])
+        fits = id(one.indicator) in countable and id(one.window) in whole
+        kind = exact if fits else signals.setdefault(one.indicator.signal, [])
         kind.append(number)
     asked = [(questions[number].indicator, questions[number].window) for number in exact]
     answers |= zip(exact, count_rollup(telemetry, asked), strict=True)
@@ -131,7 +140,11 @@ def count_by_value(
 
 def rollup_is_exact(question: Question) -> bool:
     """Whether the one-minute rollup answers a question without an error."""
-    return is_exact(question.indicator, question.window)
+    return is_exact(question.indicator) and _is_whole(question.window)
+
+
+def _is_whole(window: Window) -> bool:
+    return all(whole_minute(edge) == edge for edge in (window.since, window.until))
 
 
 def _rows_statement(
@@ -144,8 +157,8 @@ def _rows_statement(
     for number, indicator in enumerate(indicators):
         valid = valid_text(indicator, parameters)
         good = good_text(indicator, parameters)
-        counted = ", ".join(f"countIf(({valid}) AND {inside})" for inside in within)
-        well = ", ".join(f"countIf(({valid}) AND {good} AND {inside})" for inside in within)
+        counted = ", ".join(_sum(indicator, f"({valid}) AND {inside}") for inside in within)
+        well = ", ".join(_sum(indicator, f"({valid}) AND {good} AND {inside}") for inside in within)
         columns += (f"[{counted}] AS v{number}", f"[{well}] AS g{number}")
     around = _within(hull, parameters, rollup=False)
     table = _table(indicators[0].signal, hull, parameters)
@@ -155,7 +168,8 @@ def _rows_statement(
 def _measures(indicator: Indicator, parameters: Parameters, *, rollup: bool) -> tuple[str, str]:
     if not rollup:
         valid = valid_text(indicator, parameters)
-        return f"countIf({valid})", f"countIf(({valid}) AND {good_text(indicator, parameters)})"
+        good = f"({valid}) AND {good_text(indicator, parameters)}"
+        return _sum(indicator, valid), _sum(indicator, good)
     chosen = filter_text(indicator.valid, parameters)
     if indicator.threshold is None:
         good = good_text(indicator, parameters)
@@ -164,15 +178,25 @@ def _measures(indicator: Indicator, parameters: Parameters, *, rollup: bool) -> 
     return f"sumIf({ALL_DURATIONS}, {chosen})", f"sumIf({under}, {chosen})"
 
 
+def _sum(indicator: Indicator, condition: str) -> str:
+    """Return how many events the rows stand for that meet a condition."""
+    if indicator.signal in _WEIGHTED:
+        return f"toInt64(round(sumIf(weight, {condition})))"
+    return f"countIf({condition})"
+
+
 def _table(signal: Signal, window: Window, parameters: Parameters) -> str:
     """Return what the events of a signal are read from.
 
     A page view's vitals are reported as they grow; it counts once, with the latest value, at the
-    time of its first report.
+    time of its first report. Of counters the increments count.
     """
+    kind = "DateTime64(3, 'UTC')"
+    if signal == "metrics":
+        since, until = (parameters.bind(one, kind) for one in (window.since, window.until))
+        return f"({_filled('select_metric_increments', since=since, until=until)})"
     if signal != "vitals":
         return _TABLES[signal]
-    kind = "DateTime64(3, 'UTC')"
     since = parameters.bind(window.since - _LONGEST_PAGE_VIEW, kind)
     until = parameters.bind(window.until + _LONGEST_PAGE_VIEW, kind)
     return f"({_filled('select_latest_vitals', since=since, until=until)})"

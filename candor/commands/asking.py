@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from candor.commands.console import WRONG_USE, fail, settings
+from candor.commands.console import FAILED, WRONG_USE, fail, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +37,13 @@ class Client:
         self._url = url.rstrip("/")
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
 
-    def get(self, path: str) -> Any:  # noqa: ANN401 - a JSON document
-        """Return what ``GET`` answers."""
-        return self._request("GET", path, None, None)
+    def get(self, path: str, *, absent: int = FAILED, even_if_unwell: bool = False) -> Any:  # noqa: ANN401 - a JSON document
+        """Return what ``GET`` answers.
+
+        ``absent`` is the exit code when there is no such thing; ``even_if_unwell`` takes a 503 for
+        an answer, too.
+        """
+        return self._request("GET", path, None, None, absent, even_if_unwell=even_if_unwell)
 
     def post(self, path: str, body: bytes, content_type: str) -> Any:  # noqa: ANN401 - as above
         """Return what ``POST`` answers."""
@@ -49,7 +53,16 @@ class Client:
         """Return what ``PUT`` answers."""
         return self._request("PUT", path, body, content_type)
 
-    def _request(self, method: str, path: str, body: bytes | None, content_type: str | None) -> Any:  # noqa: ANN401 - a JSON document
+    def _request(  # noqa: PLR0913 - a request, and how its refusals are taken
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        content_type: str | None,
+        absent: int = FAILED,
+        *,
+        even_if_unwell: bool = False,
+    ) -> Any:  # noqa: ANN401 - a JSON document
         import httpx  # noqa: PLC0415 - keeps --help quick
 
         headers = self._headers | ({"content-type": content_type} if content_type else {})
@@ -61,8 +74,13 @@ class Client:
             fail(f"{self._url} is no address. Write it as http://host:8080.", WRONG_USE)
         except httpx.TransportError as error:
             fail(f"{self._url} does not answer ({type(error).__name__}). Is the server running?")
-        if answer.is_error:
-            fail(_sentence(answer.json() if "json" in answer.headers["content-type"] else {}))
+        is_json = "json" in answer.headers.get("content-type", "")
+        is_taken = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and even_if_unwell
+        if answer.is_error and not is_taken:
+            is_absent = answer.status_code == httpx.codes.NOT_FOUND
+            fail(_sentence(answer.json() if is_json else {}), absent if is_absent else FAILED)
+        if not is_json:
+            fail(f"What answers at {self._url} is no Candor.")
         return answer.json()
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from candor.kernel.settings import Settings
 
 FAILED = 1
@@ -26,6 +28,22 @@ def print_json(document: object) -> None:
     """Print a document for a machine, on stdout."""
     json.dump(document, sys.stdout, indent=2, default=str)
     sys.stdout.write("\n")
+
+
+def print_document(document: object, *, as_json: bool) -> None:
+    """Print a document: for a machine as JSON, for a person as YAML in the order of its fields."""
+    if as_json:
+        print_json(document)
+        return
+    import yaml  # noqa: PLC0415 - keeps --help quick
+
+    typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+
+
+def told_fault(error: "ValidationError") -> str:
+    """Return the first fault of a document that a person wrote: its place and rule."""
+    fault = error.errors(include_input=False, include_url=False)[0]
+    return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}."
 
 
 def fail(sentence: str, code: int = FAILED) -> NoReturn:

@@ -13,10 +13,12 @@ from candor.commands.console import (
     WRONG_USE,
     AsJson,
     fail,
+    print_document,
     print_json,
     say,
     settings,
     told_errors,
+    told_fault,
 )
 from candor.commands.keys import open_state
 
@@ -60,17 +62,12 @@ def show(
 
     Example: candor contract show checkout.payment/1-0-0
     """
-    import yaml  # noqa: PLC0415 - keeps --help quick
-
     name, _, version = reference.rpartition("/")
     if not name:
         fail("Name a version: checkout.payment/1-0-0.", WRONG_USE)
     with told_errors():
         document = _one(url, key, name, version)
-    if as_json:
-        print_json(document)
-    else:
-        typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+    print_document(document, as_json=as_json)
 
 
 @app.command("apply")
@@ -267,9 +264,7 @@ def _contract(document: dict[str, Any]) -> "Contract":
     try:
         body = ContractBody.model_validate(rest)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise InvalidInputError(f"{place}: {fault['msg']}.") from None
+        raise InvalidInputError(told_fault(error)) from None
     return body.contract(str(document.get("name", "")), str(document.get("version", "")))
 
 

@@ -6,7 +6,15 @@ from urllib.parse import quote
 import typer
 
 from candor.commands.asking import Client, Key, Url, ask
-from candor.commands.console import FAILED, AsJson, print_json, say, told_errors
+from candor.commands.console import (
+    FAILED,
+    WRONG_USE,
+    AsJson,
+    fail,
+    print_json,
+    say,
+    told_errors,
+)
 
 if TYPE_CHECKING:
     from candor.kernel.services import Services
@@ -19,16 +27,24 @@ def gate(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Ask whether a service may be released; exit 1 while its policy says freeze.
+    """Ask whether a service may be released.
+
+    Prints go, slow or freeze. Exit 0: go or slow. Exit 1: freeze, which is printed; or nothing is
+    printed, because there is no answer (the server is down, the key opens nothing): the reason is
+    on stderr. Exit 2: no objective belongs to that service, or the command is not used rightly.
 
     Example: candor slo gate --service checkout-api --url https://candor.example.org
     """
+    from candor.kernel.errors import NotFoundError  # noqa: PLC0415 - keeps --help quick
 
     def remote(client: Client) -> Any:  # noqa: ANN401 - a JSON document
-        return client.get(f"/api/v1/gate?service={quote(service, safe='')}")
+        return client.get(f"/api/v1/gate?service={quote(service, safe='')}", absent=WRONG_USE)
 
     with told_errors():
-        answer = ask(url, key, remote, lambda services: _gate_here(services, service))
+        try:
+            answer = ask(url, key, remote, lambda services: _gate_here(services, service))
+        except NotFoundError as error:
+            fail(error.detail, WRONG_USE)
     if as_json:
         print_json(answer)
     else:

@@ -41,7 +41,8 @@ def ingest(  # noqa: PLR0913, PLR0917 - each is an option of the command
 ) -> None:
     """Bring files of events in, and return when they can be queried.
 
-    Exit 1 when a record was refused; each is named by file and line.
+    Exit 1 when a record was rejected; the first twenty are named by file and line, and the last
+    line adds all up.
 
     Example: candor ingest cases.csv.gz --format csv --mapping examples/permit-receipt-mapping.yaml
     """
@@ -102,13 +103,15 @@ def _report(total: "Total", *, as_json: bool) -> None:
             }
         )
     else:
-        typer.echo(
-            f"{total.accepted} accepted, {total.deduplicated} deduplicated,"
-            f" {total.quarantined} quarantined, {total.rejected} rejected"
-        )
         for fault in total.faults:
             say(f"{fault['file']}:{fault['line']}: {fault['code']}: {fault['message']}")
         if total.rejected > len(total.faults):
             say(f"... and {total.rejected - len(total.faults)} more.")
+        read = total.accepted + total.deduplicated + total.rejected
+        typer.echo(
+            f"{read} read: {total.accepted} accepted, {total.deduplicated} deduplicated"
+            f" (stored before), {total.rejected} rejected ({total.quarantined} of them kept in"
+            " quarantine)"
+        )
     if total.rejected:
         raise typer.Exit(FAILED)

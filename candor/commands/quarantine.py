@@ -1,6 +1,5 @@
 """``candor quarantine``: look at what was refused, mend it, and send it again."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlencode
@@ -13,10 +12,12 @@ from candor.commands.console import (
     WRONG_USE,
     AsJson,
     fail,
+    print_document,
     print_json,
     say,
     settings,
     told_errors,
+    told_fault,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ def list_entries(  # noqa: PLR0913 - each is an option of the command
 
     Example: candor quarantine list --code schema_violation --url http://127.0.0.1:8080
     """
+    from candor.kernel.errors import InvalidInputError  # noqa: PLC0415 - keeps --help quick
+    from collector.quarantine.schemas import reason  # noqa: PLC0415 - as above
+
+    try:
+        reason(code)
+    except InvalidInputError as error:
+        fail(error.detail, WRONG_USE)
     asked = {"code": code, "limit": limit} | ({"since": since} if since is not None else {})
 
     def remote(client: Client) -> Any:  # noqa: ANN401 - a JSON document
@@ -77,12 +85,7 @@ def show(
 
     with told_errors():
         document = ask(url, key, remote, lambda services: _shown(services, entry_id))
-    if as_json:
-        print_json(document)
-        return
-    import yaml  # noqa: PLC0415 - keeps --help quick
-
-    typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+    print_document(document, as_json=as_json)
 
 
 @app.command("replay")
@@ -135,15 +138,13 @@ def _replay_here(body: dict[str, Any]) -> dict[str, Any]:
     try:
         asked = ReplayBody.model_validate(body)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        fail(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}.", WRONG_USE)
+        fail(told_fault(error), WRONG_USE)
     effective = settings()
     try:
         with open_installation(effective) as running:
             collector = running.collector
-            submit = partial(collector.intake.submit, keep_refused=False)
             cabinet = collector.quarantine.cabinet
-            sent = Replay(running.services, submit, collector.linker.submit, cabinet)
+            sent = Replay(running.services, collector.intake, collector.linker.submit, cabinet)
             return receipt_document(sent.run(asked.ids, asked.mending()))
     except ConflictError as error:
         fail(error.detail, WRONG_USE)
@@ -183,7 +184,7 @@ def _shown(services: "Services", entry_id: str) -> dict[str, Any]:
     with session_of(services.engine) as session:
         payload = open_entry(session, cabinet, entry)
         replayed = replayed_at(session, [entry.id]).get(entry.id)
-    return entry_document(entry, replayed) | payload_document(payload)
+    return entry_document(entry, replayed) | payload_document(entry, payload)
 
 
 def _patch(file: Path) -> Any:  # noqa: ANN401 - a JSON document

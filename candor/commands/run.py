@@ -1,9 +1,10 @@
 """Commands that run or prepare an installation: serve, work, migrate, check, openapi."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from candor.commands.asking import Client, Url
 from candor.commands.console import (
     FAILED,
     WRONG_USE,
@@ -14,6 +15,13 @@ from candor.commands.console import (
     settings,
     told_errors,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from candor.examination import Examination
+    from candor.kernel.migrate import Migration
+    from candor.kernel.settings import Settings
 
 
 def serve() -> None:
@@ -56,59 +64,105 @@ def migrate(
 ) -> None:
     """Bring both stores up to date.
 
+    A server with embedded stores does that itself when it starts. Beside a running one, --check and
+    --dry-run tell of the state store alone, and the command without them exits 2.
+
     Example: candor migrate --dry-run
     """
-    from candor.kernel import migrate as runner  # noqa: PLC0415 - keeps --help quick
+    from candor.kernel.errors import CandorError  # noqa: PLC0415 - keeps --help quick
+
+    effective = settings()
+    note = ""
+    try:
+        if dry_run or check:
+            from candor.examination import pending_in  # noqa: PLC0415 - keeps --help quick
+
+            pending = pending_in(effective)
+            steps, note = pending.steps, pending.note
+        else:
+            steps = _migrated(effective)
+    except CandorError as error:
+        fail(error.detail)
+    _tell_steps(steps, with_statements=dry_run, as_json=as_json)
+    if note:
+        say(note)
+    if check and steps:
+        what_to_do = "Restart the server." if note else "Run: candor migrate"
+        fail(f"{len(steps)} migrations are pending. {what_to_do}")
+
+
+def _migrated(effective: "Settings") -> "Sequence[Migration]":
+    from candor.kernel.migrate import migrate as bring_up_to_date  # noqa: PLC0415 - as above
+    from candor.kernel.telemetry_store import StoreInUseError  # noqa: PLC0415 - as above
     from candor.wiring import open_services  # noqa: PLC0415 - as above
 
-    with told_errors(), open_services(settings()) as services:
-        pretend = dry_run or check
-        if pretend:
-            steps = runner.pending_migrations(services.engine, services.telemetry)
-        else:
-            steps = runner.migrate(services.engine, services.telemetry, services.clock)
-    names = [f"{step.store} {step.version} {step.name}" for step in steps]
+    try:
+        with open_services(effective) as services:
+            return bring_up_to_date(services.engine, services.telemetry, services.clock)
+    except StoreInUseError:
+        fail(
+            "A running process, such as `candor serve`, has the embedded stores, and a server"
+            " brings them up to date itself when it starts. Restart it instead.",
+            WRONG_USE,
+        )
+
+
+def _tell_steps(steps: "Sequence[Migration]", *, with_statements: bool, as_json: bool) -> None:
     if as_json:
         print_json(
             [
                 {"store": step.store, "version": step.version, "name": step.name}
-                | ({"statements": step.statements} if dry_run else {})
+                | ({"statements": step.statements} if with_statements else {})
                 for step in steps
             ]
         )
-    elif dry_run:
-        for name, step in zip(names, steps, strict=True):
-            typer.echo(f"-- {name}")
-            for statement in step.statements:
-                typer.echo(statement + ";")
-    else:
+        return
+    names = [f"{step.store} {step.version} {step.name}" for step in steps]
+    if not with_statements:
         typer.echo("\n".join(names) or "Nothing to do: both stores are up to date.")
-    if check and steps:
-        fail(f"{len(steps)} migrations are pending. Run: candor migrate")
+        return
+    for name, step in zip(names, steps, strict=True):
+        typer.echo(f"-- {name}")
+        for statement in step.statements:
+            typer.echo(statement + ";")
 
 
-def check(*, as_json: AsJson = False) -> None:
+def check(url: Url = None, *, as_json: AsJson = False) -> None:
     """Print the effective settings with secrets masked, and what is wrong in a sentence each.
 
-    Example: candor check --json
-    """
-    from candor.kernel.settings import unknown_variables  # noqa: PLC0415 - keeps --help quick
-    from candor.server import complaints_about  # noqa: PLC0415 - as above
+    Works beside a running server, whose embedded stores no other process can open. With --url it
+    asks that server how it is instead, which needs no key.
 
+    Example: candor check --url http://127.0.0.1:8080
+    """
+    from candor.examination import Examination, complaints_of, examine  # noqa: PLC0415 - quick --help
+    from candor.kernel.settings import unknown_variables  # noqa: PLC0415 - as above
+
+    if url is not None:
+        readiness = Client(url, None).get("/readyz", even_if_unwell=True)
+        _tell(Examination(complaints_of(readiness)), {"server": readiness}, as_json=as_json)
+        return
     effective = settings()
-    complaints = [
+    found = examine(effective)
+    misspelt = [
         f"{name} is no setting of Candor; it is ignored. Is it misspelt?"
         for name in unknown_variables(effective)
     ]
-    complaints += complaints_about(effective)
+    whole = Examination([*misspelt, *found.complaints], found.notes)
+    _tell(whole, {"settings": effective.masked()}, as_json=as_json)
+
+
+def _tell(found: "Examination", told: dict[str, object], *, as_json: bool) -> None:
+    """Print what was examined, and what was found; exit 1 when something is wrong."""
     if as_json:
-        print_json({"settings": effective.masked(), "complaints": complaints})
+        print_json(told | {"complaints": found.complaints, "notes": found.notes})
     else:
-        print_json(effective.masked())
-        for complaint in complaints:
-            say(complaint)
-        say("Something is wrong." if complaints else "All is well.")
-    if complaints:
+        (document,) = told.values()
+        print_json(document)
+        for sentence in (*found.notes, *found.complaints):
+            say(sentence)
+        say("Something is wrong." if found.complaints else "All is well.")
+    if found.complaints:
         raise typer.Exit(FAILED)
 
 

@@ -1,9 +1,11 @@
 """What Candor counts about itself, for Prometheus; no label ever holds a personal value."""
 
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -12,6 +14,10 @@ from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _FADES_AFTER_SECONDS = 180.0
+_MOST_SOURCES = 100
+_OTHER_SOURCE = "other"
+_PLAIN_SOURCE = re.compile(r"[A-Za-z][A-Za-z._-]{0,31}[0-9]{0,3}")
+"""Too short for a key, without an at sign, and with no more digits than "shop-web-12" has."""
 _JOB_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
@@ -27,6 +33,7 @@ class Metrics:
     events_loaded: Counter
     events_shed: Counter
     requests: Counter
+    door_seconds: Histogram
     commit_seconds: Histogram
     insert_seconds: Histogram
     spool_bytes: Gauge
@@ -40,6 +47,7 @@ class Metrics:
     job_runs: Counter
     job_seconds: Histogram
     job_last_success: Gauge
+    sources: "SourceMetrics"
     kafka: "KafkaMetrics"
     objectives: "ObjectiveMetrics"
     consent: "ConsentMetrics"
@@ -49,6 +57,32 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return everything in the text format that a Prometheus scrapes."""
         return generate_latest(self.registry)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMetrics:
+    """What came of each source: a key by its name, as ``label`` shows it.
+
+    A person may have written anything into a name, and names may be many: only a plain word of
+    Latin letters is shown, and only the first hundred of them; all others together are ``other``.
+    """
+
+    events: Counter
+    refusals: Counter
+    _shown: dict[str, str] = field(default_factory=dict)
+    _guard: Lock = field(default_factory=Lock)
+
+    def label(self, source: str) -> str:
+        """Return the value of the label ``source`` for what came from there."""
+        known = self._shown.get(source)
+        if known is not None:
+            return known
+        if not _PLAIN_SOURCE.fullmatch(source):
+            return _OTHER_SOURCE
+        with self._guard:
+            if len(self._shown) >= _MOST_SOURCES:
+                return _OTHER_SOURCE
+            return self._shown.setdefault(source, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +154,7 @@ def new_metrics() -> Metrics:
         events_loaded=new.counter("events_loaded", "Acknowledged events inserted.", "signal"),
         events_shed=new.counter("events_shed", "Records left out under pressure.", "kind"),
         requests=new.counter("door_requests", "Requests at the hot doors.", "door", "status"),
+        door_seconds=new.seconds("door_seconds", "Time to the answer at a hot door.", "door"),
         commit_seconds=new.seconds("spool_commit_seconds", "Time of one write and sync."),
         insert_seconds=new.seconds("insert_seconds", "Time of one insert.", "signal"),
         spool_bytes=new.gauge("spool_bytes", "Bytes taken and not yet inserted."),
@@ -137,12 +172,11 @@ def new_metrics() -> Metrics:
         load_failures=new.counter("load_failures", "Inserts that failed and are tried again."),
         identities=new.gauge("dedupe_identities", "Identities that are remembered."),
         job_runs=new.counter("job_runs", "Runs of recurring jobs.", "job", "outcome"),
-        job_seconds=new.seconds(
-            "job_seconds", "Time of one run of a job.", "job", most=_JOB_SECONDS
-        ),
+        job_seconds=new.seconds("job_seconds", "Time of one run.", "job", most=_JOB_SECONDS),
         job_last_success=new.gauge(
             "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
         ),
+        sources=_sources(new),
         kafka=_kafka(new),
         objectives=_objectives(new),
         consent=_consent(new),
@@ -176,6 +210,20 @@ def _objectives(new: "_Maker") -> ObjectiveMetrics:
             "objective_burn_rate", "Burn rate of a look-back.", "objective", "lookback"
         ),
         alerts=new.fading("objective_alerts", "Open alerts.", "objective", "kind", "severity"),
+    )
+
+
+def _sources(new: "_Maker") -> SourceMetrics:
+    return SourceMetrics(
+        new.counter(
+            "source_events",
+            "Events by source: accepted, deduplicated, or refused by code.",
+            "source",
+            "outcome",
+        ),
+        new.counter(
+            "source_refusals", "Requests refused before their body was read.", "source", "reason"
+        ),
     )
 
 

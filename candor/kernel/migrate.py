@@ -59,7 +59,25 @@ def pending_migrations(engine: Engine, telemetry: TelemetryStore) -> list[Migrat
         ConflictError: a telemetry migration changed after it was applied.
         UnavailableError: a store cannot be asked.
     """
-    return [*_pending_state(engine), *_pending_telemetry(telemetry)]
+    return [*pending_state_migrations(engine), *_pending_telemetry(telemetry)]
+
+
+def pending_state_migrations(engine: Engine) -> list[Migration]:
+    """Return what the state store alone has not taken yet; nothing is changed.
+
+    Raises:
+        UnavailableError: it cannot be asked.
+    """
+    with _state_errors(), engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+        script = ScriptDirectory.from_config(_alembic(connection))
+        revisions = list(script.iterate_revisions("head", current or "base"))
+        steps = []
+        for revision in reversed(revisions):
+            base = revision.down_revision or "base"
+            sql = _statements_of(connection, f"{base}:{revision.revision}")
+            steps.append(Migration("state", revision.revision, revision.doc, sql))
+    return steps
 
 
 def migrate(engine: Engine, telemetry: TelemetryStore, clock: Clock) -> list[Migration]:
@@ -94,7 +112,7 @@ def migrate_telemetry(telemetry: TelemetryStore, clock: Clock) -> list[Migration
 
 def migrate_state(engine: Engine) -> list[Migration]:
     """Bring the state store alone up to date and return the steps taken."""
-    steps = _pending_state(engine)
+    steps = pending_state_migrations(engine)
     if steps:
         with _state_errors(), engine.begin() as connection:
             command.upgrade(_alembic(connection), "head")
@@ -140,19 +158,6 @@ def _pending_telemetry(telemetry: TelemetryStore) -> list[Migration]:
 
 def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
-
-
-def _pending_state(engine: Engine) -> list[Migration]:
-    with _state_errors(), engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-        script = ScriptDirectory.from_config(_alembic(connection))
-        revisions = list(script.iterate_revisions("head", current or "base"))
-        steps = []
-        for revision in reversed(revisions):
-            base = revision.down_revision or "base"
-            sql = _statements_of(connection, f"{base}:{revision.revision}")
-            steps.append(Migration("state", revision.revision, revision.doc, sql))
-    return steps
 
 
 def _statements_of(connection: Connection, span: str) -> tuple[str, ...]:

@@ -18,6 +18,19 @@ OtlpSignal = Literal["traces", "logs", "metrics"]
 """The kinds of OpenTelemetry requests."""
 
 
+REFUSAL_CODES = (
+    "malformed",
+    "unknown_schema",
+    "schema_violation",
+    "too_large",
+    "consent_denied",
+    "suppressed",
+    "pii_blocked",
+    "clock_skew",
+)
+"""Why events are refused, a closed list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why one event was not accepted.
@@ -109,7 +122,11 @@ class Redactor(Protocol):
     """Masks personal values before anything is written."""
 
     def redact_events(self, events: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
-        """Mask in place; return a refusal for the index of each event that must not be stored."""
+        """Mask in place; return a refusal for the index of each event that must not be stored.
+
+        What is put in the place of an id decides which event is which: it must be the same for the
+        same id, after a restart too, and another for another id.
+        """
 
     def redact_otlp(self, signal: OtlpSignal, request: bytes) -> bytes:
         """Return an OTLP request in protobuf with personal values masked; the same when clean."""

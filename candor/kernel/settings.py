@@ -9,11 +9,8 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -28,16 +25,27 @@ from pydantic_settings import (
 )
 
 from candor.kernel.errors import InvalidInputError
+from candor.kernel.objective_settings import (
+    AlertmanagerSettings,
+    AlertSettings,
+    NotifySettings,
+    PrometheusSettings,
+    WebhookSettings,
+)
+from candor.kernel.setting_faults import complaints
+from candor.kernel.setting_group import Group
 from candor.kernel.topics import Shape, read_topics
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _MIB = 1024 * 1024
+_PREFIX, _FILE = "CANDOR_", Path("candor.toml")
 _MASK = "********"
 _KEY_OF_COMMANDS = "CANDOR_KEY"
 """Where commands that ask a server take their key from; no setting of the server itself."""
 UnknownSchema = Literal["accept", "quarantine", "reject"]
 
 
+_Lapse = Annotated[timedelta, Field(gt=timedelta(0))]
 _SubjectType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 _RESERVED = frozenset(
     {
@@ -52,10 +60,6 @@ _RESERVED = frozenset(
 )
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 def _split(value: object) -> object:
     """Return a text of the environment as the list that it stands for."""
     if not isinstance(value, str):
@@ -63,13 +67,14 @@ def _split(value: object) -> object:
     return json.loads(value) if value.lstrip().startswith("[") else value.split(",")
 
 
-class SpoolSettings(_Group):
+class SpoolSettings(Group):
     """Where acknowledged bytes wait for the telemetry store, how many may wait, and how long.
 
     At ``max_bytes``, at ``max_age`` of the oldest, and below ``min_free_disk_bytes`` everything is
     refused. From ``soft_share`` of the first two on, debug logs are shed, then browser beacons,
-    then traces. ``source_bytes`` is what one key's telemetry may take of the spool, and
-    ``source_budgets`` the same for keys by name; without either, all share ``max_bytes``.
+    then traces. ``source_bytes`` is what one key's telemetry may take of the spool, ``source_age``
+    how old the oldest of it may be; ``source_budgets`` and ``source_ages`` say the same for keys by
+    name. Without them, all share what is there.
     """
 
     segment_bytes: int = Field(default=64 * _MIB, ge=4096)
@@ -78,17 +83,19 @@ class SpoolSettings(_Group):
     max_age: timedelta = Field(default=timedelta(hours=6), gt=timedelta(0))
     soft_share: float = Field(default=0.7, gt=0, le=1)
     source_bytes: int | None = Field(default=None, ge=1)
-    source_budgets: dict[str, int] = {}
+    source_budgets: dict[str, int] = Field(default_factory=dict)
+    source_age: _Lapse | None = None
+    source_ages: dict[str, _Lapse] = Field(default_factory=dict)
     min_free_disk_bytes: int = Field(default=256 * _MIB, ge=0)
 
 
-class DedupeSettings(_Group):
+class DedupeSettings(Group):
     """How long the identity of an accepted event is remembered."""
 
     window: timedelta = Field(default=timedelta(hours=24), gt=timedelta(0))
 
 
-class LimitSettings(_Group):
+class LimitSettings(Group):
     """What one request may weigh; a decompressed body counts in full."""
 
     body_bytes: int = Field(default=20 * _MIB, ge=1024)
@@ -97,7 +104,7 @@ class LimitSettings(_Group):
     future_skew: timedelta = timedelta(hours=24)
 
 
-class JourneySettings(_Group):
+class JourneySettings(Group):
     """Which attributes of a span or log record make it a journey event as well.
 
     ``subjects`` names the attributes that identify a person, the best first, each with its subject
@@ -109,31 +116,30 @@ class JourneySettings(_Group):
     step: str = Field(default="journey.step", min_length=1)
     outcome: str = Field(default="journey.outcome", min_length=1)
     channel: str = Field(default="journey.channel", min_length=1)
-    subjects: dict[Annotated[str, Field(min_length=1)], _SubjectType] = {
-        "enduser.id": "user_id",
-        "enduser.pseudo.id": "anonymous_id",
-    }
+    subjects: dict[Annotated[str, Field(min_length=1)], _SubjectType] = Field(
+        default_factory=lambda: {"enduser.id": "user_id", "enduser.pseudo.id": "anonymous_id"}
+    )
 
 
-class ContractSettings(_Group):
+class ContractSettings(Group):
     """What becomes of an event whose schema is not registered, by source (the name of its key).
 
     With ``schema_required``, an event that names no schema counts as one of those.
     """
 
     unknown_schema: UnknownSchema = "accept"
-    sources: dict[str, UnknownSchema] = {}
+    sources: dict[str, UnknownSchema] = Field(default_factory=dict)
     schema_required: bool = False
 
 
-class QuarantineSettings(_Group):
+class QuarantineSettings(Group):
     """How long refused events are kept, and up to which size."""
 
     retention: timedelta = Field(default=timedelta(days=14), ge=timedelta(days=1))
     event_bytes: int = Field(default=_MIB, ge=1024)
 
 
-class TelemetryLimits(_Group):
+class TelemetryLimits(Group):
     """Bounds that every telemetry query carries."""
 
     query_seconds: int = Field(default=60, ge=1)
@@ -141,7 +147,7 @@ class TelemetryLimits(_Group):
     loader_threads: int = Field(default=1, ge=1)
 
 
-class AuthSettings(_Group):
+class AuthSettings(Group):
     """Who must show a key.
 
     A verified key is trusted for ``key_cache`` before it is looked up again; `candor keys revoke`
@@ -152,57 +158,13 @@ class AuthSettings(_Group):
     key_cache: timedelta = timedelta(seconds=1)
 
 
-class TracingSettings(_Group):
+class TracingSettings(Group):
     """Where Candor's own spans go; nowhere without an endpoint."""
 
     endpoint: str | None = None
 
 
-class AlertSettings(_Group):
-    """What wakes people, beside the tiers that follow from each objective; none switches it off.
-
-    Shares are of an objective's whole budget. A burn tier stays silent below ``traffic_floor``
-    valid or ``minimum_bad_events`` bad events in its long window.
-    """
-
-    disabled_tiers: frozenset[Literal["fast", "medium", "slow", "long"]] = frozenset()
-    traffic_floor: int = Field(default=0, ge=0)
-    minimum_bad_events: int = Field(default=1, ge=0)
-    remaining_below: float | None = Field(default=None, gt=0, le=1)
-    drop_share: float | None = Field(default=None, gt=0, le=1)
-    drop_within: timedelta = Field(default=timedelta(hours=24), ge=timedelta(minutes=1))
-    exhausted_within: timedelta | None = Field(default=None, gt=timedelta(0))
-    no_data_for: timedelta | None = Field(default=None, ge=timedelta(minutes=1))
-    pending_for: timedelta = Field(default=timedelta(0), ge=timedelta(0))
-    keep_firing: timedelta = Field(default=timedelta(minutes=5), ge=timedelta(0))
-
-
-class AlertmanagerSettings(_Group):
-    """Every replica of the Alertmanager that is told of alerts, not a balancer before them."""
-
-    urls: tuple[str, ...] = ()
-
-
-class WebhookSettings(_Group):
-    """An address that is told of alerts, and the secret that signs what it gets."""
-
-    url: str = Field(pattern="^https?://")
-    secret: SecretStr = Field(min_length=16)
-
-
-class NotifySettings(_Group):
-    """Chats, pagers and mailboxes by their Apprise addresses, and what they are told.
-
-    ``title`` and ``body`` may name $objective, $service, $severity, $tier, $kind, $transition,
-    $summary, $since, $until, $link and $id.
-    """
-
-    urls: tuple[SecretStr, ...] = ()
-    title: str = "[$severity] $objective $transition"
-    body: str = "$summary\nService: $service\nSince: $since\n$link"
-
-
-class ChecksSettings(_Group):
+class ChecksSettings(Group):
     """Which synthetic checks this process runs, and what it calls the place that it runs them from.
 
     ``files`` are YAML files, as a JSON list or with commas between them.
@@ -212,7 +174,7 @@ class ChecksSettings(_Group):
     location: str = Field(default="default", pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]{0,62}$")
 
 
-class KafkaSettings(_Group):
+class KafkaSettings(Group):
     """Which topics are read, and what their messages hold; none is read without ``bootstrap``.
 
     ``properties`` are handed to librdkafka as they are, save those that decide when an offset is
@@ -220,9 +182,9 @@ class KafkaSettings(_Group):
     """
 
     bootstrap: str | None = None
-    topics: Annotated[dict[str, Shape], NoDecode] = {}
+    topics: Annotated[dict[str, Shape], NoDecode] = Field(default_factory=dict)
     group: str = Field(default="candor", min_length=1)
-    properties: dict[str, str | int | float | bool] = {}
+    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
     @field_validator("topics", mode="before")
     @classmethod
@@ -249,11 +211,12 @@ class Settings(BaseSettings):
     """The effective settings: environment over ``candor.toml`` over defaults.
 
     Variables bear the prefix ``CANDOR_`` and nest with ``__``: ``CANDOR_SPOOL__MAX_BYTES``. At
-    ``work_port`` ``candor work`` shows what it counts; 0 is nowhere.
+    ``work_port`` ``candor work`` shows what it counts; 0 is nowhere. With ``self_objectives``
+    Candor keeps objectives on itself.
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="CANDOR_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
@@ -280,6 +243,8 @@ class Settings(BaseSettings):
     public_url: str | None = Field(default=None, pattern="^https?://")
     alerts: AlertSettings = AlertSettings()
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
+    self_objectives: bool = True
+    prometheus: PrometheusSettings = PrometheusSettings()
     webhooks: tuple[WebhookSettings, ...] = ()
     notify: NotifySettings = NotifySettings()
     checks: ChecksSettings = ChecksSettings()
@@ -335,7 +300,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments, then the environment, then ``candor.toml`` of the working directory."""
         del dotenv_settings, file_secret_settings
-        toml = TomlConfigSettingsSource(settings_cls, Path("candor.toml"))
+        toml = TomlConfigSettingsSource(settings_cls, _FILE)
         return init_settings, env_settings, toml
 
 
@@ -348,13 +313,17 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # the overrides are validated here
     except ValidationError as error:
-        raise InvalidInputError("\n".join(_complaints(error))) from None
+        raise InvalidInputError("\n".join(complaints(error, _FILE, _PREFIX))) from None
     except SettingsError as error:  # a variable that should be JSON
         raise InvalidInputError(
             f"{_variable_of(error)}: it, or a value nested in it, is not JSON."
         ) from None
-    except ValueError as error:  # candor.toml is no TOML
-        raise InvalidInputError(f"candor.toml cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{_FILE} is no text in UTF-8.") from None
+    except ValueError as error:  # it is no TOML; the error says where
+        raise InvalidInputError(f"{_FILE} is no TOML: {error}.") from None
+    except OSError as error:
+        raise InvalidInputError(f"{_FILE} cannot be read ({error.strerror}).") from None
 
 
 def unknown_variables(settings: Settings, environment: dict[str, str] | None = None) -> list[str]:
@@ -381,12 +350,3 @@ def _variable_of(error: SettingsError) -> str:
     """Return the variable, or the group of variables, whose text could not be read."""
     found = re.search(r'field "(?P<name>\w+)"', str(error))
     return f"CANDOR_{found['name'].upper()}" if found else "A variable"
-
-
-def _complaints(error: ValidationError) -> list[str]:
-    lines = []
-    for fault in error.errors(include_url=False, include_input=False):
-        place = "__".join(str(part) for part in fault["loc"]).upper()
-        reason = fault["msg"].removeprefix("Value error, ")
-        lines.append(f"CANDOR_{place}: {reason}" if place else reason)
-    return lines

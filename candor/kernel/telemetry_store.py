@@ -38,6 +38,13 @@ _INSERT_SETTINGS = {
 Role = Literal["reader", "writer"]
 
 
+class StoreInUseError(ConflictError):
+    """Another process has the embedded engine open, and there can be one alone."""
+
+    code = "store_in_use"
+    title = "Store in use"
+
+
 class UnreadablePayloadError(CandorError):
     """The engine cannot read these bytes, and would not the next time either."""
 
@@ -315,9 +322,9 @@ def _hold(path: Path) -> IO[str]:
         file.seek(0)
         holder = file.read().strip() or "unknown"
         file.close()
-        raise ConflictError(
+        raise StoreInUseError(
             f"The embedded telemetry store {path} is in use by process {holder}. Stop that process,"
-            " or send to its HTTP address instead (--url)."
+            " or ask its HTTP address instead (--url)."
         ) from None
     file.seek(0)
     file.truncate()

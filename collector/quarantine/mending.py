@@ -7,11 +7,13 @@ from typing import Any
 import jsonpatch
 import msgspec
 
-from candor.kernel.errors import InvalidInputError
+from candor.kernel.errors import InvalidInputError, MalformedError
 from candor.kernel.ports import Refusal
 from collector.contracts.contract import parse_reference
 from collector.quarantine.store import Entry
 from collector.receivers import native, rum
+from collector.receivers.otlp_record import mended_record, record_document, signal_of
+from collector.receivers.otlp_shape import DOOR as OTLP
 from collector.receivers.segment_call import DOOR as SEGMENT
 
 _NOT_JSON = "It is not a JSON object, so it cannot be mended. Send it again from its source."
@@ -51,6 +53,16 @@ class Mending:
         return not self.contract and not self.patch
 
 
+def document_of(entry: Entry, payload: bytes) -> Any:  # noqa: ANN401 - JSON
+    """Return what was sent as JSON, a record of OTLP too; none when it is no JSON."""
+    if entry.door == OTLP:
+        return record_document(signal_of(entry.call), payload)
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
 def mend(payload: bytes, entry: Entry, mending: Mending, most_bytes: int) -> bytes | Refusal:
     """Return a payload with the patch applied and the contract named.
 
@@ -59,10 +71,7 @@ def mend(payload: bytes, entry: Entry, mending: Mending, most_bytes: int) -> byt
     """
     if mending.is_nothing and entry.door != SEGMENT:
         return payload
-    try:
-        document = msgspec.json.decode(payload)
-    except (msgspec.MsgspecError, RecursionError):
-        document = None
+    document = document_of(entry, payload)
     if not isinstance(document, dict):
         return payload if mending.is_nothing else Refusal("malformed", _NOT_JSON)
     patched = _patched(document, entry, mending, most_bytes)
@@ -70,11 +79,20 @@ def mend(payload: bytes, entry: Entry, mending: Mending, most_bytes: int) -> byt
         return patched
     if entry.door in {native.DOOR, rum.DOOR} and mending.contract:
         patched["schema"] = mending.contract
+    if entry.door == OTLP:
+        return _mended_record(payload, entry, patched)
     if entry.door == SEGMENT:
         patched.setdefault("messageId", entry.id)
         if not patched.keys() & {"timestamp", "originalTimestamp"}:
             patched["timestamp"] = entry.received_at.isoformat()
     return msgspec.json.encode(patched)
+
+
+def _mended_record(payload: bytes, entry: Entry, patched: Mapping[str, Any]) -> bytes | Refusal:
+    try:
+        return mended_record(signal_of(entry.call), payload, msgspec.json.encode(patched))
+    except MalformedError as error:
+        return Refusal("malformed", error.detail)
 
 
 def _patched(

@@ -7,22 +7,26 @@ last hours or in the telemetry store, counts it as deduplicated, and marks the e
 
 That transaction keeps all other writers of SQLite waiting, so what can be done before it is: the
 entries are opened and decoded, and the telemetry store is asked once which of them it holds. What
-they say about persons is written after it, for that needs the same lock.
+they say about persons is written after it, for that needs the same lock. A record of OTLP that is
+taken may be a journey event that is refused: it is kept in its turn, under a key that is at hand.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import NotFoundError, UnavailableError
-from candor.kernel.ports import Link, Refusal
+from candor.kernel.ports import Link, OtlpSignal, Refusal
 from candor.kernel.services import Services
 from collector.contracts.contract import parse_reference
 from collector.contracts.store import find_contract
-from collector.event import Batch, Receipt, Rejection
+from collector.dedupe import Identity
+from collector.event import Batch, Event, Receipt, Rejection
 from collector.intake import Submission
 from collector.quarantine.keys import KeyCabinet
 from collector.quarantine.mending import Mending, mend
@@ -33,10 +37,23 @@ from collector.quarantine.store import (
     mark_replayed,
     replayed_at,
     stored_identities,
+    stored_records,
     unmark_replayed,
 )
-from collector.receivers import cloudevents, native, rum, segment, segment_call
+from collector.receivers import (
+    cloudevents,
+    native,
+    otlp,
+    otlp_record,
+    otlp_shape,
+    rum,
+    segment,
+    segment_call,
+)
 from collector.receivers.decoding import Reception
+
+Resent = Batch | otlp.OtlpRequest
+"""What a door makes of an event that is sent again: a batch, or a record of OTLP."""
 
 _LOST = "What was sent cannot be opened any more: its key is destroyed."
 _NO_DOOR = "Events of this door cannot be replayed."
@@ -61,13 +78,33 @@ def _decode_segment(payload: bytes, call: str, reception: Reception) -> Batch:
     return segment.decode_segment(segment.SegmentBody([payload], None), call, reception)
 
 
-DOORS: Mapping[str, Callable[[bytes, str, Reception], Batch]] = {
+def _decode_record(payload: bytes, call: str, reception: Reception) -> Resent | Refusal:
+    """Return a record that was refused; or its journey event alone, if only that was."""
+    if call.endswith(otlp_record.JOURNEY):
+        return otlp.reread_journey(payload, call, reception)
+    return otlp.reread_record(payload, call, reception)
+
+
+DOORS: Mapping[str, Callable[[bytes, str, Reception], Resent | Refusal]] = {
     native.DOOR: _decode_native,
     rum.DOOR: _decode_step,
     cloudevents.DOOR: _decode_cloudevent,
     segment_call.DOOR: _decode_segment,
+    otlp_shape.DOOR: _decode_record,
 }
 """How each door reads one of its events again: what was sent, what was asked for, the reception."""
+
+
+class Pipeline(Protocol):
+    """What every door feeds."""
+
+    def submit(self, batch: Batch, *, keep_refused: bool) -> Submission:
+        """Send a batch through the stages."""
+
+    def submit_otlp(
+        self, signal: OtlpSignal, request: otlp.OtlpRequest, source: str, *, keep_refused: bool
+    ) -> Submission:
+        """Send the records of a request through the stages."""
 
 
 class Replay:
@@ -76,12 +113,12 @@ class Replay:
     def __init__(
         self,
         services: Services,
-        submit: Callable[[Batch], Submission],
+        pipeline: Pipeline,
         link: Callable[[Sequence[Link]], "Future[None] | None"],
         cabinet: KeyCabinet,
     ) -> None:
         self._services = services
-        self._submit = submit
+        self._pipeline = pipeline
         self._link = link
         self._cabinet = cabinet
 
@@ -97,8 +134,9 @@ class Replay:
         """
         entries = self._entries(ids)
         batches = self._batches([entries[one] for one in ids], mending)
-        events = [one for batch in batches if isinstance(batch, Batch) for one in batch.events]
-        stored = stored_identities(self._services.telemetry, events)
+        stored = self._stored(batches)
+        if any(isinstance(batch, otlp.OtlpRequest) for batch in batches):
+            self._cabinet.key_of_the_day(self._services.clock())  # for events that are refused anew
         outcome = _Outcome()
         with session_of(self._services.engine) as session:
             done = replayed_at(session, ids)
@@ -110,12 +148,12 @@ class Replay:
             waiting: list[tuple[int, Entry, Submission]] = []
             for index, (one, batch) in enumerate(zip(ids, batches, strict=True)):
                 entry = entries[one]
-                if one in done or _is_stored(batch, stored):
-                    outcome.duplicates += 1
-                elif isinstance(batch, Refusal):
+                if isinstance(batch, Refusal) and one not in done:
                     outcome.refuse(index, entry, None, batch)
+                elif one in done or isinstance(batch, Refusal) or _is_stored(batch, stored):
+                    outcome.duplicates += 1
                 else:
-                    waiting.append((index, entry, self._submit(batch)))
+                    waiting.append((index, entry, self._submit(batch, entry, stored)))
             for index, entry, submission in waiting:
                 outcome.add(index, entry, submission.wait())
             unmark_replayed(session, outcome.refused - outcome.accepted_ids)
@@ -128,6 +166,38 @@ class Replay:
             }
         )
         return outcome.receipt()
+
+    def _submit(self, batch: Resent, entry: Entry, stored: Collection[Identity]) -> Submission:
+        """Send an entry; of a record, the journey event that was stored before it stays away."""
+        if isinstance(batch, Batch):
+            return self._pipeline.submit(batch, keep_refused=False)
+        if batch.journeys is not None and _is_stored(batch.journeys, stored):
+            batch.journeys = None
+        return self._pipeline.submit_otlp(batch.signal, batch, entry.source, keep_refused=False)
+
+    def _stored(self, batches: Sequence[Resent | Refusal]) -> set[Identity]:
+        """Return the identities of those events and records that are stored already.
+
+        They are those of what was sent; what is asked for is what the redactor makes of it.
+        """
+        telemetry = self._services.telemetry
+        readable = [one for one in batches if not isinstance(one, Refusal)]
+        events = [event for batch in readable for event in _events_of(batch)]
+        records = [
+            identity
+            for batch in readable
+            if not isinstance(batch, Batch)
+            for identity in batch.identities
+        ]
+        masked = [replace(event, attributes=dict(event.attributes)) for event in events]
+        self._services.redactor.redact_events(masked)
+        found = stored_identities(telemetry, masked)
+        known = {
+            event.identity
+            for event, as_stored in zip(events, masked, strict=True)
+            if as_stored.identity in found
+        }
+        return known | stored_records(telemetry, records)
 
     def _write_links(self, said: Mapping[str, Sequence[tuple[int, Link]]]) -> None:
         """Write what replayed events say about persons, once SQLite has room for a writer again.
@@ -154,7 +224,7 @@ class Replay:
             )
         return found
 
-    def _batches(self, entries: Sequence[Entry], mending: Mending) -> list[Batch | Refusal]:
+    def _batches(self, entries: Sequence[Entry], mending: Mending) -> list[Resent | Refusal]:
         """Return each entry as its door reads it now, or why that cannot be."""
         with session_of(self._services.engine) as session:
             if mending.contract:
@@ -163,7 +233,7 @@ class Replay:
         pairs = zip(entries, payloads, strict=True)
         return [self._batch(entry, payload, mending) for entry, payload in pairs]
 
-    def _batch(self, entry: Entry, payload: bytes | None, mending: Mending) -> Batch | Refusal:
+    def _batch(self, entry: Entry, payload: bytes | None, mending: Mending) -> Resent | Refusal:
         """Return the event as its door reads it now, mended; a refusal when that cannot be."""
         decode = DOORS.get(entry.door)
         if payload is None or decode is None:
@@ -173,10 +243,11 @@ class Replay:
         if isinstance(mended, Refusal):
             return mended
         now, secrets = self._services.clock(), self._services.secrets
-        reception = Reception(now, settings.limits, secrets, entry.source)
+        reception = Reception(now, settings.limits, secrets, entry.source, settings.journeys)
         batch = decode(mended, entry.call, reception)
-        for event in batch.events:
-            event.schema = mending.contract or event.schema
+        if not isinstance(batch, Refusal):
+            for event in _events_of(batch):
+                event.schema = mending.contract or event.schema
         return batch
 
 
@@ -186,8 +257,15 @@ def open_entry(session: Session, cabinet: KeyCabinet, entry: Entry) -> bytes | N
     return open_sealed(key.secret, entry.id, entry.code, entry.sealed) if key is not None else None
 
 
-def _is_stored(batch: Batch | Refusal, stored: Collection[str]) -> bool:
-    return isinstance(batch, Batch) and any(one.identity in stored for one in batch.events)
+def _is_stored(batch: Resent, stored: Collection[Identity]) -> bool:
+    if isinstance(batch, Batch):
+        return any(event.identity in stored for event in batch.events)
+    return any(identity in stored for identity in batch.identities)
+
+
+def _events_of(batch: Resent) -> Iterable[Event]:
+    events = batch if isinstance(batch, Batch) else batch.journeys
+    return events.events if events is not None else ()
 
 
 @dataclass(slots=True)

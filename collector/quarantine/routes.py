@@ -1,7 +1,6 @@
 """The quarantine endpoints under /api/v1; all for ``admin`` alone: what is kept may be personal."""
 
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -9,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from candor.kernel.errors import NotFoundError
 from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, requires
 from candor.kernel.logging import log
+from candor.kernel.ports import REFUSAL_CODES
 from candor.kernel.services import Services
 from collector.intake import Intake
 from collector.linking import Linker
@@ -19,6 +19,7 @@ from collector.quarantine.schemas import (
     entry_document,
     first_instant,
     payload_document,
+    reason,
 )
 from collector.quarantine.store import count_entries, find_entries, list_entries, replayed_at
 from collector.receivers.native import receipt_document
@@ -56,7 +57,9 @@ Since = Annotated[
     datetime | None, Query(description="The first instant; all that is kept if absent")
 ]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-Code = Annotated[str, Query(max_length=40, description="One reason; all if absent")]
+Code = Annotated[
+    str, Query(max_length=40, description=f"{', '.join(REFUSAL_CODES)}; all if absent")
+]
 
 
 @router.get("/quarantine", dependencies=[requires(_SCOPE)])
@@ -69,6 +72,7 @@ def list_quarantine(  # noqa: PLR0913, PLR0917 - the parts of the request, and w
     limit: Limit = 100,
 ) -> list[dict[str, Any]]:
     """Return what was refused, newest first, without what was sent."""
+    code = reason(code)
     collector.flush()
     entries = list_entries(
         services.telemetry,
@@ -106,7 +110,7 @@ def show_quarantine(
     payload = open_entry(session, collector.quarantine.cabinet, entry)
     log().info("quarantined payload shown", entry=entry.id, key=_key_name(request, services))
     replayed = replayed_at(session, [entry.id]).get(entry.id)
-    return entry_document(entry, replayed) | payload_document(payload)
+    return entry_document(entry, replayed) | payload_document(entry, payload)
 
 
 @router.post("/quarantine/replay", dependencies=[requires(_SCOPE)])
@@ -115,8 +119,9 @@ def replay_quarantine(
 ) -> dict[str, Any]:
     """Send refused events again, mended if so asked; none is ever sent twice."""
     collector.flush()
-    submit = partial(collector.intake.submit, keep_refused=False)
-    replay = Replay(services, submit, collector.linker.submit, collector.quarantine.cabinet)
+    replay = Replay(
+        services, collector.intake, collector.linker.submit, collector.quarantine.cabinet
+    )
     return receipt_document(replay.run(body.ids, body.mending()))
 
 

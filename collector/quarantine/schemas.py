@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from candor.kernel.errors import InvalidInputError
+from candor.kernel.ports import REFUSAL_CODES
 from candor.kernel.settings import QuarantineSettings
-from collector.quarantine.mending import Mending
+from collector.quarantine.mending import Mending, document_of
 from collector.quarantine.store import Entry
 
 MOST_AT_ONCE = 1000
@@ -57,6 +57,19 @@ class ReplayBody(BaseModel):
         return Mending(self.contract or "", operations)
 
 
+def reason(code: str) -> str:
+    """Return a code that chooses entries; empty chooses all.
+
+    Raises:
+        InvalidInputError: nothing is ever refused for that.
+    """
+    if code and code not in REFUSAL_CODES:
+        raise InvalidInputError(
+            f"There is no such code. Codes are: {', '.join(REFUSAL_CODES)}.", path="code"
+        )
+    return code
+
+
 def first_instant(
     since: datetime | str | None, now: datetime, settings: QuarantineSettings
 ) -> datetime:
@@ -94,11 +107,10 @@ def entry_document(entry: Entry, replayed: datetime | None) -> dict[str, Any]:
     }
 
 
-def payload_document(payload: bytes | None) -> dict[str, Any]:
+def payload_document(entry: Entry, payload: bytes | None) -> dict[str, Any]:
     """Return what was sent: as JSON where it is, and as text where it is not."""
     if payload is None:
         return {"payload": None, "payload_text": None}
-    try:
-        return {"payload": msgspec.json.decode(payload), "payload_text": None}
-    except (msgspec.MsgspecError, RecursionError):
-        return {"payload": None, "payload_text": payload.decode(errors="replace")}
+    document = document_of(entry, payload)
+    text = payload.decode(errors="replace") if document is None else None
+    return {"payload": document, "payload_text": text}

@@ -1,6 +1,6 @@
 """The quarantine in both stores: rows in the telemetry store, marks in the state store."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,10 +9,12 @@ from sqlalchemy.orm import Session
 
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
+from collector.dedupe import Identity
 from collector.event import Event
 from collector.quarantine.tables import ReplayRow
 
 _MOST_IDENTITIES = 50  # of the longest, as a parameter of one query weighs 128 KiB at most
+_TRACE_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,34 @@ def stored_identities(telemetry: TelemetryStore, events: Sequence[Event]) -> set
         rows = telemetry.query(statement("collector", "select_stored_identities"), parameters)
         found.update(row["identity"] for row in rows)
     return found
+
+
+def stored_records(telemetry: TelemetryStore, identities: Sequence[Identity]) -> set[Identity]:
+    """Return those identities of OTLP records that the telemetry store holds already.
+
+    Bytes are those of spans; texts are those of requests with log records or data points.
+    """
+    found: set[Identity] = set()
+    spans = [one for one in identities if isinstance(one, bytes)]
+    requests = [one for one in identities if isinstance(one, str)]
+    for ids in _parts([one.hex() for one in spans]):
+        traces = [one[:_TRACE_DIGITS] for one in ids]
+        rows = telemetry.query(
+            statement("collector", "select_stored_span_identities"),
+            {"traces": traces, "identities": list(ids)},
+        )
+        found.update(bytes.fromhex(row["identity"]) for row in rows)
+    for ids in _parts(requests):
+        rows = telemetry.query(
+            statement("collector", "select_stored_request_identities"), {"identities": list(ids)}
+        )
+        found.update(row["identity"] for row in rows)
+    return found
+
+
+def _parts(identities: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(identities), _MOST_IDENTITIES):
+        yield identities[start : start + _MOST_IDENTITIES]
 
 
 def replayed_at(session: Session, ids: Sequence[str]) -> dict[str, datetime]:

@@ -28,7 +28,6 @@ from collector.event import Batch, Event, Rejection
 from collector.receivers.cloudevents_data import (
     BASE64,
     DATA,
-    RefusedError,
     data_of_base64,
     data_of_body,
     is_json,
@@ -38,6 +37,7 @@ from collector.receivers.cloudevents_data import (
 from collector.receivers.decoding import (
     UNREADABLE,
     Reception,
+    RefusedError,
     is_plain_name,
     malformed,
     split_array,

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from candor.kernel.ports import Refusal
 from collector.event import Event, Outcome
-from collector.receivers.decoding import UNREADABLE, Attributes, Reception, malformed
+from collector.receivers.decoding import UNREADABLE, Attributes, Reception, RefusedError, malformed
 from collector.receivers.fields import (
     SUBJECT_TYPE,
     Experiment,
@@ -49,14 +49,6 @@ _EXPERIMENT = msgspec.json.Decoder(Experiment)
 _VALUE = msgspec.json.Decoder(Value)
 _NULL = b"null"
 _T = TypeVar("_T")
-
-
-class RefusedError(Exception):
-    """Carries a refusal out of the reading of one event; it never leaves the receiver."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.code)
-        self.refusal = refusal
 
 
 def refused(message: str, path: str | None = None) -> RefusedError:

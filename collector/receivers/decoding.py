@@ -55,6 +55,14 @@ class Reception:
         object.__setattr__(self, "latest", self.received_at + self.limits.future_skew)
 
 
+class RefusedError(Exception):
+    """Carries a refusal out of the reading of one item; it never leaves the receiver."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
+
+
 def time_fault(at: datetime, reception: Reception, path: str) -> Refusal | None:
     """Return the refusal of an instant that no honest clock can show; none for all others."""
     if _EARLIEST <= at <= reception.latest:

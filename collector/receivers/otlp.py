@@ -7,7 +7,7 @@ an attribute names a person, whose pseudonym then stands in its place.
 Source: OTLP specification 1.x, "OTLP/HTTP" and "OTLP/gRPC".
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from os.path import commonprefix
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 
@@ -32,7 +32,8 @@ from collector.event import Batch, Receipt, Rejection
 from collector.receivers.decoding import Reception
 from collector.receivers.otlp_journey import journey_events
 from collector.receivers.otlp_json import read_json
-from collector.receivers.otlp_shape import SHAPES, Shape, identities_of_spans, log_bodies
+from collector.receivers.otlp_record import JOURNEY, LoneRecords, open_record, signal_of
+from collector.receivers.otlp_shape import DOOR, SHAPES, Shape, identities_of_spans, log_bodies
 from collector.receivers.otlp_values import (
     flatten,
     flatten_value,
@@ -48,6 +49,8 @@ _MOST_REASONS = 5
 _MOST_DEBUG = 8
 """The highest severity number of DEBUG. Source: OTLP logs data model, "SeverityNumber"."""
 _SHED = Refusal("overloaded", "The spool fills up, and debug logs are left out first.")
+_NOT_ONE = Refusal("malformed", "It must be a request with exactly one record.")
+_NO_JOURNEY = Refusal("malformed", "The record names no journey, so it is no journey event.")
 _UNKNOWN = 2
 _GRPC_CODES = {400: 3, 401: 16, 403: 7, 413: 3, 415: 3, 422: 3, 429: 14, 503: 14}
 
@@ -58,6 +61,7 @@ class OtlpRequest:
 
     Spans are recognised by their own ids, one of ``identities`` each. Log records and data points
     have none: theirs is one for the whole request, and ``digest`` is what is stored of it.
+    ``refused`` are the records that are to be kept; what was shed is not.
     """
 
     signal: OtlpSignal
@@ -69,6 +73,7 @@ class OtlpRequest:
     rejections: list[Rejection] = field(default_factory=list)
     shed: list[Rejection] = field(default_factory=list)
     journeys: Batch | None = None
+    refused: Batch | None = None
 
     def fresh(self, claimed: Sequence[int]) -> Sequence[int]:
         """Return the positions of the records that the claimed identities stand for."""
@@ -110,24 +115,56 @@ def read_request(
         MalformedError: the body cannot be read.
     """
     shape = SHAPES[signal]
-    if media_type == JSON:
-        request = OtlpRequest(signal, read_json(body, shape.request), None)
-    elif media_type == PROTOBUF:
-        request = OtlpRequest(signal, _parsed(body, shape), body)
-    else:
+    if media_type not in {JSON, PROTOBUF}:
         raise UnsupportedTypeError(f"Send {signal} as {PROTOBUF} or {JSON}.")
-    _rewrite(request, body, reception)
+
+    def read() -> Message:
+        return read_json(body, shape.request) if media_type == JSON else _parsed(body, shape)
+
+    request = OtlpRequest(signal, read(), body if media_type == PROTOBUF else None)
     if signal != "traces":
         request.digest = _digest(body, reception)
-    _check(request, shape, reception)
+    _sort(request, body, reception)
     if shed_debug:
         _shed_debug(request, shape)
-    names = reception.journeys
-    if signal != "metrics" and (media_type == JSON or names.name.encode() in body):
-        valid = frozenset(request.indices)
-        digest = request.digest.hex()
-        request.journeys = journey_events(signal, request.message, valid, digest, reception)
+    if signal != "metrics" and (media_type == JSON or reception.journeys.name.encode() in body):
+        request.journeys = _journeys(request, reception)
+    _hold(request, read, reception)
     return request
+
+
+def reread_record(payload: bytes, call: str, reception: Reception) -> OtlpRequest | Refusal:
+    """Return a kept record as a request of its own, read like one that comes in now.
+
+    It is the same record however often it is read, and whatever was mended.
+    """
+    signal = signal_of(call)
+    identity, message = open_record(signal, payload)
+    request = OtlpRequest(signal, message, None)
+    if signal != "traces":
+        request.digest = _digest(identity.encode(), reception)
+    if fault := _fault_of_one(request, reception):
+        return fault
+    if signal != "metrics":
+        request.journeys = _journeys(request, reception)
+        _hold(request, lambda: open_record(signal, payload)[1], reception)
+    return request
+
+
+def reread_journey(payload: bytes, call: str, reception: Reception) -> Batch | Refusal:
+    """Return the journey event of a record that was stored when it came, unlike the event.
+
+    It is the event that it would have been then.
+    """
+    signal = signal_of(call)
+    identity, message = open_record(signal, payload)
+    request = OtlpRequest(signal, message, None)
+    if fault := _fault_of_one(request, reception):
+        return fault
+    batch = _journeys(request, reception)
+    for event in batch.events:
+        event.id = identity or event.id
+    return batch if batch.events or batch.rejections else _NO_JOURNEY
 
 
 def encode_response(signal: OtlpSignal, receipt: Receipt, media_type: str) -> bytes:
@@ -143,12 +180,17 @@ def encode_response(signal: OtlpSignal, receipt: Receipt, media_type: str) -> by
         partial = response.partial_success
         setattr(partial, shape.rejected, len(receipt.rejections))
         partial.error_message = "; ".join(
-            f"{noun} {one.index}: {one.refusal.code}: {one.refusal.message}"
+            f"{noun} {one.index}: {one.refusal.code}: {one.refusal.message}{_told_place(one)}"
             for noun, one in reasons
         )
     if media_type == JSON:
         return msgspec.json.encode(MessageToDict(response))
     return bytes(response.SerializeToString())
+
+
+def _told_place(rejection: Rejection) -> str:
+    kept = rejection.quarantine_id
+    return f" It is kept in quarantine as {kept}." if kept is not None else ""
 
 
 def status_of(error: CandorError) -> Status:
@@ -174,6 +216,39 @@ def encode_error(error: CandorError, media_type: str) -> bytes:
     if media_type == JSON:
         return msgspec.json.encode(MessageToDict(status))
     return bytes(status.SerializeToString())
+
+
+def _journeys(request: OtlpRequest, reception: Reception) -> Batch:
+    valid, digest = frozenset(request.indices), request.digest.hex()
+    return journey_events(request.signal, request.message, valid, digest, reception)
+
+
+def _hold(request: OtlpRequest, read: Callable[[], Message], reception: Reception) -> None:
+    """Say what was sent of each record, for those that are refused; nothing of it is made yet."""
+    shed = {one.index for one in request.shed}
+    rejections = [one for one in request.rejections if one.index not in shed]
+    if not rejections and request.journeys is None:
+        return
+    digest, most_bytes = request.digest.hex(), reception.limits.body_bytes
+    items = LoneRecords(request.signal, read, digest, shed, most_bytes)
+    call = request.signal
+    request.refused = Batch(DOOR, [], [], rejections, items, reception.source, call=call)
+    if request.journeys is not None:
+        request.journeys.items, request.journeys.call = items, call + JOURNEY
+
+
+def _fault_of_one(request: OtlpRequest, reception: Reception) -> Refusal | None:
+    """Read the one record of a request; return what is wrong with it, if anything is."""
+    _sort(request, b"", reception)
+    if len(request.indices) + len(request.rejections) != 1:
+        return _NOT_ONE
+    return request.rejections[0].refusal if request.rejections else None
+
+
+def _sort(request: OtlpRequest, body: bytes, reception: Reception) -> None:
+    """Put pseudonyms and JSON texts in, and sort the records into valid and refused ones."""
+    _rewrite(request, body, reception)
+    _check(request, SHAPES[request.signal], reception)
 
 
 def _parsed(body: bytes, shape: Shape) -> Any:  # noqa: ANN401 - a request of this signal

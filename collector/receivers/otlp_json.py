@@ -1,4 +1,4 @@
-"""OTLP's JSON form of a request, read into the protobuf message.
+"""OTLP's JSON form of a request: read into the protobuf message, and written from it.
 
 Ids are hexadecimal, enumerations integers, 64-bit integers numbers or texts, names in lower camel
 case; unknown fields are read over. How each field is read follows from the message's own
@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 
 import msgspec
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from candor.kernel.errors import MalformedError
 
 _IDS = frozenset({"trace_id", "span_id", "parent_span_id"})
+_JSON_IDS = frozenset({"traceId", "spanId", "parentSpanId"})
 _NOT_IN_JSON = "_strindex"
 
 M = TypeVar("M", bound=Message)
@@ -38,6 +40,26 @@ def read_json(body: bytes, kind: type[M]) -> M:
     except (msgspec.MsgspecError, RecursionError, ValueError, TypeError, OverflowError):
         raise MalformedError(f"The body is not the JSON form of an {kind.__name__}.") from None
     return message
+
+
+def write_json(message: Message) -> dict[str, Any]:
+    """Return the document of which ``read_json`` makes the message again."""
+    document: dict[str, Any] = MessageToDict(message, use_integers_for_enums=True)
+    _write_ids(document)
+    return document
+
+
+def _write_ids(part: Any) -> None:  # noqa: ANN401 - any JSON
+    """Write ids in hexadecimal, in place; names of attributes are values and never names here."""
+    if isinstance(part, list):
+        for one in part:
+            _write_ids(one)
+    elif isinstance(part, dict):
+        for name, value in part.items():
+            if name in _JSON_IDS:
+                part[name] = base64.b64decode(value).hex()
+            else:
+                _write_ids(value)
 
 
 @cache

@@ -39,7 +39,8 @@ Attributes = Iterable[KeyValue]
 class Shape:
     """How one signal's requests look.
 
-    ``groups`` yields each repeated field that holds records of a scope; ``attributes`` each list of
+    ``records`` is the repeated field of a scope that holds its records, or the metrics of its data
+    points; ``groups`` yields each repeated field of a scope's records; ``attributes`` each list of
     attributes of a record; ``fault`` says why a record cannot be stored.
     """
 
@@ -47,6 +48,7 @@ class Shape:
     response: type[Message]
     resources: str
     scopes: str
+    records: str
     noun: str
     rejected: str
     groups: Callable[[Any], Iterator[Any]]
@@ -182,6 +184,7 @@ SHAPES: Mapping[OtlpSignal, Shape] = {
         ExportTraceServiceResponse,
         resources="resource_spans",
         scopes="scope_spans",
+        records="spans",
         noun="span",
         rejected="rejected_spans",
         groups=_spans,
@@ -193,6 +196,7 @@ SHAPES: Mapping[OtlpSignal, Shape] = {
         ExportLogsServiceResponse,
         resources="resource_logs",
         scopes="scope_logs",
+        records="log_records",
         noun="log record",
         rejected="rejected_log_records",
         groups=_log_records,
@@ -204,6 +208,7 @@ SHAPES: Mapping[OtlpSignal, Shape] = {
         ExportMetricsServiceResponse,
         resources="resource_metrics",
         scopes="scope_metrics",
+        records="metrics",
         noun="data point",
         rejected="rejected_data_points",
         groups=_point_groups,

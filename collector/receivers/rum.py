@@ -18,7 +18,14 @@ from candor.kernel.ids import new_id
 from candor.kernel.ports import Refusal
 from collector.event import Batch, Event, Rejection
 from collector.page import page_of, script_of
-from collector.receivers.decoding import UNREADABLE, Reception, malformed, text_field, time_fault
+from collector.receivers.decoding import (
+    UNREADABLE,
+    Reception,
+    RefusedError,
+    malformed,
+    text_field,
+    time_fault,
+)
 from collector.receivers.fields import Name, Word
 from collector.receivers.native import NativeEvent, event_fault, split_native, stored_event
 from collector.vital import Rating, Vital, VitalName, rating_of
@@ -111,12 +118,6 @@ class Beacons:
     vitals: list[Vital]
 
 
-class _RefusedError(Exception):
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.code)
-        self.refusal = refusal
-
-
 _KIND = msgspec.json.Decoder(_Kind)
 _VITAL = msgspec.json.Decoder(VitalBeacon)
 _ERROR = msgspec.json.Decoder(ErrorBeacon)
@@ -146,7 +147,7 @@ def decode_rum(body: bytes, media_type: str, reception: Reception, visit: Visit)
     for index, item in enumerate(sent):
         try:
             read = _read(item, reception, visit)
-        except _RefusedError as error:
+        except RefusedError as error:
             batch.rejections.append(Rejection(index, text_field(item, "id"), error.refusal))
             continue
         if isinstance(read, Vital):
@@ -164,7 +165,7 @@ def _read(item: bytes | Raw, reception: Reception, visit: Visit) -> Vital | Even
     try:
         kind = _KIND.decode(item)
         if visit.requires_consent and (visit.gpc or not kind.consent):
-            raise _RefusedError(_GPC if visit.gpc else _NO_CONSENT)
+            raise RefusedError(_GPC if visit.gpc else _NO_CONSENT)
         if kind.type == "vital":
             return _vital(_VITAL.decode(item), reception, visit)
         if kind.type == "error":
@@ -172,8 +173,8 @@ def _read(item: bytes | Raw, reception: Reception, visit: Visit) -> Vital | Even
         if kind.type == "step":
             return _step(_STEP.decode(item), reception, visit)
     except UNREADABLE as error:
-        raise _RefusedError(malformed(error)) from None
-    raise _RefusedError(Refusal("malformed", "A beacon is a vital, an error or a step.", "type"))
+        raise RefusedError(malformed(error)) from None
+    raise RefusedError(Refusal("malformed", "A beacon is a vital, an error or a step.", "type"))
 
 
 def _vital(beacon: VitalBeacon, reception: Reception, visit: Visit) -> Vital:
@@ -250,7 +251,7 @@ def _error(beacon: ErrorBeacon, reception: Reception) -> Event:
 def _step(beacon: StepBeacon, reception: Reception, visit: Visit) -> StepBeacon:
     """Return a step as a native event; under Global Privacy Control it is nobody's."""
     if fault := event_fault(beacon, reception):
-        raise _RefusedError(fault)
+        raise RefusedError(fault)
     beacon.type = beacon.consent = None
     if visit.gpc:
         beacon.subject = beacon.instance = None
@@ -261,5 +262,5 @@ def _instant(sent: datetime | None, reception: Reception) -> datetime:
     if sent is None:
         return reception.received_at
     if skewed := time_fault(sent, reception, "time"):
-        raise _RefusedError(skewed)
+        raise RefusedError(skewed)
     return sent

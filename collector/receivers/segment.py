@@ -26,6 +26,7 @@ from collector.receivers.decoding import (
     MOST_AMOUNT,
     UNREADABLE,
     Reception,
+    RefusedError,
     malformed,
     text_field,
     text_items,
@@ -131,7 +132,7 @@ def decode_segment(body: SegmentBody, path_type: str, reception: Reception) -> B
     for index, item in enumerate(body.calls):
         try:
             event, link = _read(item, body, path_type, reception)
-        except _RefusedError as error:
+        except RefusedError as error:
             batch.rejections.append(Rejection(index, text_field(item, "messageId"), error.refusal))
             continue
         batch.events.append(event)
@@ -204,32 +205,24 @@ def _split_slowly(body: bytes, fault: str | None) -> _Envelope:
     return envelope
 
 
-class _RefusedError(Exception):
-    """Carries a refusal out of the reading of one call; it never leaves this module."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.code)
-        self.refusal = refusal
-
-
 def _read(
     item: bytes | Raw, body: SegmentBody, path_type: str, reception: Reception
 ) -> tuple[Event, Link | None]:
     if len(item) > EVENT_BYTES:
-        raise _RefusedError(Refusal("too_large", f"A call may weigh {EVENT_BYTES} bytes (32 KB)."))
+        raise RefusedError(Refusal("too_large", f"A call may weigh {EVENT_BYTES} bytes (32 KB)."))
     try:
         call = _CALL.decode(item)
         kind = call.type if path_type in BATCHES else path_type
         event = _event_of(call, kind, body, reception)
         return event, link_of(call, kind, event.time, reception)
     except UNREADABLE as error:
-        raise _RefusedError(malformed(error)) from None
+        raise RefusedError(malformed(error)) from None
 
 
 def _event_of(call: Call, kind: str, body: SegmentBody, reception: Reception) -> Event:
     fault = _fault(call, kind)
     if fault is not None:
-        raise _RefusedError(fault)
+        raise RefusedError(fault)
     subject_type = "anonymous_id" if is_absent(call.user_id) else "user_id"
     subject = call.anonymous_id if is_absent(call.user_id) else call.user_id
     channel = call.channel or channel_of(call.context) or body.channel or ""
@@ -264,7 +257,7 @@ def _time_of(call: Call, body: SegmentBody, reception: Reception) -> datetime:
     at = time_of(call, body.sent_at, reception)
     skewed = time_fault(at, reception, "timestamp") if at is not None else _NO_INSTANT
     if at is None or skewed is not None:
-        raise _RefusedError(skewed or _NO_INSTANT)
+        raise RefusedError(skewed or _NO_INSTANT)
     return at
 
 

@@ -129,15 +129,15 @@ def record(  # noqa: PLR0913, PLR0917 - body, header and dependencies of one req
     now = services.clock()
     act = body.act(services.secrets, now)
     if idempotency_key is None:
-        event = consent.ledger.record(session, act, now, author)
-        return JSONResponse(schemas.event_document(event), 201)
+        recorded = consent.ledger.record(session, act, now, author)
+        return JSONResponse(schemas.recorded_document(recorded), 201)
     told = consent.ledger.record_once(
         session,
         act,
         now,
         author,
         idempotency_key,
-        lambda event: json.dumps(schemas.event_document(event)),
+        lambda recorded: json.dumps(schemas.recorded_document(recorded)),
         body.act(services.secrets, _UNTIMED),
     )
     return Response(told, 201, media_type="application/json")

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from candor.kernel.ids import new_id
 from candor.kernel.ports import Identifier, Provenance
+from privacy.audit import store as audit
 from privacy.subjects.components import Pair
 from privacy.subjects.tables import (
     SubjectGroupRow,
@@ -170,7 +171,9 @@ def write_record(
     action: str,
     told: Iterable[tuple[Identifier, Identifier | None, Provenance]],
 ) -> None:
-    """Append acts to the record."""
+    """Append acts to the record; what a person decided goes into the audit log too."""
+    told = list(told)
+    audit.append(session, [_entry(action, *one) for one in told if one[2].decided])
     _add(
         session,
         SubjectLinkRow,
@@ -192,6 +195,17 @@ def write_record(
             for one, other, provenance in told
         ),
     )
+
+
+def _entry(
+    action: str, one: Identifier, other: Identifier | None, provenance: Provenance
+) -> audit.Entry:
+    particulars = {
+        "subject_key": one.subject_key,
+        "other_key": other.subject_key if other else None,
+        "source": provenance.source,
+    }
+    return audit.Entry(f"subject.{action}", provenance.received_at, particulars)
 
 
 def read_record(session: Session, keys: Sequence[str]) -> list[SubjectLinkRow]:

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from candor.kernel.database import session_of
 from candor.kernel.ids import new_id
 from candor.kernel.metrics import ObjectiveMetrics
+from candor.kernel.objective_settings import AlertSettings
 from candor.kernel.services import Services
-from candor.kernel.settings import AlertSettings
 from slo.alerting import (
     Alert,
     Counts,

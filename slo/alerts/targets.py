@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from candor.kernel.settings import Settings, WebhookSettings
+from candor.kernel.objective_settings import WebhookSettings
+from candor.kernel.settings import Settings
 from slo.alerts.delivery import Delivery
 from slo.alerts.messages import cloud_event, words
 

@@ -154,6 +154,11 @@ def test_operators_find_their_pages(server: Server) -> None:
     assert httpx.get(f"{server.url}/livez").json() == {"status": "ok"}
     assert httpx.get(f"{server.url}/readyz").json()["components"]["spool"] == "ok"
     assert "/v1/traces" in httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    places = httpx.get(server.url).json()
+    page = httpx.get(server.url, headers={"accept": "text/html,*/*"}).text
+    for name in ("docs", "live", "ready", "metrics", "openapi"):
+        assert httpx.get(server.url + places[name]).status_code == 200
+        assert f'href="{places[name]}"' in page
     docs = httpx.get(f"{server.url}/docs").text
     assert "http://" not in docs.replace(server.url, "")
     assert "https://" not in docs

@@ -1,28 +1,49 @@
-"""What was acknowledged survives: the server is killed at random moments, twenty times over."""
+"""What was acknowledged survives: the server is killed at random moments, twenty times over.
+
+The load is mixed: seven doors of HTTP, the three services of gRPC, and the consumer of Kafka.
+"""
 
 import hashlib
 import json
 import os
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
 from candor.kernel.services import Services
 from collector.assembly import open_collector
 from collector.receivers.decoding import Reception
 from collector.receivers.native import decode_native
+from collector.receivers.otlp_json import read_json
 from tests.support.events import native_event
-from tests.support.server import Server, query_stores, run_candor, serve
+from tests.support.kafka_cluster import (
+    PARTITIONS,
+    KafkaCluster,
+    Sent,
+    kafka_cluster,
+    wait_until_consumed,
+)
+from tests.support.server import Server, load_what_waits, log_size, query_stores, run_candor, serve
 
 ROUNDS = 20
-SENDERS_OF_A_DOOR = 1
+TOPIC = "crash-events"
 RUM = "/v1/rum"
 ORIGIN = "https://shop.example.org"
 BATCH = 20
@@ -91,12 +112,31 @@ LOADS = (
     Load("/v1/metrics", metrics_body, lambda name: f"metric:{name}"),
     Load(RUM, vitals_body, lambda name: f"vital:{name}"),
 )
+OTLP = {load.path: load for load in LOADS}
+SERVICES: Sequence[tuple[Any, type[Message], Load]] = (
+    (TraceServiceStub, ExportTraceServiceRequest, OTLP["/v1/traces"]),
+    (LogsServiceStub, ExportLogsServiceRequest, OTLP["/v1/logs"]),
+    (MetricsServiceStub, ExportMetricsServiceRequest, OTLP["/v1/metrics"]),
+)
+
+
+class Acknowledged:
+    """What each door has acknowledged, as it is stored."""
+
+    def __init__(self) -> None:
+        self.by_door: dict[str, set[str]] = {}
+
+    def note(self, door: str, names: Iterable[str]) -> None:
+        self.by_door.setdefault(door, set()).update(names)
+
+    def everything(self) -> set[str]:
+        return set().union(*self.by_door.values())
 
 
 def send_until_dead(
-    server: Server, load: Load, page_key: str, prefix: str, acknowledged: set[str]
+    server: Server, load: Load, page_key: str, prefix: str, acknowledged: Acknowledged
 ) -> None:
-    """Send batches until the connection breaks; note what was acknowledged, as it is stored."""
+    """Send batches until the connection breaks, and note what was acknowledged."""
     headers = server.headers | {"content-type": load.content_type, "origin": ORIGIN}
     query = {"key": page_key} if load.path == RUM else {}
     with httpx.Client(headers=headers, params=query, timeout=30) as client:
@@ -108,44 +148,108 @@ def send_until_dead(
                 return
             if answer.status_code == 200:
                 assert answer.json().get("accepted", BATCH) == BATCH
-                acknowledged.update(map(load.stored, names))
+                acknowledged.note(load.path, map(load.stored, names))
+
+
+def send_grpc_until_dead(server: Server, prefix: str, acknowledged: Acknowledged) -> None:
+    """Send requests of the three signals in turn until the server is gone, and note likewise."""
+    metadata = (("authorization", f"Bearer {server.key}"),)
+    with grpc.insecure_channel(server.grpc) as channel:
+        calls = [stub(channel).Export for stub, _, _ in SERVICES]
+        for batch in range(10_000):
+            names = [f"{prefix}-grpc-{batch}-{n}" for n in range(BATCH)]
+            turn = batch % len(SERVICES)
+            _, request, load = SERVICES[turn]
+            message = read_json(json.dumps(load.body(names)).encode(), request)
+            try:
+                calls[turn](message, metadata=metadata, timeout=30)
+            except grpc.RpcError:
+                if server.process.poll() is not None:
+                    return
+            else:
+                acknowledged.note("gRPC" + load.path, map(load.stored, names))
+
+
+class Messages:
+    """What Kafka is given; all of it counts as acknowledged, for Kafka keeps it."""
+
+    def __init__(self, cluster: KafkaCluster, acknowledged: Acknowledged) -> None:
+        self._cluster = cluster
+        self._acknowledged = acknowledged
+        self._number = 0
+
+    def settings(self) -> dict[str, str]:
+        return self._cluster.settings(f"{TOPIC}:native", "mixed")
+
+    def produce_until(self, stopping: threading.Event) -> None:
+        while not stopping.wait(0.1):
+            self.produce()
+
+    def produce(self) -> None:
+        names = [f"kafka-{self._number}-{n}" for n in range(BATCH)]
+        self._number += 1
+        shared = {"name": "paid", "time": "2026-11-22T11:00:00Z"}
+        values = [json.dumps(shared | {"id": name}).encode() for name in names]
+        sent = [Sent(value, n % PARTITIONS) for n, value in enumerate(values)]
+        self._cluster.produce(TOPIC, sent)
+        self._acknowledged.note("Kafka", [f"native:{name}" for name in names])
+
+
+def run_a_round(
+    folder: Path, number: int, page_key: str, messages: Messages, acknowledged: Acknowledged
+) -> None:
+    """Kill the server at a random moment; of every fourth, its consumer reads by then for sure.
+
+    A group gives partitions to another only seconds after a member was killed.
+    """
+    dice = random.Random(number)
+    age = dice.choice(["PT0.02S", "PT0.1S", "PT1S"])
+    written, stopping = log_size(folder), threading.Event()
+    with (
+        serve(folder, CANDOR_SPOOL__SEGMENT_AGE=age, **messages.settings()) as server,
+        ThreadPoolExecutor(len(LOADS) + 2) as pool,
+    ):
+        sending = [pool.submit(messages.produce_until, stopping)]
+        try:
+            if number % 4 == 0:
+                server.wait_for_line("kafka partitions assigned", written)
+            sending += [
+                pool.submit(send_until_dead, server, load, page_key, str(number), acknowledged)
+                for load in LOADS
+            ]
+            sending.append(pool.submit(send_grpc_until_dead, server, str(number), acknowledged))
+            threading.Event().wait(dice.uniform(0.1, 0.7))
+        finally:
+            server.kill()
+            stopping.set()
+    for one in sending:
+        one.result()
+    tear_a_tail(folder, dice)
 
 
 @pytest.mark.crash
 def test_every_acknowledged_event_of_every_door_is_stored_exactly_once_after_twenty_kills(
     tmp_path: Path,
 ) -> None:
-    acknowledged: set[str] = set()
+    acknowledged = Acknowledged()
     page_key = key_of_a_page(tmp_path)
-    for number in range(ROUNDS):
-        dice = random.Random(number)
-        age = dice.choice(["PT0.02S", "PT0.1S", "PT1S"])
-        with (
-            serve(tmp_path, CANDOR_SPOOL__SEGMENT_AGE=age) as server,
-            ThreadPoolExecutor(SENDERS_OF_A_DOOR * len(LOADS)) as pool,
-        ):
-            sending = [
-                pool.submit(
-                    send_until_dead, server, load, page_key, f"{number}-{sender}", acknowledged
-                )
-                for load in LOADS
-                for sender in range(SENDERS_OF_A_DOOR)
-            ]
-            threading.Event().wait(dice.uniform(0.1, 0.7))
-            server.kill()
-        for one in sending:
-            one.result()
-        tear_a_tail(tmp_path, dice)
-    with serve(tmp_path) as server:
-        again = sorted(name for name in acknowledged if name.startswith("native:"))[:BATCH]
-        body = native_body([name.removeprefix("native:") for name in again])
-        told = httpx.post(f"{server.url}/api/v1/events", json=body, headers=server.headers).json()
-        assert told["deduplicated"] == BATCH
+    with kafka_cluster() as cluster:
+        messages = Messages(cluster, acknowledged)
+        messages.produce()
+        for number in range(ROUNDS):
+            run_a_round(tmp_path, number, page_key, messages, acknowledged)
+        with serve(tmp_path, **messages.settings()) as server:
+            wait_until_consumed(server, 1)
+            again = sorted(acknowledged.by_door["/api/v1/events"])[:BATCH]
+            body = native_body([name.removeprefix("native:") for name in again])
+            told = httpx.post(f"{server.url}/api/v1/events", json=body, headers=server.headers)
+            assert told.json()["deduplicated"] == BATCH
+    load_what_waits(tmp_path)
+    grpc_doors = {f"gRPC/v1/{signal}" for signal in ("traces", "logs", "metrics")}
+    assert set(acknowledged.by_door) == {load.path for load in LOADS} | grpc_doors | {"Kafka"}
     stored = [row["identity"] for row in query_stores(tmp_path, IDENTITIES)]
-    doors = {name.partition(":")[0] for name in acknowledged}
-    assert doors == {"native", "segment", "cloudevents", "span", "log", "metric", "vital"}
-    assert len(acknowledged) > 20 * BATCH
-    assert acknowledged - set(stored) == set()
+    assert len(acknowledged.everything()) > 20 * BATCH
+    assert acknowledged.everything() - set(stored) == set()
     assert len(stored) == len(set(stored))
     (counted,) = query_stores(tmp_path, COUNTED_TWICE)
     assert counted["rolled_up"] == counted["events"]

@@ -8,19 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.events import native_event
-from tests.support.kafka_cluster import PARTITIONS, KafkaCluster, Sent, kafka_cluster
-from tests.support.server import Server, load_what_waits, query_stores, serve
+from tests.support.kafka_cluster import (
+    PARTITIONS,
+    KafkaCluster,
+    Sent,
+    kafka_cluster,
+    wait_until_consumed,
+)
+from tests.support.server import load_what_waits, log_size, query_stores, serve
 
 ROUNDS = 5
 TOPICS = "mixed-events:native,mixed-calls:segment"
 BATCH = 100
 QUICK = {"CANDOR_SPOOL__SEGMENT_AGE": "PT0.05S"}
 _PAUSE_SECONDS = 0.1
-_TRIES = 2400
 
 
 class Load:
@@ -84,27 +88,6 @@ def under(load: Load) -> Iterator[None]:
         producing.result()
 
 
-def wait_for_line(server: Server, text: str, since: int) -> None:
-    pause = threading.Event()
-    for _ in range(_TRIES):
-        if text in server.log()[since:]:
-            return
-        pause.wait(0.05)
-    raise AssertionError(server.log())
-
-
-def wait_until_consumed(server: Server) -> None:
-    """Return when the lag of every partition is known, and zero."""
-    pause = threading.Event()
-    for _ in range(_TRIES):
-        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
-        lags = [line.split()[-1] for line in lines if line.startswith("candor_kafka_lag{")]
-        if lags == ["0.0"] * 2 * PARTITIONS:
-            return
-        pause.wait(0.05)
-    raise AssertionError(server.log())
-
-
 @pytest.mark.crash
 def test_every_message_is_stored_exactly_once_after_kills_of_the_consumer(tmp_path: Path) -> None:
     with kafka_cluster() as cluster:
@@ -115,18 +98,13 @@ def test_every_message_is_stored_exactly_once_after_kills_of_the_consumer(tmp_pa
             dice = random.Random(number)
             written = log_size(tmp_path)
             with under(load), serve(tmp_path, **settings, **(QUICK if number % 2 else {})) as one:
-                wait_for_line(one, "kafka partitions assigned", written)
+                one.wait_for_line("kafka partitions assigned", written)
                 threading.Event().wait(dice.uniform(0, 1.5))
                 one.kill()
         with serve(tmp_path, **settings) as server:
-            wait_until_consumed(server)
+            wait_until_consumed(server, 2)
     load_what_waits(tmp_path)
     stored = [row["id"] for row in query_stores(tmp_path, "SELECT id FROM events")]
     assert load.expected - set(stored) == set()
     assert set(stored) - load.expected == set()
     assert len(stored) == len(set(stored)) > 1000
-
-
-def log_size(folder: Path) -> int:
-    path = folder / "serve.log"
-    return len(path.read_text(encoding="utf-8")) if path.exists() else 0

@@ -31,6 +31,7 @@ def waiting(
         "segment_age": "PT1H",
         "min_free_disk_bytes": 0,
         "source_budgets": {"small": 1000},
+        "source_ages": {"test": "PT5M"},
     }
     services = services_on(tmp_path, sqlite, embedded_telemetry, clock, spool=spool)
     with application_on(services) as application:
@@ -40,6 +41,14 @@ def waiting(
 def fill(application: Application, size: int, number: int = 1) -> None:
     event = native_event(number, attributes={"a": "x" * size})
     assert application.post(EVENTS, json=event).json()["accepted"] == 1
+
+
+def key_of(application: Application, name: str) -> str:
+    services = application.services
+    with session_of(services.engine) as session:
+        return create_key(
+            session, services.secrets, name=name, scopes=["ingest"], at=services.clock()
+        ).key
 
 
 async def untouched() -> AsyncIterator[bytes]:
@@ -76,12 +85,7 @@ def test_a_full_spool_refuses_before_the_body_is_read_and_says_until_when(
 
 
 def test_a_key_over_its_budget_is_refused_alone(waiting: Application) -> None:
-    services = waiting.services
-    with session_of(services.engine) as session:
-        small = create_key(
-            session, services.secrets, name="small", scopes=["ingest"], at=services.clock()
-        ).key
-    headers = {"authorization": f"Bearer {small}"}
+    headers = {"authorization": f"Bearer {key_of(waiting, 'small')}"}
     body = native_event(1, attributes={"a": "x" * 1000})
     assert waiting.post(EVENTS, json=body, headers=headers).status_code == 200
     assert waiting.post(EVENTS, json=native_event(2), headers=headers).status_code == 429
@@ -115,3 +119,28 @@ def test_debug_logs_are_shed_first_and_the_answer_says_so(waiting: Application) 
     waiting.collector.flush()
     rows = waiting.services.telemetry.query("SELECT Body FROM otel_logs")
     assert rows == [{"Body": "payment failed"}]
+
+
+def test_a_key_whose_oldest_waits_too_long_is_sent_away_until_it_is_loaded(
+    waiting: Application, clock: FixedClock
+) -> None:
+    fill(waiting, 10)
+    other = {"authorization": f"Bearer {key_of(waiting, 'another')}"}
+    clock.pass_by(timedelta(minutes=5))
+    refused = waiting.post(EVENTS, content=untouched(), headers=JSON)
+    assert refused.status_code == 429
+    assert "this key's telemetry is too old" in refused.json()["detail"]
+    assert waiting.post(EVENTS, json=native_event(2), headers=other).status_code == 200
+    waiting.collector.flush()
+    fill(waiting, 10, number=3)
+    page = waiting.get("/metrics").text
+    assert 'candor_source_refusals_total{reason="source_age",source="test"} 1.0' in page
+
+
+def test_what_a_source_sent_is_counted_by_what_came_of_it(waiting: Application) -> None:
+    for _ in range(2):
+        waiting.post(EVENTS, json=[native_event(1), {"id": "e"}])
+    page = waiting.get("/metrics").text
+    for outcome, events in (("accepted", 1), ("deduplicated", 1), ("malformed", 2)):
+        told = f'candor_source_events_total{{outcome="{outcome}",source="test"}} {events}.0'
+        assert told in page

@@ -110,6 +110,37 @@ def test_the_openapi_document_holds_the_hot_doors_too() -> None:
     assert {"/api/v1/events", "/api/v1/objectives/apply", "/api/v1/funnels/query"} <= set(paths)
 
 
+def test_every_operation_is_summed_up_in_words_and_says_which_key_it_takes() -> None:
+    told = json.loads(candor("openapi").stdout)
+    schemes = told["components"]["securitySchemes"]
+    for path, operations in told["paths"].items():
+        for operation in operations.values():
+            assert " " in operation["summary"], path
+            assert not operation["summary"].istitle(), path
+            named = [name for one in operation.get("security", ()) for name in one]
+            assert set(named) <= set(schemes)
+            assert bool(named) == path.startswith(("/api/", "/v1/")), path
+    assert told["paths"]["/v1/track"]["post"]["security"] == [{"key": []}, {"segmentKey": []}]
+    assert told["paths"]["/v1/rum"]["post"]["security"] == [{"pageKey": []}]
+
+
+def test_a_long_name_is_whole_in_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    name = "-".join(["availability"] * 4)
+    path = tmp_path / "o.yaml"
+    example = (ROOT / "examples" / "web-access-objective.yaml").read_text()
+    path.write_text(example.replace("name: web-access-availability", f"name: {name}"))
+    candor("slo", "apply", str(path))
+    done = subprocess.run(
+        [sys.executable, "-m", "candor", "slo", "status"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        check=True,
+    )
+    assert name in done.stdout
+
+
 def test_objectives_are_validated_applied_and_shown() -> None:
     example = str(ROOT / "examples" / "web-access-objective.yaml")
     assert candor("slo", "validate", example).stderr.strip() == "Valid."
@@ -158,6 +189,11 @@ def test_native_and_segment_files_come_in(tmp_path: Path) -> None:
     assert (
         f"{events}:3: malformed"
         in candor("ingest", str(events), "--format", "native", expect=1).stderr
+    )
+    told = candor("ingest", str(events), "--format", "native", expect=1)
+    assert told.stdout == (
+        "3 read: 0 accepted, 1 deduplicated (stored before), 2 rejected (1 of them kept in"
+        " quarantine)\n"
     )
     calls = tmp_path / "calls.json"
     call = {"type": "track", "event": "x", "userId": "u", "messageId": "m"}

@@ -77,6 +77,8 @@ def test_refused_events_are_listed_shown_and_replayed(tmp_path: Path) -> None:
     assert one["path"] == "attributes.plan"
     assert "waits" in candor("quarantine", "list").stdout
     candor("quarantine", "list", "--since", "yesterday", expect=1)
+    refused = candor("quarantine", "list", "--code", "nonsense", expect=2).stderr
+    assert "Codes are: malformed, unknown_schema, schema_violation" in refused
     assert document("quarantine", "show", one["id"])["payload"] == EVENT
     assert "gold" in candor("quarantine", "show", one["id"]).stdout
     assert "attributes.plan" in candor("quarantine", "replay", one["id"], expect=1).stdout

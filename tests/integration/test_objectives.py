@@ -16,7 +16,7 @@ from slo.budget import EventCounts
 from slo.evaluation import read_burn
 from slo.indicator import Condition, Indicator, Threshold
 from slo.openslo import read_openslo
-from slo.store import Question, count, count_by_minute, rollup_is_exact
+from slo.store import Question, count, count_by_minute, count_rows, rollup_is_exact
 from slo.window import MINUTE, rolling
 from tests.support.asgi import Application
 from tests.support.stores import NOON
@@ -56,7 +56,7 @@ def matches(event: Event, condition: Condition) -> bool:
     wanted: Any = condition.values[0]
     compare: dict[str, Callable[[], bool]] = {
         "any": lambda: value in condition.values,
-        "ne": lambda: value != wanted,
+        "ne": lambda: value not in condition.values,
         "prefix": lambda: str(value).startswith(wanted),
         "exists": lambda: (value not in {"", None}) is wanted,
         "gt": lambda: value is not None and value > wanted,
@@ -106,6 +106,42 @@ def test_counts_are_exact_from_the_rollup_and_from_the_rows(telemetry: Telemetry
     questions = [Question(one, window) for one in INDICATORS for window in (DAY, ragged)]
     assert {rollup_is_exact(one) for one in questions} == {True, False}
     assert count(telemetry, questions) == [expected(events, one) for one in questions]
+
+
+def test_many_indicators_and_windows_are_counted_as_each_one_alone(
+    embedded_telemetry: TelemetryStore,
+) -> None:
+    events = random_events(2000)
+    store(embedded_telemetry, events)
+    chosen = [
+        (),
+        CHECKOUT,
+        (Condition("journey", "any", ("checkout", "checkout", "none")),),
+        (Condition("journey", "any", ("checkout",)), Condition("journey", "any", ("none",))),
+        (Condition("journey", "prefix", ("check",)), Condition("step", "exists", (True,))),
+        (Condition("channel", "ne", ("web", "app")),),
+        (Condition("outcome", "any", ("ok", "error")), Condition("step", "exists", (False,))),
+    ]
+    indicators = [
+        Indicator(valid, good, inverted=inverted)
+        for valid in chosen
+        for good in ((), OK, (*OK, Condition("channel", "any", ("web",))))
+        for inverted in (False, True)
+    ] + [
+        Indicator(valid, threshold=Threshold("duration_ms", "lte", limit))
+        for valid in chosen
+        for limit in (0.0, 100.0, 250.0)
+    ]
+    windows = [rolling(timedelta(minutes=7 * number), NOON) for number in range(1, 40)]
+    questions = [Question(one, window) for one in indicators for window in windows]
+    assert all(rollup_is_exact(one) for one in questions)
+    together = count(embedded_telemetry, questions)
+    assert together == [expected(events, one) for one in questions]
+    assert together == count_rows(embedded_telemetry, questions)
+    some = range(0, len(questions), 97)
+    assert [together[one] for one in some] == [
+        count(embedded_telemetry, [questions[one]])[0] for one in some
+    ]
 
 
 @pytest.mark.parametrize("indicator", INDICATORS)

@@ -7,16 +7,21 @@ partitions when they are first written to, and lives as long as its producer.
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import httpx
 from confluent_kafka import Producer
+
+from tests.support.server import Server
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
+_TRIES = 2400
 QUICK_CLIENT = json.dumps({"session.timeout.ms": 6000, "heartbeat.interval.ms": 300})
 
 
@@ -77,6 +82,18 @@ def kafka_cluster() -> Iterator[KafkaCluster]:
             yield KafkaCluster(process, process.stdout.readline().strip())
         finally:
             process.kill()
+
+
+def wait_until_consumed(server: Server, topics: int) -> None:
+    """Return when the lag of every partition of so many topics is known, and zero."""
+    pause = threading.Event()
+    for _ in range(_TRIES):
+        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+        lags = [line.split()[-1] for line in lines if line.startswith("candor_kafka_lag{")]
+        if lags == ["0.0"] * topics * PARTITIONS:
+            return
+        pause.wait(0.05)
+    raise AssertionError(server.log())
 
 
 def main(requests: IO[str], answers: IO[str]) -> None:

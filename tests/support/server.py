@@ -38,6 +38,15 @@ class Server:
     def log(self) -> str:
         return (self.folder / "serve.log").read_text(encoding="utf-8")
 
+    def wait_for_line(self, text: str, since: int) -> None:
+        """Return when the log holds a text behind its first ``since`` characters."""
+        pause = threading.Event()
+        for _ in range(4 * _TRIES):
+            if text in self.log()[since:]:
+                return
+            pause.wait(0.05)
+        raise AssertionError(self.log())
+
 
 def run_candor(folder: Path, *arguments: str) -> str:
     """Return what a command prints; it runs in ``folder``."""
@@ -86,6 +95,12 @@ def load_what_waits(folder: Path) -> None:
     if any((folder / ".candor" / "spool").iterdir()):
         (folder / "nothing.json").write_text("", encoding="utf-8")
         run_candor(folder, "ingest", "nothing.json", "--format", "native")
+
+
+def log_size(folder: Path) -> int:
+    """Return how much the servers of a folder have logged so far, in characters."""
+    path = folder / "serve.log"
+    return len(path.read_text(encoding="utf-8")) if path.exists() else 0
 
 
 @contextmanager

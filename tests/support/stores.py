@@ -23,7 +23,10 @@ from privacy.subjects.index import StoredSubjectIndex
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECRETS = Secrets(
-    pepper=bytes(32), key_pepper=bytes(range(32)), quarantine_key=bytes(range(32, 64))
+    pepper=bytes(32),
+    key_pepper=bytes(range(32)),
+    quarantine_key=bytes(range(32, 64)),
+    audit_seed=bytes(range(64, 96)),
 )
 
 

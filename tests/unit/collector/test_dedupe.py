@@ -39,15 +39,6 @@ def test_a_repetition_inside_a_request_is_a_duplicate() -> None:
     assert (claim.fresh, claim.duplicates) == ([0, 1], 1)
 
 
-def test_an_abandoned_identity_is_free_and_not_remembered() -> None:
-    window = IdentityWindow(WINDOW)
-    claim = window.claim(["a", "b"])
-    window.abandon(claim, [0])
-    window.abandon(claim, [])
-    window.remember(claim, NOON)
-    assert window.claim(["a", "b"]).fresh == [0]
-
-
 def test_restored_identities_are_known() -> None:
     window = IdentityWindow(WINDOW)
     window.restore(["a"], NOON)

@@ -114,7 +114,9 @@ def replayed(batch: Batch, patch: list[dict[str, Any]]) -> Batch:
     )
     mended = mend(bytes(batch.items[0]), entry, Mending(patch=patch), 10_000)
     assert isinstance(mended, bytes)
-    return DOORS[batch.door](mended, entry.call, reception())
+    again = DOORS[batch.door](mended, entry.call, reception())
+    assert isinstance(again, Batch)
+    return again
 
 
 def test_a_segment_message_refused_as_a_whole_can_be_mended_and_replayed() -> None:

@@ -78,6 +78,27 @@ def test_one_source_cannot_take_the_room_of_the_others() -> None:
     assert refusal(shared, "small") == ""
 
 
+def test_what_waits_of_one_source_may_be_too_old_while_others_may_send() -> None:
+    aged = pressure(source_age="PT1H", source_ages={"slow": "PT3H"})
+    for source in ("slow", "quick"):
+        aged.enter(source, 20)
+        aged.hold("first", source, NOON - timedelta(hours=2))
+        aged.hold("second", source, NOON - timedelta(minutes=1))
+        aged.hold("first", source, NOON)
+    assert "this key's telemetry is too old" in refusal(aged, "quick")
+    assert refusal(aged, "slow") == refusal(aged, "other") == ""
+    aged.leave({"quick": 10, "slow": 10}, "first")
+    assert refusal(aged, "quick") == ""
+    aged.leave({"quick": 10}, "second")
+    assert refusal(aged, "quick") == ""
+
+
+def test_an_age_that_is_just_reached_is_over_the_budget() -> None:
+    aged = pressure(source_ages={"a": "PT1H"})
+    aged.hold("first", "a", NOON - timedelta(hours=1))
+    assert refusal(aged, "a")
+
+
 def test_a_disk_that_is_low_or_does_not_say_is_full(tmp_path: Path) -> None:
     assert "nearly full" in refusal(pressure(min_free_disk_bytes=2**62))
     gone = Pressure(
@@ -101,6 +122,7 @@ def test_refusals_are_counted_by_reason_and_kind() -> None:
     told = {"reason": "shed", "kind": "traces"}
     assert value("candor_spool_refusals_total", told) == 1
     assert value("candor_events_shed_total", {"kind": "debug_logs"}) == 3
+    assert value("candor_source_refusals_total", {"source": "other", "reason": "shed"}) == 1
 
 
 @given(

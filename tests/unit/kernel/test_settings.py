@@ -1,8 +1,11 @@
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from candor.kernel.errors import InvalidInputError
+from candor.kernel.setting_faults import complaints
 from candor.kernel.settings import load_settings, mask_password, unknown_variables
 
 
@@ -28,6 +31,89 @@ def test_a_complaint_names_the_variable(
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(InvalidInputError, match=variable):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("PORT", "many", "CANDOR_PORT: Write a whole number."),
+        ("PORT", "99999", "CANDOR_PORT: It must be 65535 or less."),
+        ("PORT", "-1", "CANDOR_PORT: It must be 0 or more."),
+        ("SPOOL__MAX_AGE", "soon", ("CANDOR_SPOOL__MAX_AGE: Write a time such as PT30M, P7D or a"
+         " number of seconds.")),
+        ("SPOOL__MAX_AGE", "PT0S", "CANDOR_SPOOL__MAX_AGE: It must be more than 0 seconds."),
+        ("SPOOL__SOFT_SHARE", "x", "CANDOR_SPOOL__SOFT_SHARE: Write a number."),
+        ("AUTH__MODE", "never", "CANDOR_AUTH__MODE: It is one of 'required' or 'open'."),
+        ("SPOOL__X", "1", "CANDOR_SPOOL__X: There is no such setting. Is it misspelt?"),
+        ("SPOOL", "3", ("CANDOR_SPOOL: Write a group of settings: as a variable in JSON, in the"
+         " file as a table.")),
+        ("PUBLIC_URL", "ftp://x", ("CANDOR_PUBLIC_URL: Write an address that begins with http://"
+         " or https://.")),
+        ("CONTRACTS__SCHEMA_REQUIRED", "x", ("CANDOR_CONTRACTS__SCHEMA_REQUIRED: Write true or"
+         " false.")),
+        ("JOURNEYS__SUBJECTS", '{"a": "B"}', ("CANDOR_JOURNEYS__SUBJECTS__A: It must match the"
+         " pattern ^[a-z][a-z0-9_]{0,39}$.")),
+        ("WEBHOOKS", '[{"url": "http://x", "secret": "hush"}]', ("CANDOR_WEBHOOKS__0__SECRET: It"
+         " needs at least 16 characters.")),
+        ("WEBHOOKS", '[{"url": "http://x"}]', "CANDOR_WEBHOOKS__0__SECRET: It is needed."),
+        ("WEBHOOKS", "{}", 'CANDOR_WEBHOOKS: Write a list such as ["a", "b"].'),
+    ],
+)  # fmt: skip
+def test_a_complaint_is_one_sentence_that_says_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(f"CANDOR_{variable}", value)
+    with pytest.raises(InvalidInputError) as raised:
+        load_settings()
+    assert raised.value.detail == sentence
+
+
+def test_no_complaint_is_worded_by_the_library() -> None:
+    kinds = {fault["type"] for fault in FAULTS.errors(include_url=False)}
+    words = " ".join(complaints(FAULTS, Path("none.toml"), "CANDOR_"))
+    assert len(kinds) > 1
+    assert "Input should" not in words
+    assert "another kind" in words
+
+
+class Odd(BaseModel):
+    """A model whose faults no setting has."""
+
+    at: datetime
+    number: int
+
+
+def _faults() -> ValidationError:
+    try:
+        Odd.model_validate({"at": "soon", "number": "x"})
+    except ValidationError as error:
+        return error
+    raise AssertionError
+
+
+FAULTS = _faults()
+
+
+def test_a_complaint_names_the_place_in_the_file_unless_a_variable_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("candor.toml").write_text("portt = 1\n[spool]\nmax_age = 'x'\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError) as raised:
+        load_settings()
+    assert raised.value.detail.splitlines() == [
+        "spool.max_age in candor.toml: Write a time such as PT30M, P7D or a number of seconds.",
+        "portt in candor.toml: There is no such setting. Is it misspelt?",
+    ]
+    monkeypatch.setenv("CANDOR_SPOOL__MAX_AGE", "y")
+    with pytest.raises(InvalidInputError, match=r"^CANDOR_SPOOL__MAX_AGE: Write a time"):
+        load_settings()
+
+
+def test_a_file_that_is_no_text_or_cannot_be_read_is_named() -> None:
+    path = Path("candor.toml")
+    path.write_bytes(b"\xff")
+    with pytest.raises(InvalidInputError, match=r"candor\.toml is no text"):
         load_settings()
 
 

@@ -204,8 +204,6 @@ FAULTS: list[tuple[Any, str, str]] = [
      "spec.indicator.spec.ratioMetric.total.metricSource.metricSourceRef"),
     (ratio(total=source(signal="smoke", good={"outcome": "ok"})), "one-of",
      "spec.indicator.spec.ratioMetric.total.metricSource.spec.signal"),
-    (ratio(total=source(signal="metrics", good={"outcome": "ok"})), "unsupported",
-     "spec.indicator.spec.ratioMetric.total.metricSource.spec.signal"),
     (ratio(total=source(signal=None, good={"outcome": "ok"})), "required",
      "spec.indicator.spec.ratioMetric.total.metricSource.spec"),
     (threshold({"target": 0.9}, value="duration_ms"), "required", "spec.objectives[0]"),

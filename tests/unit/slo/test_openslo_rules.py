@@ -157,7 +157,7 @@ CASES: list[tuple[str, str, str, str, str | None]] = [
     ("annotation", *annotated("candor.dev/minimum-events: few"), "error", "error"),
     ("annotation", *annotated("candor.dev/windows: '7d, soon'"), "error", "error"),
     ("annotation", *annotated("candor.dev/when-delayed: Ignore"), "error", "error"),
-    ("unsupported", "signal: events}", "signal: @metrics}", "error", "error"),
+    ("one-of", "signal: events}", "signal: @prometheus}", "error", "error"),
     ("unfirable-factor", "threshold: 14.4", "@threshold: 100", "warning", "warning"),
     ("unfirable-factor", ("  alertPolicies: [{alertPolicyRef: page}]\n  indicatorRef: sli\n"
      "  objectives:\n    - target: 0.99"), "  indicatorRef: sli\n  objectives:\n    @- target: 0.9",
@@ -413,7 +413,6 @@ RAW = "raw: {metricSource: {type: %s, spec: {signal: events, query: up}}}"
         (RAW % "candor" + ", rawType: success", "unsupported", "error"),
         (RAW % "prometheus", "one-of", "error"),
         (RAW % "prometheus" + ", rawType: maybe", "one-of", "error"),
-        (RAW % "prometheus" + ", rawType: failure", "unsupported", "warning"),
         (RAW % "datadog" + ", rawType: failure", "unsupported", "warning"),
         (RAW % "prometheus" + ", rawType: failure, bad: {metricSource: {type: prometheus, spec:"
          " {query: up}}}", "one-of", "error"),
@@ -427,6 +426,37 @@ def test_a_raw_ratio_stands_alone_and_is_read_for_rules(
     indicator = f"indicator: {{metadata: {{name: i}}, spec: {{ratioMetric: {{{ratio}}}}}}}"
     text = WHOLE.replace("indicatorRef: sli", indicator)
     assert severity(text, rule, 9, strict=False) == expected
+
+
+def test_a_raw_ratio_of_a_prometheus_has_a_budget_in_slices_alone() -> None:
+    ratio = RAW % "prometheus" + ", rawType: failure"
+    indicator = f"indicator: {{metadata: {{name: i}}, spec: {{ratioMetric: {{{ratio}}}}}}}"
+    text = WHOLE.replace("indicatorRef: sli", indicator)
+    assert severity(text, "unsupported", 11, strict=True) == "warning"
+    slices = sliced("{target: 0.9, timeSliceWindow: 5m}", "RatioTimeslices")
+    objectives, findings = read_openslo({"f": slices.replace("indicatorRef: sli", indicator)})
+    assert (len(objectives), {one.rule for _, one in findings}) == (1, {"unfirable-factor"})
+
+
+@pytest.mark.parametrize(
+    ("counter", "query", "is_counted"),
+    [
+        ("true", "errors_total", True),
+        ("false", "rate(errors_total[5m])", True),
+        ("false", "increase(errors_total[{{.window}}])", True),
+        ("false", "errors", False),
+        ("false", "increase(errors_total)", False),
+    ],
+)
+def test_promql_is_counted_where_it_says_how_many_events_it_means(
+    counter: str, query: str, *, is_counted: bool
+) -> None:
+    source = f'{{metricSource: {{type: prometheus, spec: {{query: "{query}"}}}}}}'
+    ratio = f"counter: {counter}, good: {source}, total: {source}"
+    indicator = f"indicator: {{metadata: {{name: i}}, spec: {{ratioMetric: {{{ratio}}}}}}}"
+    text = WHOLE.replace("indicatorRef: sli", indicator)
+    assert (severity(text, "unsupported", 9, strict=True) is None) is is_counted
+    assert bool(read_openslo({"f": text})[0]) is is_counted
 
 
 def test_the_slices_of_ratio_timeslices_have_no_target() -> None:

@@ -1,0 +1,86 @@
+"""What benchmarks that measure other processes share: start one, wait for it, read its CPU time.
+
+It lies in a folder of its own, because every script beside it is a benchmark.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+_TICKS = os.sysconf("SC_CLK_TCK")
+_TRIES = 300
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, port: int
+) -> Iterator[int]:
+    """Run a program until the end of the block; give its process id once it listens."""
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            _wait_until_up(process, port)
+            yield process.pid
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def candor_running(
+    folder: Path, port: int, settings: Mapping[str, str] | None = None, script: Sequence[str] = ()
+) -> Iterator[int]:
+    """Run ``candor serve``, or a script with its settings, in a folder; give its process id."""
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "CANDOR_PORT": str(port),
+        "CANDOR_GRPC_PORT": "0",
+        "CANDOR_AUTH__MODE": "open",
+        **(settings or {}),
+    }
+    command = [sys.executable, *(script or ("-m", "candor", "serve"))]
+    with running(command, environment, folder, port) as pid:
+        _wait_until_ready(port)  # it listens before it has opened its stores
+        yield pid
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return user + system time of a process and all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_up(process: "subprocess.Popen[bytes]", port: int) -> None:
+    """Return when the process listens on the port."""
+    for _ in range(_TRIES):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            if process.poll() is not None:
+                break
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError("the process did not come up")
+
+
+def _wait_until_ready(port: int) -> None:
+    for _ in range(_TRIES):
+        if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).is_success:
+            return
+        time.sleep(0.1)
+    raise RuntimeError("the server did not become ready")

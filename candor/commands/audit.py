@@ -1,0 +1,118 @@
+"""``candor audit``: the head of the audit log, and whether what it says still holds."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from candor.commands.asking import Client, Key, Url
+from candor.commands.console import (
+    WRONG_USE,
+    AsJson,
+    fail,
+    print_json,
+    say,
+    settings,
+    told_errors,
+)
+from candor.commands.keys import open_state
+
+app = typer.Typer(help="The log that proves what was done.", no_args_is_help=True)
+_PUBLIC_KEY_DIGITS = 64
+
+
+@app.command("head")
+def head(url: Url = None, key: Key = None, *, as_json: AsJson = False) -> None:
+    """Show the newest signed head; keep it somewhere else, and the log cannot be rewritten unseen.
+
+    Example: candor audit head --json > head.json
+    """
+    with told_errors():
+        document = Client(url, key).get("/api/v1/audit/head") if url else _head_here()
+    if as_json:
+        print_json(document)
+        return
+    for name, value in document.items():
+        typer.echo(f"{name:10} {value}")
+
+
+@app.command("key")
+def public_key(*, as_json: AsJson = False) -> None:
+    """Show the public key with which heads, proofs and receipts are checked.
+
+    Example: candor audit key
+    """
+    from candor.kernel.secrets import open_secrets  # noqa: PLC0415 - keeps --help quick
+    from privacy.audit.head import key_id  # noqa: PLC0415 - as above
+    from privacy.audit.head import public_key as of_seed  # noqa: PLC0415 - as above
+
+    with told_errors():
+        secrets = open_secrets(settings().master_key_file, may_create=False)
+    public = of_seed(secrets.audit_seed)
+    document = {"algorithm": "Ed25519", "public_key": public.hex(), "key_id": key_id(public)}
+    if as_json:
+        print_json(document)
+    else:
+        typer.echo(document["public_key"])
+
+
+@app.command("verify")
+def verify(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A proof or head to check; the whole log of the store when absent."),
+    ] = None,
+    public: Annotated[
+        str | None,
+        typer.Option("--public-key", help="64 hexadecimal digits; this installation's if absent."),
+    ] = None,
+) -> None:
+    """Check a proof offline, or the whole log; exit 1 and one sentence if anything does not hold.
+
+    Example: candor audit verify proof.json --public-key 3b6a27bc...
+    """
+    with told_errors():
+        found = _faults_here() if file is None else _faults_in(file, public)
+    for sentence in found:
+        typer.echo(sentence)
+    if found:
+        fail("It does not hold.")
+    say("It holds.")
+
+
+def _faults_in(file: Path, public: str | None) -> list[str]:
+    from candor.kernel.secrets import open_secrets  # noqa: PLC0415 - keeps --help quick
+    from privacy.audit.head import public_key as of_seed  # noqa: PLC0415 - as above
+    from privacy.audit.schemas import fault_of  # noqa: PLC0415 - as above
+
+    try:
+        document: Any = json.loads(file.read_text(encoding="utf-8"))
+        key = bytes.fromhex(public) if public is not None else None
+    except OSError as error:
+        fail(f"{file} cannot be read ({error.strerror}).", WRONG_USE)
+    except ValueError:
+        fail("The file is no JSON, or the key is not hexadecimal.", WRONG_USE)
+    if not isinstance(document, dict) or (public and len(public) != _PUBLIC_KEY_DIGITS):
+        fail("Give a JSON object, and a public key of 64 hexadecimal digits.", WRONG_USE)
+    if key is None:
+        seed = open_secrets(settings().master_key_file, may_create=False).audit_seed
+        key = of_seed(seed)
+    fault = fault_of(document, key)
+    return [] if fault is None else [fault]
+
+
+def _faults_here() -> list[str]:
+    from privacy.audit.log import faults  # noqa: PLC0415 - keeps --help quick
+
+    with open_state(settings()) as (session, secrets):
+        return faults(session, secrets.audit_seed)
+
+
+def _head_here() -> dict[str, Any]:
+    from candor.kernel.clock import utc_now  # noqa: PLC0415 - keeps --help quick
+    from privacy.audit.log import sign_head  # noqa: PLC0415 - as above
+    from privacy.audit.schemas import head_document  # noqa: PLC0415 - as above
+
+    with open_state(settings()) as (session, secrets):
+        return head_document(sign_head(session, secrets.audit_seed, utc_now))

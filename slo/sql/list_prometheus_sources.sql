@@ -1,0 +1,3 @@
+SELECT source, max(time) AS newest
+FROM prometheus_minutes
+GROUP BY source

@@ -1,0 +1,1 @@
+SELECT * FROM metric_increments(since = $since, until = $until)
