@@ -149,7 +149,7 @@ class SpoolLog:
 def measure_batch() -> None:
     """Print decisions per CPU-second of batches."""
     from candor.kernel.database import open_engine  # noqa: PLC0415 - used here alone
-    from privacy.consent.batch import answer_batch  # noqa: PLC0415 - as above
+    from privacy.consent.answering import answer_batch  # noqa: PLC0415 - as above
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -6,6 +6,7 @@ from candor.commands import (
     alerts,
     audit,
     checks,
+    consent,
     contract,
     demo,
     funnel,
@@ -32,6 +33,7 @@ app.command()(ingest.ingest)
 app.command()(funnel.funnel)
 app.add_typer(checks.app, name="checks")
 app.add_typer(keys.app, name="keys")
+app.add_typer(consent.app, name="consent")
 app.add_typer(contract.app, name="contract")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(slo.app, name="slo")

@@ -96,14 +96,6 @@ class KafkaMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsentMetrics:
-    """The instruments of decisions, asked for and at the entry gate."""
-
-    decisions: Counter
-    entry_gate: Counter
-
-
-@dataclass(frozen=True, slots=True)
 class ObjectiveMetrics:
     """How objectives stood at the last evaluation, by their names; what is unknown has no sample.
 
@@ -115,6 +107,14 @@ class ObjectiveMetrics:
     remaining: "FadingGauge"
     burn: "FadingGauge"
     alerts: "FadingGauge"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentMetrics:
+    """What consent decided, at its doors and at the entry of events."""
+
+    decisions: Counter
+    gated: Counter
 
 
 class FadingGauge(Collector):
@@ -188,9 +188,9 @@ def _consent(new: "_Maker") -> ConsentMetrics:
         decisions=new.counter(
             "consent_decisions", "Decisions on the use of personal data.", "stage", "reason"
         ),
-        entry_gate=new.counter(
+        gated=new.counter(
             "entry_gate_events",
-            "Events that the entry gate refused, or took the person from.",
+            "Events that the entry gate refused, or took the person from (stripped).",
             "outcome",
             "reason",
         ),

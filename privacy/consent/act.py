@@ -101,7 +101,7 @@ def check_act(act: Act, purpose: Purpose | None, notice: Notice | None) -> None:
     _check_traces(act)
     if act.action in YES:
         _check_yes(act, purpose, notice)
-    elif act.purpose != EVERY_PURPOSE and purpose is None:
+    elif (act.purpose != EVERY_PURPOSE or act.action == "expire") and purpose is None:
         raise MissingElementError(
             "No purpose bears that key. Put it with PUT /api/v1/purposes/{key} first, or name '*'"
             " for all of them.",

@@ -318,7 +318,7 @@ def _is_better(found: Decision, best: Decision) -> bool:
         return found.allow
     if found.evidence is None or best.evidence is None:
         return False
-    return found.evidence.at > best.evidence.at
+    return (found.evidence.at, found.evidence.event) > (best.evidence.at, best.evidence.event)
 
 
 def _allowed(purpose: Purpose, reason: Allowing, rule: str) -> Decision:

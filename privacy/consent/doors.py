@@ -12,12 +12,10 @@ from candor.kernel.errors import (
 from candor.kernel.http import Answer, Door, DoorRequest, Doors
 from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
 from candor.kernel.services import Services
+from privacy.consent.answering import answer_batch, answer_check
 from privacy.consent.assembly import Consent
 from privacy.consent.audience import Audience
-from privacy.consent.batch import answer_batch
-from privacy.consent.checking import Answered
 from privacy.consent.questions import (
-    answer_of,
     read_check,
 )
 from privacy.consent.signals import GPC_HEADER, is_gpc
@@ -72,30 +70,25 @@ class _Entrance:
     async def check(self, request: DoorRequest) -> Answer:
         """Answer one check: 200 when it was decided, 503 when it could not be."""
         caller = await self._caller(request)
-        body = read_check(await self._json(request))
-        now, secrets = self._services.clock(), self._services.secrets
-        asked = body.asked(secrets, now, caller, gpc=_gpc(request))
-        answered = await self._checker.check_one(asked)
-        document = _ENCODER.encode(answer_of(answered, asked))
-        if _is_unavailable(answered):
-            return Answer(_UNAVAILABLE, document, headers=_RETRY)
-        return Answer(200, document)
+        return await self._answer(answer_check, request, caller)
 
     async def check_batch(self, request: DoorRequest) -> Answer:
         """Answer up to a thousand checks by their correlation ids."""
         caller = await self._caller(request)
+        return await self._answer(answer_batch, request, caller)
+
+    async def _answer(
+        self,
+        answer: Callable[..., Awaitable[tuple[bytes, bool]]],
+        request: DoorRequest,
+        caller: str,
+    ) -> Answer:
         body = await self._json(request)
-        answers, decided = await answer_batch(
-            self._checker,
-            self._services.secrets,
-            self._services.clock(),
-            body,
-            caller,
-            gpc=_gpc(request),
+        services = self._services
+        told, could = await answer(
+            self._checker, services.secrets, services.clock(), body, caller, gpc=_gpc(request)
         )
-        if not decided:
-            return Answer(_UNAVAILABLE, answers, headers=_RETRY)
-        return Answer(200, answers)
+        return Answer(200, told) if could else Answer(_UNAVAILABLE, told, headers=_RETRY)
 
     async def filter(self, request: DoorRequest) -> Answer:
         """Answer an audience line by line, while it is sent."""
@@ -134,7 +127,3 @@ def _gpc(request: DoorRequest) -> bool:
     if GPC_HEADER not in request.headers:
         return False
     return is_gpc(value for name, value in request.scope["headers"] if name == GPC_HEADER)
-
-
-def _is_unavailable(answered: Answered) -> bool:
-    return answered.decision.reason == "state_unavailable"

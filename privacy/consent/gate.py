@@ -26,7 +26,7 @@ class ConsentGate:
         self._reader = reader
         self._policies = policies
         self._clock = clock
-        self._counted = metrics.consent.entry_gate
+        self._counted = metrics.consent.gated
 
     def admit(self, events: Sequence[GatedEvent], terms: Mapping[str, EntryTerms]) -> Admission:
         """Return which events must not enter, or not with their person.

@@ -1,17 +1,20 @@
-"""Rows of an import: read one by one, each refused alone."""
+"""Acts and policies that come in bulk: read one by one, and told where they are wrong."""
 
 import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
+from sqlalchemy.orm import Session
 
-from candor.kernel.errors import CandorError
+from candor.kernel.errors import CandorError, InvalidInputError, MalformedError
 from candor.kernel.secrets import Secrets
 from privacy.consent.act import Act
-from privacy.consent.ledger import ImportReport, RefusedRow
-from privacy.consent.schemas import ActBody
+from privacy.consent.ledger import ImportReport, Ledger, RefusedRow
+from privacy.consent.register import put_all
+from privacy.consent.schemas import ActBody, ApplyBody, change_document, report_document
 
 
 def read_rows(
@@ -21,13 +24,7 @@ def read_rows(
     rows = []
     for number, document in enumerate(documents):
         try:
-            act = ActBody.model_validate(document).act(secrets, now)
-        except ValidationError as error:
-            fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-            path = ".".join(str(part) for part in fault["loc"]) or None
-            report.refused.append(
-                RefusedRow(number, "invalid_input", path, f"Not as it must be: {fault['type']}.")
-            )
+            act = read_act(document, secrets, now)
         except CandorError as error:
             report.refused.append(RefusedRow(number, error.code, error.path, error.detail))
         else:
@@ -45,3 +42,61 @@ def _value(line: bytes) -> Any:  # noqa: ANN401 - any JSON value
         return json.loads(line)
     except (ValueError, RecursionError):
         return None
+
+
+def read_act(document: Any, secrets: Secrets, now: datetime) -> Act:  # noqa: ANN401 - any JSON value
+    """Return the act that a document describes.
+
+    Raises:
+        InvalidInputError: it describes none; the place is named.
+    """
+    try:
+        return ActBody.model_validate(document).act(secrets, now)
+    except ValidationError as error:
+        raise _fault(error) from None
+
+
+def import_rows(  # noqa: PLR0913 - the rows, whose, and when
+    session: Session,
+    ledger: Ledger,
+    rows: list[Any],
+    secrets: Secrets,
+    *,
+    at: datetime,
+    by: str,
+    dry_run: bool,
+) -> dict[str, Any]:
+    """Append the acts of rows, and return the report as a document."""
+    report = ImportReport()
+    acts = read_rows(rows, report, secrets, at)
+    ledger.bring_in(session, acts, report, at=at, by=by, dry_run=dry_run)
+    return report_document(report, dry_run=dry_run)
+
+
+def apply_text(
+    session: Session, text: bytes, at: datetime, by: str, *, dry_run: bool
+) -> dict[str, Any]:
+    """Put the purposes and notices of a YAML document, and return what changes.
+
+    Raises:
+        MalformedError: it is no YAML.
+        InvalidInputError: it holds something else than purposes and notices; the place is named.
+        ConflictError: a notice that was served would change.
+    """
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
+        raise MalformedError("The document is no YAML that can be read.") from None
+    try:
+        subjects = ApplyBody.model_validate(document).subjects()
+    except ValidationError as error:
+        raise _fault(error) from None
+    changes = put_all(session, subjects, at, by, dry_run=dry_run)
+    return {"dry_run": dry_run, "changes": [change_document(one) for one in changes]}
+
+
+def _fault(error: ValidationError) -> InvalidInputError:
+    """Return the first fault with its place, and without what was sent."""
+    fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    path = ".".join(str(part) for part in fault["loc"]) or None
+    return InvalidInputError(f"Not as it must be: {fault['type']}.", path=path)

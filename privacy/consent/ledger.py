@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from candor.kernel.errors import ConflictError, InvalidInputError
 from candor.kernel.ids import new_id
+from privacy.audit.store import Entry, append
 from privacy.consent import store
 from privacy.consent.act import YES, Act, Action, ConsentEvent, check_act
 from privacy.consent.notice import Notice
@@ -21,6 +22,15 @@ from privacy.consent.policy import Policy
 from privacy.consent.purpose import EVERY_PURPOSE
 from privacy.consent.register import PolicyRegister
 from privacy.consent.standing import Standings, folded, standing_of
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An act on record, and its entry in the audit log: the place there, and what was hashed."""
+
+    event: ConsentEvent
+    audit_index: int
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ class Ledger:
 
     policies: PolicyRegister
 
-    def record(self, session: Session, act: Act, at: datetime, by: str) -> ConsentEvent:
+    def record(self, session: Session, act: Act, at: datetime, by: str) -> Recorded:
         """Append one act and return it as it is on record.
 
         Raises:
@@ -57,8 +67,8 @@ class Ledger:
         turn = store.take_turn(session)
         policy = self.policies.policy(turn.policy)
         check_act(act, policy.purposes.get(act.purpose), policy.notices.get(act.notice or ""))
-        (event,) = _append(session, turn, policy, [(act, None)], at, by)
-        return event
+        (recorded,) = _append(session, turn, policy, [(act, None)], at, by)
+        return recorded
 
     def record_once(  # noqa: PLR0913, PLR0917 - an act, its key, and how to answer it
         self,
@@ -67,7 +77,7 @@ class Ledger:
         at: datetime,
         by: str,
         key: str,
-        answer: Callable[[ConsentEvent], str],
+        answer: Callable[[Recorded], str],
         same_as: Act,
     ) -> str:
         """Append one act unless a request with this key did so, and return the answer to either.
@@ -91,8 +101,8 @@ class Ledger:
             return known[1]
         policy = self.policies.policy(turn.policy)
         check_act(act, policy.purposes.get(act.purpose), policy.notices.get(act.notice or ""))
-        (event,) = _append(session, turn, policy, [(act, None)], at, by)
-        told = answer(event)
+        (recorded,) = _append(session, turn, policy, [(act, None)], at, by)
+        told = answer(recorded)
         store.add_request(session, key_digest, body_digest, told, at)
         return told
 
@@ -145,7 +155,8 @@ class Ledger:
             Act(key, type_, EVERY_PURPOSE, action, at, "api", evidence=reason)
             for key, type_ in identifiers.items()
         ]
-        return _append(session, turn, policy, [(act, None) for act in acts], at, by)
+        told = _append(session, turn, policy, [(act, None) for act in acts], at, by)
+        return [one.event for one in told]
 
 
 def rebuilt_standings(session: Session) -> dict[str, Standings]:
@@ -164,7 +175,7 @@ def _append(  # noqa: PLR0913, PLR0917 - what is appended, and all that is stamp
     acts: Sequence[tuple[Act, str | None]],
     at: datetime,
     by: str,
-) -> list[ConsentEvent]:
+) -> list[Recorded]:
     events = [
         _event(act, turn, number, policy.notices.get(act.notice or ""), at, by)
         for number, (act, _) in enumerate(acts)
@@ -177,7 +188,33 @@ def _append(  # noqa: PLR0913, PLR0917 - what is appended, and all that is stamp
         standings[key] = folded([standing_of(event)], standings.get(key, ()))
     store.write_standings(session, turn, standings, known)
     store.mark_served(session, [act.notice for act, _ in acts if act.notice is not None])
-    return events
+    entries = [_entry(event) for event in events]
+    places = append(session, entries)
+    return [
+        Recorded(event, place, entry.content)
+        for event, place, entry in zip(events, places, entries, strict=True)
+    ]
+
+
+def _entry(event: ConsentEvent) -> Entry:
+    """Return what the audit log keeps of an act: pseudonyms, words, and digests of the rest."""
+    act = event.act
+    return Entry(
+        "consent_event",
+        event.recorded_at,
+        {
+            "id": event.id,
+            "subject_key": act.subject_key,
+            "purpose": act.purpose,
+            "channel": act.channel,
+            "action": act.action,
+            "act_at": act.at.isoformat(),
+            "source": act.source,
+            "notice": act.notice,
+            "notice_digest": event.notice_digest,
+            "provenance_digest": _act_digest(act),
+        },
+    )
 
 
 def _event(  # noqa: PLR0913, PLR0917 - as _append

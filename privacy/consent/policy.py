@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 
 from privacy.consent.notice import Coverage, Notice, Reach, coverage_of, reach_of
 from privacy.consent.purpose import Purpose
@@ -38,7 +39,7 @@ class PolicyHistory:
     def __init__(self, applied: Iterable[Applied] = ()) -> None:
         self._applied = sorted(applied, key=lambda one: one.turn)
         self._turns = [one.turn for one in self._applied]
-        self._times = [one.at for one in self._applied]
+        self._times = list(accumulate((one.at for one in self._applied), max))
         self._made: dict[int, Policy] = {}
         self.current = self._upto(len(self._applied))
 

@@ -26,7 +26,7 @@ BASES: Mapping[str, int] = {
 """How much a person's word counts: 2 it is needed, 1 a no is enough, 0 it decides nothing."""
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}")
-_PERIOD = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_PERIOD = re.compile(r"([1-9][0-9]{0,7})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _MOST_DAYS = 36_500
 

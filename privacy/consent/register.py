@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import ConflictError, InvalidInputError, NotFoundError
+from privacy.audit.store import Entry, append
 from privacy.consent import store
 from privacy.consent.notice import Notice
 from privacy.consent.policy import Policy, PolicyHistory
@@ -105,7 +106,13 @@ def put_all(
             changes.append(_put_notice(session, turn, subject, purposes, (at, by), dry_run=dry_run))
     if any(change.is_any for change in changes) and not dry_run:
         store.mark_policy(session, turn)
+        append(session, [_entry(one, at, by) for one in changes if one.is_any])
     return changes
+
+
+def _entry(change: Change, at: datetime, by: str) -> Entry:
+    told = {"kind_of": change.kind, "name": change.name, "by": by, "is_new": change.is_new}
+    return Entry("consent_policy", at, told | {"fields": sorted(change.fields)})
 
 
 def serve_notice(session: Session, key: str, version: str) -> Notice:

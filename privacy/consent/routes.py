@@ -4,28 +4,20 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-import yaml
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import AwareDatetime, ValidationError
-from sqlalchemy.orm import Session
+from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
 from candor.kernel.database import session_of
-from candor.kernel.errors import InvalidInputError, MalformedError, NotFoundError
+from candor.kernel.errors import InvalidInputError, NotFoundError
 from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, acting, requires
-from candor.kernel.ids import made_at
 from candor.kernel.services import Services
-from candor.kernel.sql import statement
 from privacy.consent import schemas, store
 from privacy.consent.assembly import Consent
-from privacy.consent.decision import Question
-from privacy.consent.importing import lines_of, read_rows
-from privacy.consent.ledger import ImportReport
-from privacy.consent.overview import current_consents
+from privacy.consent.importing import apply_text, import_rows, lines_of
+from privacy.consent.looking import consents_of, explanation, history_of
 from privacy.consent.register import put_all, serve_notice
-from privacy.consent.replay import decision_again, standings_of
-from privacy.subjects.history import linked_at
 
 router = APIRouter(prefix="/api/v1", tags=["consent"])
 
@@ -86,8 +78,12 @@ async def apply(request: Request, author: Author, *, dry_run: DryRun = False) ->
     """Put the purposes and notices of a YAML document, all or none, and say what changes."""
     services: Services = request.app.state.services
     body = await _body(request, services)
-    document = await run_in_threadpool(apply_text, services, body, author, dry_run=dry_run)
-    return JSONResponse(document)
+
+    def put() -> dict[str, Any]:
+        with session_of(services.engine) as session:
+            return apply_text(session, body, services.clock(), author, dry_run=dry_run)
+
+    return JSONResponse(await run_in_threadpool(put))
 
 
 @router.get("/notices", dependencies=[requires("consent:read")])
@@ -133,15 +129,15 @@ def record(  # noqa: PLR0913, PLR0917 - body, header and dependencies of one req
     now = services.clock()
     act = body.act(services.secrets, now)
     if idempotency_key is None:
-        event = consent.ledger.record(session, act, now, author)
-        return JSONResponse(schemas.event_document(event), 201)
+        recorded = consent.ledger.record(session, act, now, author)
+        return JSONResponse(schemas.recorded_document(recorded), 201)
     told = consent.ledger.record_once(
         session,
         act,
         now,
         author,
         idempotency_key,
-        lambda event: json.dumps(schemas.event_document(event)),
+        lambda recorded: json.dumps(schemas.recorded_document(recorded)),
         body.act(services.secrets, _UNTIMED),
     )
     return Response(told, 201, media_type="application/json")
@@ -154,11 +150,15 @@ async def bring_in(request: Request, author: Author, *, dry_run: DryRun = False)
     rows = lines_of(await _body(request, services))
     if len(rows) > _MOST_ROWS:
         raise InvalidInputError(f"An import has at most {_MOST_ROWS} rows. Send several.")
-    consent = consent_of(request)
-    document = await run_in_threadpool(
-        import_rows, services, consent, rows, author, dry_run=dry_run
-    )
-    return JSONResponse(document)
+    ledger, now = consent_of(request).ledger, services.clock()
+
+    def append() -> dict[str, Any]:
+        with session_of(services.engine) as session:
+            return import_rows(
+                session, ledger, rows, services.secrets, at=now, by=author, dry_run=dry_run
+            )
+
+    return JSONResponse(await run_in_threadpool(append))
 
 
 @router.get("/subjects/consents", dependencies=[requires("consent:read")])
@@ -172,7 +172,7 @@ def show_consents(  # noqa: PLR0913, PLR0917 - parameters and dependencies of on
 ) -> list[dict[str, Any]]:
     """Return what a person allows by purpose and channel; nothing for somebody unknown."""
     key = services.secrets.subject_key(subject_type, value)
-    return consents_of(session, consent, key, as_of or services.clock())
+    return consents_of(session, consent.policies, key, as_of or services.clock())
 
 
 @router.get("/subjects/history", dependencies=[requires("consent:read")])
@@ -189,102 +189,9 @@ def explain(
     decision_id: str, services: ServicesDep, session: SessionDep, consent: ConsentDep
 ) -> dict[str, Any]:
     """Return a decision from the log, and the same made again from the ledger."""
-    try:
-        moment = made_at(decision_id)
-    except ValueError:
-        raise NotFoundError("No decision bears that id.") from None
-    logged = _find(services, decision_id, moment)
-    if logged is None:
-        consent.log.flush()
-        logged = _find(services, decision_id, moment)
-    if logged is None:
-        raise NotFoundError("No decision bears that id.")
-    again = None
-    if logged["subject_key"] and logged["as_of"] is None:
-        question = Question(
-            logged["purpose"],
-            logged["channel"],
-            logged["stage"],
-            tuple(logged["jurisdictions"]),
-            logged["recipient"] or None,
-            bool(logged["gpc"]),
-        )
-        keys = [logged["subject_key"], *logged["identifiers"]]
-        turn, now = logged["ledger_turn"], logged["at"]
-        again = decision_again(session, consent.policies, keys, question, turn, now)
-    return _explanation(logged, schemas.decision_document(again) if again else None)
-
-
-def import_rows(
-    services: Services, consent: Consent, rows: list[Any], by: str, *, dry_run: bool
-) -> dict[str, Any]:
-    """Append the acts of rows in one transaction, and return the report as a document."""
-    report, now = ImportReport(), services.clock()
-    acts = read_rows(rows, report, services.secrets, now)
-    with session_of(services.engine) as session:
-        consent.ledger.bring_in(session, acts, report, at=now, by=by, dry_run=dry_run)
-    return schemas.report_document(report, dry_run=dry_run)
-
-
-def apply_text(services: Services, text: bytes, by: str, *, dry_run: bool) -> dict[str, Any]:
-    """Put the purposes and notices of a YAML document, and return what changes.
-
-    Raises:
-        MalformedError: it is no YAML.
-        InvalidInputError: it holds something else than purposes and notices; the place is named.
-    """
-    try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
-        raise MalformedError("The document is no YAML that can be read.") from None
-    try:
-        body = schemas.ApplyBody.model_validate(document)
-    except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        path = ".".join(str(part) for part in fault["loc"]) or None
-        raise InvalidInputError(f"Not as it must be: {fault['type']}.", path=path) from None
-    with session_of(services.engine) as session:
-        changes = put_all(session, body.subjects(), services.clock(), by, dry_run=dry_run)
-    return {"dry_run": dry_run, "changes": [schemas.change_document(one) for one in changes]}
-
-
-def consents_of(
-    session: Session, consent: Consent, subject_key: str, moment: datetime
-) -> list[dict[str, Any]]:
-    """Return what a person allowed at an instant, as documents."""
-    events = store.read_events(session, linked_at(session, subject_key, moment), upto=moment)
-    policy = consent.policies.history(store.current_turn(session).policy).at(moment)
-    by_id = {event.id: event for event in events}
-    found = current_consents(policy, standings_of(events), by_id, moment)
-    return [schemas.consent_document(one) for one in found]
-
-
-def history_of(session: Session, subject_key: str, moment: datetime) -> list[dict[str, Any]]:
-    """Return the acts of a person by the time of the act, newest last, as documents."""
-    events = store.read_events(session, linked_at(session, subject_key, moment))
-    events.sort(key=lambda event: (event.act.at, event.turn, event.number))
-    return [schemas.event_document(event) for event in events]
+    return explanation(services.telemetry, consent.log, session, consent.policies, decision_id)
 
 
 async def _body(request: Request, services: Services) -> bytes:
     door = DoorRequest(request.scope, request.receive)
     return await door.body(services.settings.limits.body_bytes)
-
-
-def _find(services: Services, decision_id: str, moment: datetime) -> dict[str, Any] | None:
-    around = {"id": decision_id, "since": moment - _AROUND, "until": moment + _AROUND}
-    rows = services.telemetry.query(statement("privacy.consent", "select_decision"), around)
-    return rows[0] if rows else None
-
-
-def _explanation(logged: dict[str, Any], again: dict[str, Any] | None) -> dict[str, Any]:
-    told = {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in logged.items()
-    }
-    told["decision_id"] = told.pop("id")
-    told["allow"], told["gpc"] = bool(told["allow"]), bool(told["gpc"])
-    agrees = None
-    if again is not None:
-        agrees = (again["allow"], again["reason"]) == (told["allow"], told["reason"])
-    return told | {"replay": again, "agrees": agrees}

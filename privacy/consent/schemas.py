@@ -7,9 +7,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from candor.kernel.errors import InvalidInputError
 from candor.kernel.secrets import Secrets
+from privacy.audit.tree import leaf_hash
 from privacy.consent.act import Act, ConsentEvent, MissingElementError, Source
 from privacy.consent.decision import Decision
-from privacy.consent.ledger import ImportReport
+from privacy.consent.ledger import ImportReport, Recorded
 from privacy.consent.notice import Notice
 from privacy.consent.overview import CurrentConsent
 from privacy.consent.purpose import Mechanism, Purpose, parse_period
@@ -234,6 +235,24 @@ _TOLD = (
     *("method", "actor", "evidence", "locale"),
     *("jurisdiction", "ip_prefix", "user_agent_hash", "origin"),
 )
+
+
+def recorded_document(recorded: Recorded) -> dict[str, Any]:
+    """Return an act as it is on record, with its receipt.
+
+    The receipt is what the audit log hashed and where it stands there: with the inclusion proof
+    and a signed head it proves that the act is on record, unchanged.
+    """
+    content = recorded.content
+    return event_document(recorded.event) | {
+        "receipt": {
+            "id": recorded.event.id,
+            "audit_index": recorded.audit_index,
+            "content": content,
+            "leaf_hash": leaf_hash(content.encode()).hex(),
+            "inclusion": f"/api/v1/audit/inclusion?index={recorded.audit_index}",
+        }
+    }
 
 
 def consent_document(one: CurrentConsent) -> dict[str, Any]:

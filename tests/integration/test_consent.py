@@ -1,5 +1,6 @@
 """Consent through the API: what is recorded, what is decided, and what is told of it."""
 
+import hashlib
 import json
 from datetime import timedelta
 from typing import Any
@@ -260,6 +261,19 @@ def test_an_import_reports_each_row_and_the_same_act_counts_once(application: Ap
     again = application.post(f"{EVENTS}/import", content=body).json()
     assert (again["recorded"], again["repeated"]) == (0, 2)
     assert check(application)["reason"] == "granted"
+
+
+def test_a_receipt_is_an_entry_of_the_audit_log_without_an_identifier(
+    application: Application,
+) -> None:
+    prepare(application)
+    receipt = record(application, "grant", evidence="call with Anna").json()["receipt"]
+    kept = application.get(f"/api/v1/audit/leaves/{receipt['audit_index']}").json()
+    assert kept["content"] == receipt["content"]
+    assert json.loads(receipt["content"])["id"] == receipt["id"]
+    assert application.get(receipt["inclusion"]).status_code == 200
+    assert "anna" not in receipt["content"].lower()
+    assert hashlib.sha256(b"\0" + receipt["content"].encode()).hexdigest() == receipt["leaf_hash"]
 
 
 def test_what_stands_follows_from_the_ledger_alone(application: Application) -> None:

@@ -1,4 +1,4 @@
-"""A batch of checks: read as a set, decided as a set, answered each by itself."""
+"""Bodies in, decisions out: one check, or a batch that is decided as a set."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,6 +21,21 @@ from privacy.consent.questions import (
 
 MOST_ITEMS = 1000
 _ENCODER = msgspec.json.Encoder()
+
+
+async def answer_check(  # noqa: PLR0913 - a request, and all that it is answered with
+    checker: Checker, secrets: Secrets, now: datetime, body: bytes, caller: str, *, gpc: bool
+) -> tuple[bytes, bool]:
+    """Return the answer to one check, and whether it could be decided.
+
+    Raises:
+        MalformedError: the body is no JSON.
+        InvalidInputError: it is no check; the place is named.
+    """
+    asked = read_check(body).asked(secrets, now, caller, gpc=gpc)
+    answered = await checker.check_one(asked)
+    could = answered.decision.reason != "state_unavailable"
+    return _ENCODER.encode(answer_of(answered, asked)), could
 
 
 async def answer_batch(  # noqa: PLR0913 - a request, and all that it is answered with

@@ -1,0 +1,281 @@
+"""``candor consent``: record what persons allow, ask whether a use is allowed, and show both."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import typer
+
+from candor.commands.asking import Client, Key, Url
+from candor.commands.consent_state import ACTOR, open_ledger
+from candor.commands.console import (
+    FAILED,
+    WRONG_USE,
+    AsJson,
+    fail,
+    print_json,
+    say,
+    settings,
+    told_errors,
+)
+
+app = typer.Typer(help="What persons allow, and whether a use is allowed.", no_args_is_help=True)
+Person = Annotated[str, typer.Argument(help="Type and value: email:customer-1@example.org.")]
+Purpose = Annotated[str, typer.Argument(help="The key of a purpose.")]
+Channel = Annotated[str | None, typer.Option("--channel", help="On this channel alone.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change; keep nothing.")]
+_BLOCK = 5000
+
+
+@app.command("apply")
+def apply(
+    file: Annotated[Path, typer.Argument(help="YAML with purposes and notices.")],
+    url: Url = None,
+    key: Key = None,
+    *,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put purposes and notices, all or none, and show what changes.
+
+    Example: candor consent apply purposes.yaml --dry-run
+    """
+    text = _read(file)
+    with told_errors():
+        if url is not None:
+            path = f"/api/v1/purposes/apply?dry_run={int(dry_run)}"
+            answer = Client(url, key).post(path, text, "application/yaml")
+        else:
+            with open_ledger() as state:
+                answer = state.apply(text, dry_run=dry_run)
+    if as_json:
+        print_json(answer)
+        return
+    for one in answer["changes"]:
+        typer.echo(f"{one['change']}: {one['kind']} {one['name']}")
+        for name, values in one["fields"].items():
+            typer.echo(f"  {name}: {values['before']} -> {values['after']}")
+        for stale in one["stale_for"]:
+            typer.echo(f"  earlier consent does not hold for: {stale}")
+
+
+@app.command("record")
+def record(  # noqa: PLR0913 - each is an option of the command
+    person: Person,
+    purpose: Annotated[str, typer.Argument(help="The key of a purpose, or '*' for every one.")],
+    action: Annotated[str, typer.Argument(help="grant, withdraw, object, refuse or expire.")],
+    url: Url = None,
+    key: Key = None,
+    *,
+    channel: Channel = None,
+    source: Annotated[str, typer.Option("--source", help="Where it was said.")] = "agent",
+    at: Annotated[str | None, typer.Option("--at", help="When, as RFC 3339.")] = None,
+    notice: Annotated[str | None, typer.Option("--notice", help="Shown: newsletter/3.")] = None,
+    evidence: Annotated[str | None, typer.Option("--evidence", help="Reference or hash.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="How it was said.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Append one act to the ledger.
+
+    Example: candor consent record email:customer-1@example.org marketing withdraw --channel email
+    """
+    body = {
+        "subject": _subject(person),
+        "purpose": purpose,
+        "action": action,
+        "channel": channel,
+        "source": source,
+        "at": at,
+        "notice": notice,
+        "evidence": evidence,
+        "method": method,
+    }
+    body = {name: value for name, value in body.items() if value is not None}
+    with told_errors():
+        if url is not None:
+            text = json.dumps(body).encode()
+            answer = Client(url, key).post("/api/v1/consent/events", text, "application/json")
+        else:
+            with open_ledger() as state:
+                answer = state.record(body)
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"recorded {answer['action']} of {answer['purpose']} as {answer['id']}")
+
+
+@app.command("check")
+def check(  # noqa: PLR0913 - each is an option of the command
+    person: Person,
+    purpose: Purpose,
+    url: Url = None,
+    key: Key = None,
+    *,
+    channel: Channel = None,
+    stage: Annotated[str, typer.Option("--stage", help="entry or send.")] = "send",
+    jurisdiction: Annotated[
+        list[str] | None, typer.Option("--jurisdiction", help="Repeatable; the strictest counts.")
+    ] = None,
+    recipient: Annotated[str | None, typer.Option("--recipient", help="Who receives it.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="What was answered then.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a use is allowed; exit 1 when it is not. The decision is logged like any other.
+
+    Without --url it opens the stores itself, which a running embedded server does not allow.
+
+    Example: candor consent check email:customer-1@example.org marketing --channel email
+    """
+    body = {
+        "subject": _subject(person),
+        "purpose": purpose,
+        "channel": channel,
+        "stage": stage,
+        "jurisdiction": jurisdiction or None,
+        "recipient": recipient,
+        "as_of": as_of,
+    }
+    text = json.dumps(body).encode()
+    with told_errors():
+        if url is not None:
+            client = Client(url, key)
+            answer = client.post("/api/v1/consent/check", text, "application/json")
+        else:
+            answer = _check_here(text)
+    if as_json:
+        print_json(answer)
+    else:
+        word = "allowed" if answer["allow"] else "denied"
+        typer.echo(f"{word}: {answer['reason']} ({answer['rule']}), {answer['decision_id']}")
+    if not answer["allow"]:
+        raise typer.Exit(FAILED)
+
+
+@app.command("show")
+def show(
+    person: Person,
+    url: Url = None,
+    key: Key = None,
+    *,
+    history: Annotated[bool, typer.Option("--history", help="Every act, newest last.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a person allows, by purpose and channel.
+
+    Example: candor consent show email:customer-1@example.org --history
+    """
+    told = "history" if history else "consents"
+    with told_errors():
+        if url is not None:
+            path = f"/api/v1/subjects/{told}?{urlencode(_subject(person))}"
+            answer = Client(url, key).get(path)
+        else:
+            with open_ledger() as state:
+                answer = state.show(_subject(person), history=history)
+    if as_json:
+        print_json(answer)
+        return
+    if not answer:
+        say("Nothing is on record.")
+    for one in answer:
+        scope = f"{one['purpose']} on {one['channel'] or 'every channel'}"
+        state_or_act = one["action"] if history else one["state"]
+        since = one["at"] if history else one["since"]
+        typer.echo(f"{since}  {scope}: {state_or_act}  ({one['source']}, {one['notice'] or '-'})")
+
+
+@app.command("export")
+def export(
+    file: Annotated[Path | None, typer.Argument(help="A file; stdout when absent.")] = None,
+) -> None:
+    """Write the whole ledger, one act a line in the order of recording; persons are pseudonyms.
+
+    Example: candor consent export ledger.ndjson
+    """
+    with told_errors(), open_ledger() as state:
+        lines = (json.dumps(one) + "\n" for one in state.export())
+        if file is None:
+            for line in lines:
+                typer.echo(line, nl=False)
+            return
+        with file.open("w", encoding="utf-8") as output:
+            output.writelines(lines)
+
+
+@app.command("import")
+def bring_in(
+    file: Annotated[Path, typer.Argument(help="Acts as JSON, one a line.")],
+    url: Url = None,
+    key: Key = None,
+    *,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Append acts of a file; each row that is refused is named, and exit is 1 if any was.
+
+    The same act counts once, however often it is imported.
+
+    Example: candor consent import esp-export.ndjson --dry-run
+    """
+    rows = [line for line in _read(file).splitlines() if line.strip()]
+    total: dict[str, Any] = {"dry_run": dry_run, "recorded": 0, "repeated": 0, "refused": []}
+    with told_errors():
+        for since in range(0, len(rows), _BLOCK):
+            block = b"\n".join(rows[since : since + _BLOCK])
+            answer = _import(url, key, block, dry_run=dry_run)
+            total["recorded"] += answer["recorded"]
+            total["repeated"] += answer["repeated"]
+            total["refused"] += [one | {"row": one["row"] + since} for one in answer["refused"]]
+    if as_json:
+        print_json(total)
+    else:
+        word = "would be recorded" if dry_run else "recorded"
+        typer.echo(f"{total['recorded']} {word}, {total['repeated']} on record already")
+        for one in total["refused"]:
+            typer.echo(f"row {one['row']}: {one['path'] or 'row'}: {one['message']}")
+    if total["refused"]:
+        raise typer.Exit(FAILED)
+
+
+def _import(url: str | None, key: str | None, block: bytes, *, dry_run: bool) -> dict[str, Any]:
+    if url is not None:
+        path = f"/api/v1/consent/events/import?dry_run={int(dry_run)}"
+        told: dict[str, Any] = Client(url, key).post(path, block, "application/x-ndjson")
+        return told
+    with open_ledger() as state:
+        return state.bring_in(block, dry_run=dry_run)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        fail(f"{file} cannot be read ({error.strerror}).", WRONG_USE)
+
+
+def _subject(person: str) -> dict[str, str]:
+    kind, separator, value = person.partition(":")
+    if not separator or not value:
+        fail("Name a person as type:value, such as email:customer-1@example.org.", WRONG_USE)
+    return {"type": kind, "value": value}
+
+
+def _check_here(text: bytes) -> dict[str, Any]:
+    """Return the answer of the stores of this machine; the decision goes to their log."""
+    import asyncio  # noqa: PLC0415 - keeps --help quick
+
+    from candor.kernel.errors import ConflictError  # noqa: PLC0415 - as above
+    from candor.wiring import open_installation  # noqa: PLC0415 - as above
+    from privacy.consent.answering import answer_check  # noqa: PLC0415 - as above
+
+    try:
+        with open_installation(settings()) as installation:
+            services, checker = installation.services, installation.consent.checker
+            told, _ = asyncio.run(
+                answer_check(checker, services.secrets, services.clock(), text, ACTOR, gpc=False)
+            )
+    except ConflictError as error:
+        fail(f"{error.detail} Ask a running server with --url.", WRONG_USE)
+    answer: dict[str, Any] = json.loads(told)
+    return answer

@@ -1,0 +1,49 @@
+"""``candor consent`` against a running server, and without one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.consent import ANNA, MARKETING, NEWSLETTER, act
+from tests.support.server import ROOT, run_candor, serve
+
+WHO = f"email:{ANNA['value']}"
+
+
+def test_every_command_asks_the_server_at_an_address_or_the_stores(tmp_path: Path) -> None:
+    document = {
+        "purposes": {"marketing": dict(MARKETING)},
+        "notices": {"newsletter/1": dict(NEWSLETTER)},
+    }
+    (tmp_path / "policy.yaml").write_text(json.dumps(document), encoding="utf-8")
+    row = json.dumps(act("object", channel="sms", at="2026-01-01T00:00:00Z"))
+    (tmp_path / "rows.ndjson").write_text(row, encoding="utf-8")
+    check = ("consent", "check", WHO, "marketing", "--channel", "email")
+    with serve(tmp_path) as server:
+        there = ("--url", server.url, "--key", server.key, "--json")
+        run_candor(tmp_path, "consent", "apply", "policy.yaml", *there)
+        run_candor(
+            *(tmp_path, "consent", "record", WHO, "marketing", "grant", "--channel", "email"),
+            *("--at", "2026-11-20T08:14:00Z", "--notice", "newsletter/1", *there),
+        )
+        imported = json.loads(run_candor(tmp_path, "consent", "import", "rows.ndjson", *there))
+        assert imported["recorded"] == 1
+        answer = json.loads(run_candor(tmp_path, *check, *there))
+        assert (answer["allow"], answer["reason"]) == (True, "granted")
+        shown = json.loads(run_candor(tmp_path, "consent", "show", WHO, *there))
+        assert {one["channel"]: one["state"] for one in shown} == {
+            "email": "granted",
+            "sms": "objected",
+        }
+        beside = subprocess.run(
+            [sys.executable, "-m", "candor", *check],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert (beside.returncode, "--url" in beside.stderr) == (2, True)
+    assert "allowed: granted" in run_candor(tmp_path, *check)

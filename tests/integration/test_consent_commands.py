@@ -1,0 +1,81 @@
+"""``candor consent``: beside no server, on the stores themselves, and against a running server."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from candor.cli import app
+from tests.support.consent import ANNA, MARKETING, NEWSLETTER, act
+
+RUNNER = CliRunner()
+WHO = f"email:{ANNA['value']}"
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    done = RUNNER.invoke(app, ["consent", *arguments])
+    assert done.exit_code == code, done.output
+    return done.stdout
+
+
+def told(*arguments: str, code: int = 0) -> Any:  # noqa: ANN401 - a JSON document
+    return json.loads(run(*arguments, "--json", code=code))
+
+
+@pytest.fixture(autouse=True)
+def _policy(tmp_path: Path) -> None:
+    document = {
+        "purposes": {"marketing": dict(MARKETING)},
+        "notices": {"newsletter/1": dict(NEWSLETTER)},
+    }
+    (tmp_path / "policy.yaml").write_text(json.dumps(document), encoding="utf-8")
+
+
+def test_a_policy_is_applied_with_a_diff_and_a_dry_run(tmp_path: Path) -> None:
+    assert [one["change"] for one in told("apply", "policy.yaml", "--dry-run")["changes"]] == [
+        "created",
+        "created",
+    ]
+    run("apply", "policy.yaml")
+    wider = {"purposes": {"marketing": dict(MARKETING) | {"recipients": ["esp-1", "esp-2"]}}}
+    (tmp_path / "wider.yaml").write_text(json.dumps(wider), encoding="utf-8")
+    shown = run("apply", "wider.yaml", "--dry-run")
+    assert "changed: purpose marketing" in shown
+    assert "earlier consent does not hold for: recipient esp-2" in shown
+    assert told("apply", "policy.yaml")["changes"][0]["change"] == "unchanged"
+    (tmp_path / "bad.yaml").write_text("purposes: {m: {name: M}}", encoding="utf-8")
+    assert RUNNER.invoke(app, ["consent", "apply", "bad.yaml"]).exit_code == 1
+    (tmp_path / "no.yaml").write_text("a: [", encoding="utf-8")
+    assert RUNNER.invoke(app, ["consent", "apply", "no.yaml"]).exit_code == 1
+    assert RUNNER.invoke(app, ["consent", "apply", "absent.yaml"]).exit_code == 2
+
+
+def test_acts_are_recorded_shown_exported_and_imported(tmp_path: Path) -> None:
+    run("apply", "policy.yaml")
+    assert run("show", WHO) == ""
+    at, notice = "2026-01-02T00:00:00Z", "newsletter/1"
+    given = told(
+        *("record", WHO, "marketing", "grant", "--channel", "email", "--at", at),
+        *("--notice", notice, "--method", "spoken"),
+    )
+    assert given["recorded_by"] == "command line"
+    assert "recorded withdraw" in run("record", WHO, "marketing", "withdraw")
+    states = {one["channel"]: one["state"] for one in told("show", WHO)}
+    assert states == {None: "withdrawn", "email": "granted"}
+    assert "marketing on email: grant" in run("show", WHO, "--history")
+    assert "marketing on every channel: withdrawn" in run("show", WHO)
+    lines = [json.loads(line) for line in run("export").splitlines()]
+    assert [one["action"] for one in lines] == ["grant", "withdraw"]
+    run("export", "ledger.ndjson")
+    assert (tmp_path / "ledger.ndjson").read_text(encoding="utf-8").count("\n") == 2
+    rows = [act("withdraw", purpose="*", channel=None, at=at), act("grant", notice=None)]
+    (tmp_path / "rows.ndjson").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    trial = told("import", "rows.ndjson", "--dry-run", code=1)
+    assert (trial["recorded"], trial["refused"][0]["row"]) == (1, 1)
+    assert "row 1: notice:" in run("import", "rows.ndjson", code=1)
+    assert told("import", "rows.ndjson", code=1)["repeated"] == 1
+    assert RUNNER.invoke(app, ["consent", "record", WHO, "marketing", "grant"]).exit_code == 1
+    assert RUNNER.invoke(app, ["consent", "record", WHO, "marketing", "jump"]).exit_code == 1
+    assert RUNNER.invoke(app, ["consent", "show", "anna"]).exit_code == 2
