@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from hashlib import sha256
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,7 +10,6 @@ import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from privacy.audit import store as audit
 from privacy.consent.act import Act, ConsentEvent
 from privacy.consent.notice import Notice, notice_of
 from privacy.consent.policy import Applied
@@ -113,7 +111,7 @@ def mark_served(session: Session, references: Iterable[str]) -> None:
 def add_events(
     session: Session, events: Sequence[ConsentEvent], repeat_keys: Sequence[str | None]
 ) -> None:
-    """Append acts to the ledger, and each to the audit log with a digest of its row."""
+    """Append acts to the ledger."""
     if not events:
         return
     rows = [
@@ -121,15 +119,6 @@ def add_events(
         for event, key in zip(events, repeat_keys, strict=True)
     ]
     session.execute(insert(ConsentEventRow), rows)
-    audit.append(session, [_entry(event) for event in events])
-
-
-def _entry(event: ConsentEvent) -> audit.Entry:
-    """Return what the audit log keeps of an act: pseudonyms, and what its row must hash to."""
-    row = {name: str(value) for name, value in _columns(event).items() if value is not None}
-    digest = sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
-    particulars = {"event": event.id, "subject_key": event.act.subject_key, "row_sha256": digest}
-    return audit.Entry(f"consent.{event.act.action}", event.recorded_at, particulars)
 
 
 def known_repeats(session: Session, repeat_keys: Iterable[str]) -> dict[str, str]:

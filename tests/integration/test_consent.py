@@ -357,12 +357,3 @@ def test_a_check_needs_its_scope(application: Application) -> None:
     assert application.post(CHECK, json=body, headers=own).status_code == 200
     text = application.post(CHECK, content="{}", headers={"content-type": "text/plain"})
     assert text.status_code == 415
-
-
-def test_every_act_is_in_the_audit_log_by_pseudonym(application: Application) -> None:
-    prepare(application)
-    answered = record(application, "grant").json()
-    leaf = application.get("/api/v1/audit/leaves/0").json()
-    assert (leaf["entry"]["kind"], leaf["entry"]["event"]) == ("consent.grant", answered["id"])
-    assert "@" not in leaf["content"]
-    assert application.get("/api/v1/audit/inclusion?index=0").json()["tree_size"] == 1
