@@ -93,7 +93,7 @@ class _Entrance:
     async def filter(self, request: DoorRequest) -> Answer:
         """Answer an audience line by line, while it is sent."""
         caller = await self._caller(request)
-        if request.media_type not in {"", _LINES, "application/ndjson"}:
+        if request.media_type not in {*_TYPES, _LINES, "application/ndjson"}:
             raise UnsupportedTypeError(f"Send subjects one a line, as {_LINES}.")
         parameters = {
             name: request.parameter(name)

@@ -119,7 +119,10 @@ _FILTER: dict[str, Any] = {
         "tags": ["consent"],
         "summary": "Decide an audience of any size: a subject a line in, a decision a line out",
         "parameters": _PARAMETERS,
-        "requestBody": {"required": True, "content": {"application/x-ndjson": {}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _SUBJECT}, "application/x-ndjson": {}},
+        },
         "responses": {
             "200": {
                 "description": "One line for each line, in order; it breaks off when it cannot"
