@@ -3,21 +3,12 @@
 Source: SRE Workbook, chapter 5, "Alerting on SLOs"; OpenSLO v1, ``AlertPolicy``.
 """
 
-import operator
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 
 from slo.burn_rate import Severity, Tier
-from slo.indicator import Comparison
-
-_COMPARED: Mapping[Comparison, Callable[[Fraction, Fraction], bool]] = {
-    "gt": operator.gt,
-    "gte": operator.ge,
-    "lt": operator.lt,
-    "lte": operator.le,
-}
+from slo.indicator import COMPARED, Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +21,7 @@ class BurnCondition:
 
     def holds_at(self, burn: Fraction) -> bool:
         """Whether it holds at a burn rate."""
-        return _COMPARED[self.operator](burn, self.factor)
+        return COMPARED[self.operator](burn, self.factor)
 
 
 @dataclass(frozen=True, slots=True)

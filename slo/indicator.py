@@ -1,13 +1,23 @@
 """What an objective counts: which events are valid, and which of them are good."""
 
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 Scalar = str | int | float | bool
 Operator = Literal["any", "ne", "gt", "gte", "lt", "lte", "prefix", "exists"]
 Comparison = Literal["gt", "gte", "lt", "lte"]
 Signal = Literal["events", "spans", "logs", "metrics", "vitals", "checks", "prometheus"]
+COMPARED: Mapping[Comparison, Callable[[Any, Any], bool]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
+"""Whether a value compares so with a limit."""
+
 OPERATORS: dict[str, Comparison] = {"lte": "lte", "gte": "gte", "lt": "lt", "gt": "gt"}
 
 TEXT_FIELDS = frozenset(

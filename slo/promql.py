@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 
-from slo.indicator import Comparison
+from slo.indicator import COMPARED, Comparison
 
 STEP_SECONDS = 60
 STALE_SECONDS = 300
@@ -103,7 +103,7 @@ class PromQL:
                 if value is None or self.operator is None or self.limit is None:
                     continue
                 good, valid = minutes.get(minute, (0.0, 0.0))
-                is_good = _compare(value, self.operator, self.limit)
+                is_good = COMPARED[self.operator](value, self.limit)
                 minutes[minute] = (good + is_good, valid + 1)
         return minutes
 
@@ -152,11 +152,3 @@ def _raw_minutes(series: Sequence[Samples], since: int, until: int, *, is_succes
             good, valid = minutes.get(minute, (0.0, 0.0))
             minutes[minute] = (good + share * RAW_WEIGHT, valid + RAW_WEIGHT)
     return minutes
-
-
-def _compare(value: float, operator: Comparison, limit: float) -> bool:
-    if operator == "lte":
-        return value <= limit
-    if operator == "gte":
-        return value >= limit
-    return value < limit if operator == "lt" else value > limit

@@ -131,7 +131,7 @@ def _readings(
     """Return the counts of every window that decides, without what is corrected."""
     rules = [rules_of(one, services.settings.alerts) for one in objectives]
     lengths = [
-        listened.lookbacks(one.window) | {one.window}
+        listened.lookbacks(one.window) | _own_lookback(one)
         for one, listened in zip(objectives, rules, strict=True)
     ]
     counts = read_lookbacks(services.telemetry, objectives, at, lengths, gaps)
@@ -139,6 +139,11 @@ def _readings(
         _Reading(one, listened, own, _whole(services, one, gaps.get(one.name, ()), at))
         for one, listened, own in zip(objectives, rules, counts, strict=True)
     ]
+
+
+def _own_lookback(objective: Objective) -> set[timedelta]:
+    """Return the length of the budget's own window if that ends now, as a calendar's does not."""
+    return {objective.window} if isinstance(objective.period, RollingPeriod) else set()
 
 
 def _whole(
