@@ -56,7 +56,7 @@ def replica_on(
     **settings: object,
 ) -> Replica:
     """Return a process's vault; those of one folder share the register of destroyed keys."""
-    effective = VaultSettings(register_file=folder / "destroyed.log", **settings)  # type: ignore[arg-type]  # checked there
+    effective = VaultSettings(register_file=folder / "destroyed.log", **settings)
     at = clock or FixedClock()
     vault = new_vault(engine, secrets, effective, at)
     return Replica(engine, at, vault, new_desk(engine, secrets, effective, at))
