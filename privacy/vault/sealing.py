@@ -14,6 +14,7 @@ of ten values a second, without a pause; a key of nobody is used for one UTC day
 import os
 import re
 from binascii import a2b_base64, b2a_base64
+from functools import lru_cache
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -96,23 +97,23 @@ class DataKey:
 
     def seal(self, nonce: bytes, field: str, value: str) -> str:
         """Return the text of a value in a field. No nonce may come twice."""
-        return self._head + self._sealed(nonce, _place(b"f", field), value)
+        return self._head + self._sealed(nonce, _place(field), value)
 
     def open(self, text: str, field: str) -> str | None:
         """Return the value of a text that stands in this field; none when it was not put there."""
         parsed = parse_text(text)
         if parsed is None or parsed.key_id != self.id:
             return None
-        return self._opened(parsed.sealed, _place(b"f", field))
+        return self._opened(parsed.sealed, _place(field))
 
     def seal_for_token(self, nonce: bytes, token: str, value: str) -> str:
         """Return what is stored of the value for which a token stands."""
-        return self._sealed(nonce, _place(b"t", token), value)
+        return self._sealed(nonce, b"t" + token.encode(), value)
 
     def open_for_token(self, sealed: str, token: str) -> str | None:
         """Return the value for which the token stands; none when it was another's."""
         raw = _from_base64(sealed)
-        return None if raw is None else self._opened(raw, _place(b"t", token))
+        return None if raw is None else self._opened(raw, b"t" + token.encode())
 
     def _sealed(self, nonce: bytes, place: bytes, value: str) -> str:
         plain = value.encode("utf-8", "surrogatepass")
@@ -171,8 +172,9 @@ def _bound(installation: bytes, key_id: str, subject_key: str) -> bytes:
     return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
 
 
-def _place(use: bytes, name: str) -> bytes:
-    return use + name.encode("utf-8", "surrogatepass")
+@lru_cache(maxsize=4096)
+def _place(field: str) -> bytes:
+    return b"f" + field.encode("utf-8", "surrogatepass")
 
 
 def _base64(raw: bytes) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from privacy.vault.owner import Owner
@@ -61,12 +61,6 @@ class StoredValue:
     subject_key: str
     key_id: str
     sealed: str
-
-
-def current_turn(session: Session) -> Turn:
-    """Return the turn of the last destruction."""
-    row = session.execute(select(VaultTurnRow.turn, VaultTurnRow.mark)).one()
-    return Turn(row[0], row[1])
 
 
 def hold_turn(session: Session) -> Turn:
@@ -247,13 +241,14 @@ def keys_wrapped_before(session: Session, generation: int, limit: int) -> list[S
 
 def rewrap_keys(session: Session, newest: str, wrapped: Mapping[str, bytes]) -> None:
     """Store keys as the newest generation wraps them, by id; none that is destroyed comes back."""
-    for key_id, one in wrapped.items():
-        session.execute(
-            update(DataKeyRow)
-            .where(DataKeyRow.id == key_id, DataKeyRow.wrapped.is_not(None))
-            .values(wrapped=one, encryption_key_id=newest)
-            .execution_options(synchronize_session=False)
-        )
+    rows = [{"key_id": key_id, "anew": one} for key_id, one in wrapped.items()]
+    query = (
+        update(DataKeyRow)
+        .where(DataKeyRow.id == bindparam("key_id"), DataKeyRow.wrapped.is_not(None))
+        .values(wrapped=bindparam("anew"), encryption_key_id=newest)
+    )
+    if rows:
+        session.connection().execute(query, rows)
 
 
 def count_keys(session: Session) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from privacy.vault import store
 from privacy.vault.cache import BoundedCache
 from privacy.vault.destruction import finish_destructions
 from privacy.vault.owner import Owner
+from privacy.vault.reading import TurnReader
 from privacy.vault.register import Register, Tombstone
 from privacy.vault.sealing import DataKey
 from privacy.vault.store import Turn
@@ -69,6 +70,7 @@ class Turns:
 
     def __init__(self, engine: Engine, register: Register, memory: Memory, clock: Clock) -> None:
         self._engine = engine
+        self._reader = TurnReader(engine)
         self._register = register
         self._memory = memory
         self._clock = clock
@@ -82,11 +84,8 @@ class Turns:
         Raises:
             UnavailableError: the store or the register cannot be read.
         """
-        with session_of(self._engine) as session:
-            turn = store.current_turn(session)
-        if turn == self._memory.turn:
-            return turn
-        return self._follow(self._memory.turn)
+        turn, known = self._reader.read(), self._memory.turn
+        return turn if turn == known else self._follow(known)
 
     def _follow(self, known: Turn | None) -> Turn:
         with session_of(self._engine) as session:
@@ -107,8 +106,7 @@ class Turns:
             log().warning(
                 "destroyed keys were in the state store and are not any more", keys=revived
             )
-        with session_of(self._engine) as session:
-            turn = store.current_turn(session)
+        turn = self._reader.read()
         self._memory.move_on(turn, None)
         return turn
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import open_engine, session_of
@@ -412,6 +412,39 @@ def test_keys_that_are_remembered_are_bounded(replica: Replica, tmp_path: Path) 
     memory = small.vault._keys.memory
     assert len(memory.keys) == 10
     assert len(memory.tokens) <= 50
+
+
+def test_a_batch_of_remembered_people_and_values_is_one_read_of_one_row(
+    replica: Replica,
+) -> None:
+    people = [f"{number:064x}" for number in range(1, 300)]
+    items = [PersonalValue(one, one, EMAIL) for one in people]
+    replica.vault.encrypt_all(items)
+    tokens = replica.vault.tokenise_all(items, "support")
+    statements: list[str] = []
+    event.listen(replica.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    read = replica.vault._keys.turns._reader
+    replica.vault.encrypt_all(items)
+    assert replica.vault.tokenise_all(items, "support") == tokens
+    assert statements == []
+    assert read._connection is not None
+
+
+def test_a_connection_that_broke_is_opened_again(state: Engine, tmp_path: Path) -> None:
+    replica = replica_on(state, tmp_path)
+    replica.vault.encrypt(["x"], ANNA, EMAIL)
+    replica.vault._keys.turns._reader._connection.close()
+    assert replica.vault.encrypt(["x"], ANNA, EMAIL)
+    state.dispose()
+    assert replica.vault._keys.turns._reader._connection is None
+    assert replica.vault.encrypt(["x"], ANNA, EMAIL)
+
+
+def test_a_store_that_is_not_migrated_says_what_to_do(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/empty.db")
+    with pytest.raises(UnavailableError, match="candor check"):
+        replica_on(engine, tmp_path).vault.encrypt(["x"], ANNA, EMAIL)
+    engine.dispose()
 
 
 def test_a_store_that_cannot_be_read_seals_nothing(tmp_path: Path) -> None:
