@@ -1,5 +1,6 @@
 """Reading values again: for a reason, so many a minute, and never without an audit entry."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,6 +19,7 @@ from privacy.vault.store import StoredKey
 
 Fault = Literal["malformed", "unknown", "destroyed", "mismatch"]
 _DIGEST_DIGITS = 32
+_SHORTEST_REPEATED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,7 @@ class Reveals:
         store.hold_turn(session)
         self._take_allowance(session, by, len(sought))
         found = _Opening(self._keys, session, sought).revealed()
-        told = reason.casefold()
-        if any(one.value and one.value.casefold() in told for one in found):
+        if any(one.value is not None and _repeats(reason, one.value) for one in found):
             raise InvalidInputError(
                 "The reason repeats a personal value, and it is kept for ever. Write the number of"
                 " a case instead.",
@@ -148,6 +149,14 @@ class _Opening:
         held = asked[0]
         value = self._keys[held.key_id].open_for_token(held.sealed, sought.text)
         return _checked(value, held.subject_key, sought)
+
+
+def _repeats(reason: str, value: str) -> bool:
+    """Whether a value stands in a reason as a word or words of its own."""
+    if len(value) < _SHORTEST_REPEATED:
+        return False
+    pattern = rf"(?<!\w){re.escape(value.casefold())}(?!\w)"
+    return re.search(pattern, reason.casefold()) is not None
 
 
 def _checked(value: str | None, subject_key: str, sought: Sought) -> Revealed:

@@ -62,7 +62,8 @@ def test_batches_of_many_people_and_fields_come_back_as_they_went(
         for some in (texts, tokens)
         for text, one in zip(some, items, strict=True)
     ]
-    assert replica.values(*asked) == [one.value for one in items] * 2
+    found = replica.reveal(*asked, reason="1")
+    assert [one.value for one in found] == [one.value for one in items] * 2
     by_value = dict(zip([one.value for one in items], tokens, strict=True))
     assert tokens == [by_value[one.value] for one in items]
     assert len(set(tokens)) == len({one.value for one in items})
@@ -159,6 +160,29 @@ def test_destroyed_is_destroyed_at_once_for_every_replica(replica: Replica, tmp_
             text("SELECT wrapped FROM vault_keys WHERE id = :id"), {"id": before}
         )
         assert rows.scalar() is None
+
+
+def test_a_destruction_waits_for_the_reveal_that_began_before_it(
+    state: Engine, tmp_path: Path
+) -> None:
+    replica, other = replica_on(state, tmp_path), replica_on(state, tmp_path)
+    texts = replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    assert replica.values(*sought(texts)) == [VALUE]
+    order: list[str] = []
+
+    def destroy() -> None:
+        other.destroy(ANNA)
+        order.append("destroyed")
+
+    with ThreadPoolExecutor(1) as pool:
+        with session_of(state) as session:
+            found = replica.desk.reveals.reveal(session, sought(texts), by="test", reason="case 1")
+            waiting = pool.submit(destroy)
+            threading.Event().wait(0.3)
+            order.append("revealed")
+        waiting.result()
+    assert (found[0].value, order) == (VALUE, ["revealed", "destroyed"])
+    assert replica.reveal(*sought(texts))[0].fault == "destroyed"
 
 
 def test_a_value_that_two_have_stays_for_the_other(replica: Replica) -> None:
@@ -379,6 +403,11 @@ def test_a_reveal_leaves_an_entry_of_pseudonyms_and_reason(replica: Replica) -> 
         assert told in content
     assert VALUE not in content
     assert texts[0] not in content
+
+
+def test_a_reason_may_share_letters_with_a_value(replica: Replica) -> None:
+    texts = replica.vault.encrypt(["a", "47", "as", "4711 Example Street", "cas"], ANNA, EMAIL)
+    assert len(replica.values(*sought(texts))) == 5
 
 
 def test_a_reason_that_repeats_the_value_is_refused_and_not_kept(replica: Replica) -> None:

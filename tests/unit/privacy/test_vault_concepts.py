@@ -13,6 +13,9 @@ from privacy.vault.cache import BoundedCache
 from privacy.vault.owner import Owner, owner_of
 from privacy.vault.rate import admit
 from privacy.vault.register import Register, Tombstone
+from privacy.vault.sealing import Cipher, DataKey
+from privacy.vault.store import Turn
+from privacy.vault.turns import Memory
 from tests.support.stores import NOON
 
 KEY = bytes(32)
@@ -119,6 +122,24 @@ def test_the_memory_forgets_what_it_is_told_to() -> None:
     assert cache.find("abc") == {"b": 2}
     cache.forget()
     assert len(cache) == 0
+
+
+def test_what_was_read_before_a_destruction_is_not_remembered_after_it() -> None:
+    forever = timedelta(days=1)
+    memory = Memory(BoundedCache(10, forever, Seconds()), BoundedCache(10, forever, Seconds()))
+    anna = DataKey("A" * 16, "anna", bytes(16), Cipher(bytearray(32)))
+    bert = DataKey("B" * 16, "bert", bytes(16), Cipher(bytearray(32)))
+    first, second = Turn(1, "x"), Turn(2, "y")
+    memory.move_on(first, None)
+    memory.learn_keys(first, {Owner("anna"): anna, Owner("bert"): bert})
+    memory.learn_tokens(first, {(b"1", "anna"): "tok_1", (b"1", "bert"): "tok_1"})
+    memory.move_on(second, {"anna"})
+    memory.learn_keys(first, {Owner("anna"): anna})
+    memory.learn_tokens(first, {(b"1", "anna"): "tok_1"})
+    assert memory.keys.find([Owner("anna"), Owner("bert")]) == {Owner("bert"): bert}
+    assert memory.tokens.find([(b"1", "anna"), (b"1", "bert")]) == {(b"1", "bert"): "tok_1"}
+    memory.move_on(Turn(1, "restored"), None)
+    assert (len(memory.keys), len(memory.tokens)) == (0, 0)
 
 
 @given(
