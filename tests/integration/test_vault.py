@@ -78,9 +78,11 @@ def test_a_text_that_was_moved_to_another_field_or_person_is_refused(replica: Re
         Sought(text_, EMAIL, BERT),
         Sought(swapped, EMAIL),
         Sought(text_[:-1] + ("A" if text_[-1] != "A" else "Q"), EMAIL),
+        Sought("enc1." + "A" * 16 + text_[21:], EMAIL),
     )
     assert {one.value for one in found} == {None}
-    assert {one.fault for one in found} <= {"mismatch", "malformed"}
+    assert {one.fault for one in found[:-1]} <= {"mismatch", "malformed"}
+    assert found[-1].fault == "unknown"
 
 
 def test_a_key_that_is_given_to_another_person_in_the_store_opens_nothing(
@@ -93,6 +95,8 @@ def test_a_key_that_is_given_to_another_person_in_the_store_opens_nothing(
     with pytest.raises(UnavailableError, match="moved to somebody else") as raised:
         fresh.vault.encrypt(["x"], BERT, EMAIL)
     assert VALUE not in str(raised.value)
+    with pytest.raises(UnavailableError, match="moved to somebody else"):
+        rotate(fresh.desk.keys, replica.engine, FixedClock(), by="test")
 
 
 def test_tokens_are_the_same_in_one_scope_and_cannot_be_joined_between_two(
