@@ -66,13 +66,10 @@ def reveal(  # noqa: PLR0913 - each is an option of the command
             sent = json.dumps(body).encode()
             document = Client(url, key).post("/api/v1/pii/detokenize", sent, "application/json")
         else:
-            from candor.kernel.database import session_of  # noqa: PLC0415 - keeps --help quick
-
-            with _open_desk() as (desk, engine):
-                with session_of(engine) as session:
-                    sought = asked.sought()
-                    found = desk.reveals.reveal(session, sought, by=_BY, reason=asked.reason)
-                document = reveal_document(sought, found)
+            sought = asked.sought()
+            with _open_desk() as (desk, _):
+                found = desk.reveals.reveal(sought, by=_BY, reason=asked.reason)
+            document = reveal_document(sought, found)
     _tell_revealed(document, as_json=as_json)
 
 
@@ -159,11 +156,12 @@ def _open_desk() -> "Iterator[tuple[Desk, Engine]]":
     """Give the desk on the state store, also beside a running server."""
     from candor.commands.keys import prepared_state  # noqa: PLC0415 - keeps --help quick
     from candor.kernel.clock import utc_now  # noqa: PLC0415 - as above
+    from candor.kernel.metrics import new_metrics  # noqa: PLC0415 - as above
     from privacy.vault.assembly import new_desk  # noqa: PLC0415 - as above
 
     effective: Settings = settings()
     with prepared_state(effective) as (engine, secrets):
-        desk = new_desk(engine, secrets, effective.vault, utc_now)
+        desk = new_desk(engine, secrets, effective.vault, utc_now, new_metrics())
         desk.keys.turns.catch_up()
         yield desk, engine
 

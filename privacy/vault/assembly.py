@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
+from candor.kernel.metrics import Metrics
 from candor.kernel.secrets import Secrets, read_key_file
 from candor.kernel.services import Services
 from candor.kernel.vault_settings import VaultSettings
@@ -48,14 +49,16 @@ def new_vault(
     return StoredVault(engine, keys, lookup_key, clock)
 
 
-def new_desk(engine: Engine, secrets: Secrets, settings: VaultSettings, clock: Clock) -> Desk:
+def new_desk(
+    engine: Engine, secrets: Secrets, settings: VaultSettings, clock: Clock, metrics: Metrics
+) -> Desk:
     """Return the desk of a vault.
 
     Raises:
         CandorError: as ``new_vault``.
     """
     keys = _new_keys(engine, secrets, settings, clock)
-    reveals = Reveals(keys, settings.reveals_per_minute, clock)
+    reveals = Reveals(keys, settings.reveals_per_minute, clock, metrics)
     return Desk(keys, _register(secrets, settings), reveals)
 
 
@@ -65,7 +68,13 @@ def open_desk(services: Services) -> Desk:
     Raises:
         CandorError: as ``new_vault``; or the store or the register cannot be read.
     """
-    desk = new_desk(services.engine, services.secrets, services.settings.vault, services.clock)
+    desk = new_desk(
+        services.engine,
+        services.secrets,
+        services.settings.vault,
+        services.clock,
+        services.metrics,
+    )
     desk.keys.turns.catch_up()
     return desk
 

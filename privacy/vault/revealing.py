@@ -9,7 +9,9 @@ from typing import Literal
 from sqlalchemy.orm import Session
 
 from candor.kernel.clock import Clock
+from candor.kernel.database import session_of
 from candor.kernel.errors import InvalidInputError, OverloadedError
+from candor.kernel.metrics import Metrics
 from privacy.audit.store import Entry, append
 from privacy.vault import store
 from privacy.vault.data_keys import DataKeys
@@ -46,42 +48,48 @@ class Revealed:
 class Reveals:
     """Reveals to whoever may. Safe to share between threads."""
 
-    def __init__(self, keys: DataKeys, per_minute: int, clock: Clock) -> None:
+    def __init__(self, keys: DataKeys, per_minute: int, clock: Clock, metrics: Metrics) -> None:
         self._keys = keys
         self._per_minute = per_minute
         self._clock = clock
+        self._metrics = metrics
 
-    def reveal(
-        self, session: Session, sought: Sequence[Sought], *, by: str, reason: str
-    ) -> list[Revealed]:
-        """Return what each text stands for, in their order.
+    def reveal(self, sought: Sequence[Sought], *, by: str, reason: str) -> list[Revealed]:
+        """Return what each text stands for, in their order; the entry in the audit log is written.
 
-        The caller commits before it shows anything: the entry in the audit log is of the same
-        transaction. A destruction happens before or after it, never while it lasts. The caller must
-        not have read in this transaction.
+        A destruction happens before or after it, never while it lasts.
 
         Raises:
             OverloadedError: ``by`` has revealed as much as it may for now.
-            InvalidInputError: the reason repeats one of the values; nothing is logged then.
+            InvalidInputError: the reason repeats one of the values; it is not kept, but the attempt
+                is, or reasons could be used to guess values unseen.
             UnavailableError: the store, or what protects the keys, cannot be had.
         """
         self._keys.turns.catch_up()
-        store.hold_turn(session)
-        self._take_allowance(session, by, len(sought))
-        found = _Opening(self._keys, session, sought).revealed()
-        if any(one.value is not None and _repeats(reason, one.value) for one in found):
+        with session_of(self._keys.engine) as session:
+            store.hold_turn(session)
+            self._take_allowance(session, by, len(sought))
+            found = _Opening(self._keys, session, sought).revealed()
+            repeats = any(one.value is not None and _repeats(reason, one.value) for one in found)
+            told = _Told("vault.reveal", by, reason)
+            refused = _Told("vault.reveal_refused", by, None)
+            append(session, [self._entry(sought, found, refused if repeats else told)])
+        if repeats:
+            self._metrics.vault_reveals.labels("refused").inc(len(sought))
             raise InvalidInputError(
-                "The reason repeats a personal value, and it is kept for ever. Write the number of"
-                " a case instead.",
+                "The reason repeats a personal value, and reasons are kept for ever. Write the"
+                " number of a case instead.",
                 path="reason",
             )
-        append(session, [self._entry(sought, found, by, reason)])
+        for one in found:
+            self._metrics.vault_reveals.labels(one.fault or "revealed").inc()
         return found
 
     def _take_allowance(self, session: Session, by: str, values: int) -> None:
         now = self._clock()
         admission = admit(store.reveals_due(session, by), now, values, self._per_minute)
         if admission.wait is not None:
+            self._metrics.vault_reveals.labels("too_many").inc(values)
             raise OverloadedError(
                 f"This key may reveal {self._per_minute} values a minute. Try again later, or ask"
                 " for fewer at once.",
@@ -90,21 +98,27 @@ class Reveals:
             )
         store.keep_reveals_due(session, by, admission.due)
 
-    def _entry(
-        self, sought: Sequence[Sought], found: Sequence[Revealed], by: str, reason: str
-    ) -> Entry:
-        shown = [one for one in found if one.fault is None]
+    def _entry(self, sought: Sequence[Sought], found: Sequence[Revealed], told: "_Told") -> Entry:
+        shown = [one for one in found if one.fault is None] if told.reason is not None else []
+        texts = {sha256(one.text.encode()).hexdigest()[:_DIGEST_DIGITS] for one in sought}
         particulars = {
-            "by": by,
-            "reason": reason,
+            "by": told.by,
+            "reason": told.reason,
             "asked": len(sought),
             "revealed": len(shown),
             "subjects": sorted({one.subject_key for one in shown if one.subject_key}),
-            "texts": sorted(
-                {sha256(one.text.encode()).hexdigest()[:_DIGEST_DIGITS] for one in sought}
-            ),
+            "texts": sorted(texts),
         }
-        return Entry("vault.reveal", self._clock(), particulars)
+        return Entry(told.kind, self._clock(), particulars)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the audit log is told of an attempt; without a reason it revealed nothing."""
+
+    kind: str
+    by: str
+    reason: str | None
 
 
 class _Opening:

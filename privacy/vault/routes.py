@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
-from candor.kernel.http import SessionDep, acting
+from candor.kernel.http import acting
 from candor.kernel.problems import PROBLEM_TYPE
 from privacy.vault.assembly import Desk
 from privacy.vault.schemas import RevealBody, reveal_document
@@ -30,7 +30,6 @@ _TOO_MANY: dict[int | str, dict[str, Any]] = {
 @router.post("/detokenize", responses=_TOO_MANY)
 def detokenize(
     body: RevealBody,
-    session: SessionDep,
     desk: Annotated[Desk, Depends(desk_of)],
     by: Annotated[str, acting("pii:reveal")],
 ) -> dict[str, Any]:
@@ -40,4 +39,4 @@ def detokenize(
     minute (``CANDOR_VAULT__REVEALS_PER_MINUTE``).
     """
     sought = body.sought()
-    return reveal_document(sought, desk.reveals.reveal(session, sought, by=by, reason=body.reason))
+    return reveal_document(sought, desk.reveals.reveal(sought, by=by, reason=body.reason))

@@ -93,14 +93,16 @@ def test_a_question_without_a_good_reason_or_tokens_is_refused_and_not_repeated(
     assert application.get("/api/v1/audit/leaves/0").status_code == 404
 
 
-def test_a_reason_that_repeats_the_value_reveals_and_logs_nothing(
+def test_a_reason_that_repeats_the_value_reveals_nothing_and_is_not_kept(
     application: Application,
 ) -> None:
     (token,) = application.services.vault.tokenise(["Anna Secret"], "support", ANNA)
     answer = application.post(PATH, json={"tokens": [token], "reason": "Anna Secret complains"})
     assert (answer.status_code, answer.json()["path"]) == (422, "reason")
     assert "Secret" not in answer.text
-    assert application.get("/api/v1/audit/leaves/0").status_code == 404
+    leaf = application.get("/api/v1/audit/leaves/0").json()
+    assert (leaf["entry"]["kind"], leaf["entry"]["reason"]) == ("vault.reveal_refused", None)
+    assert "Secret" not in leaf["content"]
 
 
 def test_who_reveals_too_much_is_told_when_to_come_back(
@@ -116,6 +118,9 @@ def test_who_reveals_too_much_is_told_when_to_come_back(
     assert answer.headers["content-type"] == "application/problem+json"
     clock.pass_by(timedelta(seconds=1))
     assert ask(application, tokens)["revealed"] == 2
+    metrics = application.get("/metrics").text
+    assert 'candor_vault_reveals_total{outcome="revealed"} 1002.0' in metrics
+    assert 'candor_vault_reveals_total{outcome="too_many"} 2.0' in metrics
 
 
 def test_nothing_of_a_value_is_in_a_log_a_metric_or_the_store(

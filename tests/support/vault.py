@@ -6,6 +6,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from candor.kernel.database import session_of
+from candor.kernel.metrics import new_metrics
 from candor.kernel.secrets import Secrets
 from candor.kernel.vault_settings import VaultSettings
 from privacy.vault.assembly import Desk, new_desk, new_vault
@@ -30,8 +31,7 @@ class Replica:
     def reveal(
         self, *sought: Sought, by: str = "test", reason: str = "case 4711"
     ) -> list[Revealed]:
-        with session_of(self.engine) as session:
-            return self.desk.reveals.reveal(session, sought, by=by, reason=reason)
+        return self.desk.reveals.reveal(sought, by=by, reason=reason)
 
     def values(self, *sought: Sought) -> list[str | None]:
         return [one.value for one in self.reveal(*sought)]
@@ -59,4 +59,4 @@ def replica_on(
     effective = VaultSettings(register_file=folder / "destroyed.log", **settings)
     at = clock or FixedClock()
     vault = new_vault(engine, secrets, effective, at)
-    return Replica(engine, at, vault, new_desk(engine, secrets, effective, at))
+    return Replica(engine, at, vault, new_desk(engine, secrets, effective, at, new_metrics()))
