@@ -19,6 +19,7 @@ from privacy.consent.audience import Audience
 from privacy.consent.gateway import (
     JURISDICTION,
     RECIPIENT,
+    SCOPE,
     STAGE,
     SUBJECT,
     SUBJECT_TYPE,
@@ -31,7 +32,6 @@ from privacy.consent.questions import (
 )
 from privacy.consent.signals import GPC_HEADER, is_gpc
 
-SCOPE = "consent:check"
 MOST_ITEMS = 1000
 CHECK = "/api/v1/consent/check"
 BATCH = "/api/v1/consent/check/batch"

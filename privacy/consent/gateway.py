@@ -17,6 +17,7 @@ from privacy.consent.checking import Answered, Asked, resolved
 from privacy.consent.decision import Question, Stage
 from privacy.consent.questions import MOST_VALUE, CheckBody, SubjectBody
 
+SCOPE = "consent:check"
 SUBJECT_TYPE = "x-candor-subject-type"
 SUBJECT = "x-candor-subject"
 STAGE = "x-candor-stage"
