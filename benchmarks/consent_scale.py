@@ -1,10 +1,11 @@
 """Whether a consent check costs the same beside ten times as many consents, and a long audience.
 
-``checks``: two SQLite stores, of one and of ten million people with one consent each, which is the most that
-so many events can weigh on a check: it reads what stands of the person, never the history. What
-stands is written in the form that the ledger writes, a person copied from a real one; ten million
-acts through the ledger would take an hour. The questions of 32 askers at a time about people taken
-at random are answered from the body's bytes to the answer's, each decision in a spool before that.
+``checks``: two SQLite stores, of one and of ten million people with one consent each, which is the
+most that so many events can weigh on a check: it reads what stands of the person, never the
+history. What stands is written in the form that the ledger writes, copied from a real person's; ten
+million acts through the ledger would take an hour. The questions of 32 askers at a time about
+people taken at random are answered from the body's bytes to the answer's, each decision in a spool
+before that.
 
 ``filter``: the peak of the server's memory before and after an audience of a million.
 

@@ -122,7 +122,7 @@ class Checker:
             past = [one for one in asked if one.as_of or one.entry_decision]
             before = await asyncio.to_thread(self._past, past) if past else {}
         except UnavailableError as error:
-            return self._unavailable(asked, error)
+            return self.unavailable(asked, error)
         ids = new_ids(now, len(asked))
         answers, records = [], []
         for identifier, one in zip(ids, asked, strict=True):
@@ -142,9 +142,17 @@ class Checker:
         try:
             await self._log.append(_ENCODER.encode_lines(records), len(records))
         except UnavailableError as error:
-            return self._unavailable(asked, error)
+            return self.unavailable(asked, error)
         self._count(records)
         return answers
+
+    def unavailable(self, asked: Sequence[Asked], error: UnavailableError) -> list[Answered]:
+        """Return denials, in order, because something that a decision needs cannot be had."""
+        log().warning("consent cannot be decided", reason=error.detail, questions=len(asked))
+        now = self._clock()
+        for one in asked:
+            self._decisions.labels(one.question.stage, STATE_UNAVAILABLE.reason).inc()
+        return [Answered(one, STATE_UNAVAILABLE, now) for one in new_ids(now, len(asked))]
 
     async def _answer(self, group: "_Group", loop: asyncio.AbstractEventLoop) -> None:
         """Answer a group, and then what came meanwhile, until nobody waits."""
@@ -180,13 +188,6 @@ class Checker:
                     session, self._policies, one.subject_key or "", one.question, moment
                 )
         return found
-
-    def _unavailable(self, asked: Sequence[Asked], error: UnavailableError) -> list[Answered]:
-        log().warning("consent cannot be decided", reason=error.detail, questions=len(asked))
-        now = self._clock()
-        for one in asked:
-            self._decisions.labels(one.question.stage, STATE_UNAVAILABLE.reason).inc()
-        return [Answered(one, STATE_UNAVAILABLE, now) for one in new_ids(now, len(asked))]
 
     def _count(self, records: Sequence[DecisionRecord]) -> None:
         for (stage, reason), count in Counter((one.stage, one.reason) for one in records).items():

@@ -147,8 +147,7 @@ def _bearing(standings: Standings, question: Question) -> Sequence[Standing]:
     return [
         act
         for act in standings
-        if (not act.channel or act.channel == channel)
-        and act.purpose in (key, EVERY_PURPOSE)
+        if (not act.channel or act.channel == channel) and act.purpose in (key, EVERY_PURPOSE)
     ]
 
 

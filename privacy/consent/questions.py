@@ -20,7 +20,7 @@ from privacy.consent.standing import Standing
 
 CORRELATION_ID = re.compile(r"[\w-]{1,36}", re.ASCII)
 _PLACE = re.compile(r"at `\$\.?(?P<path>[a-z_.0-9\[\]]+)`$")
-_MOST_VALUE = 320
+MOST_VALUE = 320
 _WORDS = {
     "subject.type": re.compile(r"[a-z][a-z0-9_]{0,39}"),
     "purpose": re.compile(r"[a-z0-9][a-z0-9._-]{0,62}"),
@@ -34,7 +34,7 @@ class SubjectBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A person as the caller knows them."""
 
     type: str
-    value: Annotated[str, Meta(max_length=_MOST_VALUE)]
+    value: Annotated[str, Meta(max_length=MOST_VALUE)]
 
 
 class ContextBody(msgspec.Struct):
@@ -81,9 +81,7 @@ class CheckBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
             check_entry_decision(entry)
         if self.as_of is not None and self.as_of > now:
             raise InvalidInputError("A past decision lies in the past.", path="as_of")
-        return Asked(
-            key, question, caller, entry if key is not None else None, self.as_of
-        )
+        return Asked(key, question, caller, entry if key is not None else None, self.as_of)
 
 
 class Evidence(msgspec.Struct, gc=False):

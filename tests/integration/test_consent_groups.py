@@ -1,4 +1,4 @@
-"""Checks that come together: what comes while one group is logged is read and logged as the next."""
+"""Checks that come together: what comes while a group is logged is the next."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from candor.kernel.metrics import new_metrics
 from privacy.consent.checking import Answered, Asked, Checker
 from privacy.consent.decision import Question
 from privacy.consent.log import GroupedLog
-from privacy.consent.reading import Snapshot, SqliteReader, open_reader
+from privacy.consent.reading import Reader, Snapshot, open_reader
 from privacy.consent.register import PolicyRegister
 from tests.support.stores import FixedClock
 
@@ -37,7 +37,7 @@ class Disk:
 class Watched:
     """A reader that keeps what it was asked, and fails where it is told to."""
 
-    def __init__(self, reader: Any) -> None:
+    def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self.asked: list[Sequence[str]] = []
         self.fails = False
@@ -49,8 +49,7 @@ class Watched:
         self.asked.append(keys)
         if self.fails:
             raise ZeroDivisionError
-        snapshot: Snapshot = await self._reader.read_soon(keys)
-        return snapshot
+        return await self._reader.read_soon(keys)
 
     def close(self) -> None:
         self._reader.close()
