@@ -51,7 +51,7 @@ class Metrics:
     kafka: "KafkaMetrics"
     objectives: "ObjectiveMetrics"
     consent: "ConsentMetrics"
-    vault_reveals: Counter
+    vault: "VaultMetrics"
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -118,6 +118,13 @@ class ConsentMetrics:
     gated: Counter
 
 
+@dataclass(frozen=True, slots=True)
+class VaultMetrics:
+    """What somebody asked the vault to show."""
+
+    reveals: Counter
+
+
 class FadingGauge(Collector):
     """A gauge whose samples are shown together, and fade when nobody renews them."""
 
@@ -167,9 +174,7 @@ def new_metrics() -> Metrics:
         segments_stuck=new.gauge(
             "spool_segments_stuck", "Segments that the telemetry store cannot read; kept on disk."
         ),
-        records_corrupt=new.gauge(
-            "spool_records_corrupt", "Stretches of segments that went bad; kept on disk."
-        ),
+        records_corrupt=new.gauge("spool_records_corrupt", "Stretches gone bad; kept on disk."),
         load_failures=new.counter("load_failures", "Inserts that failed and are tried again."),
         identities=new.gauge("dedupe_identities", "Identities that are remembered."),
         job_runs=new.counter("job_runs", "Runs of recurring jobs.", "job", "outcome"),
@@ -181,9 +186,7 @@ def new_metrics() -> Metrics:
         kafka=_kafka(new),
         objectives=_objectives(new),
         consent=_consent(new),
-        vault_reveals=new.counter(
-            "vault_reveals", "Values that somebody asked the vault for, by outcome.", "outcome"
-        ),
+        vault=_vault(new),
     )
 
 
@@ -198,6 +201,12 @@ def _consent(new: "_Maker") -> ConsentMetrics:
             "outcome",
             "reason",
         ),
+    )
+
+
+def _vault(new: "_Maker") -> VaultMetrics:
+    return VaultMetrics(
+        new.counter("vault_reveals", "Values that somebody asked for, by outcome.", "outcome")
     )
 
 

@@ -75,21 +75,21 @@ class Reveals:
             refused = _Told("vault.reveal_refused", by, None)
             append(session, [self._entry(sought, found, refused if repeats else told)])
         if repeats:
-            self._metrics.vault_reveals.labels("refused").inc(len(sought))
+            self._metrics.vault.reveals.labels("refused").inc(len(sought))
             raise InvalidInputError(
                 "The reason repeats a personal value, and reasons are kept for ever. Write the"
                 " number of a case instead.",
                 path="reason",
             )
         for one in found:
-            self._metrics.vault_reveals.labels(one.fault or "revealed").inc()
+            self._metrics.vault.reveals.labels(one.fault or "revealed").inc()
         return found
 
     def _take_allowance(self, session: Session, by: str, values: int) -> None:
         now = self._clock()
         admission = admit(store.reveals_due(session, by), now, values, self._per_minute)
         if admission.wait is not None:
-            self._metrics.vault_reveals.labels("too_many").inc(values)
+            self._metrics.vault.reveals.labels("too_many").inc(values)
             raise OverloadedError(
                 f"This key may reveal {self._per_minute} values a minute. Try again later, or ask"
                 " for fewer at once.",
