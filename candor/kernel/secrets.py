@@ -32,6 +32,7 @@ class Secrets:
     key_pepper: bytes = field(repr=False)
     quarantine_key: bytes = field(repr=False)
     audit_seed: bytes = field(repr=False)
+    link_key: bytes = field(repr=False)
     _subject_mac: "Mac" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +115,7 @@ def open_secrets(master_key_file: Path, *, may_create: bool) -> Secrets:
         key_pepper=_derive(master_key, b"candor api key pepper v1"),
         quarantine_key=_derive(master_key, b"candor quarantine key v1"),
         audit_seed=_derive(master_key, b"candor audit signing seed v1"),
+        link_key=_derive(master_key, b"candor personal link key v1"),
     )
 
 

@@ -32,6 +32,7 @@ from candor.kernel.objective_settings import (
     PrometheusSettings,
     WebhookSettings,
 )
+from candor.kernel.people_settings import ControllerSettings, LinkSettings
 from candor.kernel.setting_faults import complaints
 from candor.kernel.setting_group import Group
 from candor.kernel.topics import Shape, read_topics
@@ -249,6 +250,8 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     checks: ChecksSettings = ChecksSettings()
     kafka: KafkaSettings = KafkaSettings()
+    controller: ControllerSettings = ControllerSettings()
+    links: LinkSettings = LinkSettings()
 
     @field_validator("telemetry_dsn")
     @classmethod
