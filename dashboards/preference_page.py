@@ -156,6 +156,8 @@ def _line_text(line: Line, words: Words) -> str:
         return words("gpc_line")
     known: dict[str, str] = words.found["reason"]
     text = known.get(line.reason, known["other"])
+    if line.state == "open":
+        return text
     if line.since is not None:
         return words("since", text=text, date=words.date(line.since))
     if line.state == "no" and line.reason in known and line.reason != "gpc":
