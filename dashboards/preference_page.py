@@ -127,12 +127,13 @@ def _offer_view(offer: Offer, words: Words) -> dict[str, Any]:
     ]
     if offer.has_choice:
         facts.append((words("lasts"), words("days", count=days) if days else words("until_no")))
+    if shown is not None:
+        facts.append((words.of("field", "notice"), shown.notice))
     return {
         "key": purpose.key,
         "name": purpose.name,
         "has_choice": offer.has_choice,
         "text": offer.text,
-        "notice": shown.notice if shown is not None else None,
         "locale": shown.locale if shown is not None else words.locale,
         "shown": _BETWEEN.join((shown.notice, shown.locale, shown.digest)) if shown else None,
         "facts": facts,
