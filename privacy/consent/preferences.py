@@ -24,7 +24,8 @@ State = Literal["yes", "no", "open"]
 Scope = tuple[str, str]
 """A purpose's key and a channel, which is empty for all of them."""
 SOURCE = "preference_centre"
-_OPEN = frozenset({"never_asked", "expired", "stale_notice", "not_yet_effective"})
+_RAN_OUT = frozenset({"expired", "stale_notice", "not_yet_effective"})
+_OPEN = _RAN_OUT | {"never_asked"}
 _BARRED = frozenset({"suppressed", "restricted"})
 _CHOICE = BASES["legitimate_interests"]
 
@@ -43,13 +44,15 @@ class Line:
     """One purpose on one channel: how it stands, why, and since when.
 
     ``since`` is none where nothing was said, or by somebody who is only linked with this person:
-    the link may be wrong. ``by_signal`` says that the browser decides it now.
+    the link may be wrong. ``own`` is how it stood if nobody were linked. ``by_signal`` says that
+    the browser decides it now.
     """
 
     channel: str
     state: State
     reason: str
     since: datetime | None
+    own: State
     can_allow: bool
     by_signal: bool = False
 
@@ -80,6 +83,11 @@ class Person:
     def own(self) -> Standings:
         """What stands of the identifier that the link was sent to."""
         return self.standings.get(self.link.subject_key, ())
+
+    @property
+    def alone(self) -> "Person":
+        """The person as if nobody were linked with them."""
+        return Person(self.link, {self.link.subject_key: self.own})
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +192,7 @@ class _Acting:
             is_changed = answer != self.chosen.before.get(scope)
             if self.chosen.button == "accept":
                 answer, is_changed = "yes", True
-            if answer is None or not is_changed or answer == line.state or line.by_signal:
+            if answer is None or not is_changed or answer == line.own or line.by_signal:
                 continue
             if answer == "no":
                 no.append(line)
@@ -203,7 +211,7 @@ class _Acting:
         key, channel = offer.purpose.key, line.channel
         if BASES[offer.basis] == _CHOICE:
             return self._act(key, channel, "object")
-        if line.state == "yes" or line.reason in {"expired", "stale_notice", "not_yet_effective"}:
+        if line.own == "yes" or line.reason in _RAN_OUT:
             return self._act(key, channel, "withdraw")
         return self._act(key, channel, "refuse")
 
@@ -219,8 +227,9 @@ class _Acting:
         """
         purpose = offer.purpose
         is_allowed = any(
-            line.by_signal and _decision(policy, self.person, purpose, line.channel, self.now).allow
+            line.by_signal and _decision(policy, person, purpose, line.channel, self.now).allow
             for line in offer.lines
+            for person in (self.person, self.person.alone)
         )
         if not is_allowed:
             return []
@@ -293,18 +302,26 @@ def _line(  # noqa: PLR0913 - as outcome_of
     channel, notice = on
     by_signal = gpc and purpose.honours_gpc
     decision = _decision(policy, person, purpose, channel, now, gpc=by_signal)
+    alone = _decision(policy, person.alone, purpose, channel, now, gpc=by_signal)
     evidence = decision.evidence
     is_own = evidence is not None and evidence in person.own
     reach = policy.reaches.get((notice.reference, purpose.key)) if notice is not None else None
     is_open_to_yes = not by_signal and decision.reason not in _BARRED
     return Line(
         channel,
-        "yes" if decision.allow else "open" if decision.reason in _OPEN else "no",
+        _state(decision),
         decision.reason,
         evidence.at if evidence is not None and is_own else None,
+        own=_state(alone),
         can_allow=is_open_to_yes and reach is not None and reach.includes(channel, None),
         by_signal=by_signal,
     )
+
+
+def _state(decision: Decision) -> State:
+    if decision.allow:
+        return "yes"
+    return "open" if decision.reason in _OPEN else "no"
 
 
 def _decision(  # noqa: PLR0913 - as outcome_of
