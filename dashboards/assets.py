@@ -18,6 +18,7 @@ class Asset:
     media_type: str
 
 
+@cache
 def address_of(name: str) -> str:
     """Return where a file is found now."""
     content = (_FOLDER / name).read_bytes()

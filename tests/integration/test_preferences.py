@@ -373,6 +373,7 @@ def test_nothing_keeps_the_page_or_tells_its_address(visit: Visit) -> None:
     assert sheet.headers["content-type"] == "text/css; charset=utf-8"
     assert "immutable" in sheet.headers["cache-control"]
     assert "//" not in sheet.text
+    assert len(answer.content) + len(sheet.content) < 20_000
     assert visit.application.get("/assets/other.css").status_code == 404
 
 
