@@ -12,6 +12,7 @@ from candor.wiring import Installation
 from collector import routes as collector_routes
 from collector.contracts import routes as contract_routes
 from collector.quarantine import routes as quarantine_routes
+from dashboards import routes as person_routes
 from privacy.audit import routes as audit_routes
 from privacy.consent import doors as consent_doors
 from privacy.consent import routes as consent_routes
@@ -57,6 +58,8 @@ def create_framework() -> FastAPI:
     framework.include_router(subject_routes.router)
     framework.include_router(audit_routes.router)
     framework.include_router(vault_routes.router)
+    framework.include_router(person_routes.people)
+    framework.include_router(person_routes.router)
     install_problem_handlers(framework)
 
     def documented() -> dict[str, Any]:

@@ -109,14 +109,17 @@ def mark_served(session: Session, references: Iterable[str]) -> None:
 
 
 def add_events(
-    session: Session, events: Sequence[ConsentEvent], repeat_keys: Sequence[str | None]
+    session: Session,
+    events: Sequence[ConsentEvent],
+    repeat_keys: Sequence[str | None],
+    audit_places: Sequence[int],
 ) -> None:
-    """Append acts to the ledger."""
+    """Append acts to the ledger, each with its place in the audit log."""
     if not events:
         return
     rows = [
-        _columns(event) | {"repeat_key": key}
-        for event, key in zip(events, repeat_keys, strict=True)
+        _columns(event) | {"repeat_key": key, "audit_index": place}
+        for event, key, place in zip(events, repeat_keys, audit_places, strict=True)
     ]
     session.execute(insert(ConsentEventRow), rows)
 
@@ -188,6 +191,12 @@ def read_events(
             wanted = wanted.where(ConsentEventRow.recorded_at <= upto)
         found += [_event(row) for row in session.scalars(wanted)]
     return sorted(found, key=lambda one: (one.turn, one.number))
+
+
+def find_event(session: Session, event_id: str) -> tuple[ConsentEvent, int | None] | None:
+    """Return an act and its place in the audit log; no place where it was not kept yet."""
+    row = session.scalar(select(ConsentEventRow).where(ConsentEventRow.id == event_id))
+    return None if row is None else (_event(row), row.audit_index)
 
 
 def all_events(session: Session) -> Iterator[ConsentEvent]:

@@ -268,12 +268,14 @@ def test_a_receipt_is_an_entry_of_the_audit_log_without_an_identifier(
 ) -> None:
     prepare(application)
     receipt = record(application, "grant", evidence="call with Anna").json()["receipt"]
-    kept = application.get(f"/api/v1/audit/leaves/{receipt['audit_index']}").json()
-    assert kept["content"] == receipt["content"]
-    assert json.loads(receipt["content"])["id"] == receipt["id"]
-    assert application.get(receipt["inclusion"]).status_code == 200
-    assert "anna" not in receipt["content"].lower()
-    assert hashlib.sha256(b"\0" + receipt["content"].encode()).hexdigest() == receipt["leaf_hash"]
+    place = receipt["audit_log"]
+    kept = application.get(f"/api/v1/audit/leaves/{place['index']}").json()
+    assert kept["content"] == place["content"]
+    assert json.loads(place["content"])["id"] == receipt["id"]
+    proof = application.get("/api/v1/audit/inclusion", params={"index": place["index"]})
+    assert proof.status_code == 200
+    assert "anna" not in json.dumps(receipt).lower()
+    assert hashlib.sha256(b"\0" + place["content"].encode()).hexdigest() == place["leaf_hash"]
 
 
 def test_what_stands_follows_from_the_ledger_alone(application: Application) -> None:
