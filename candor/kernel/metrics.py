@@ -115,6 +115,8 @@ class ConsentMetrics:
 
     decisions: Counter
     gated: Counter
+    propagated: Counter
+    lag: "FadingGauge"
 
 
 class FadingGauge(Collector):
@@ -193,6 +195,17 @@ def _consent(new: "_Maker") -> ConsentMetrics:
             "Events that the entry gate refused, or took the person from (stripped).",
             "outcome",
             "reason",
+        ),
+        propagated=new.counter(
+            "consent_propagated",
+            "Changes of consent told to subscribers: delivered, failed (tried again) or dead.",
+            "subscriber",
+            "outcome",
+        ),
+        lag=new.fading(
+            "consent_propagation_lag_seconds",
+            "Age of the oldest change that a subscriber was not told.",
+            "subscriber",
         ),
     )
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from privacy.consent.act import Act, ConsentEvent
@@ -188,6 +188,21 @@ def read_events(
             wanted = wanted.where(ConsentEventRow.recorded_at <= upto)
         found += [_event(row) for row in session.scalars(wanted)]
     return sorted(found, key=lambda one: (one.turn, one.number))
+
+
+def events_after(session: Session, turn: int, number: int, most: int) -> list[ConsentEvent]:
+    """Return the next acts behind a place of the ledger, in the order of their recording.
+
+    Turns are committed in order, so nothing comes later to a place that was passed.
+    """
+    place = tuple_(ConsentEventRow.turn, ConsentEventRow.number)
+    rows = session.scalars(
+        select(ConsentEventRow)
+        .where(place > (turn, number))
+        .order_by(ConsentEventRow.turn, ConsentEventRow.number)
+        .limit(most)
+    )
+    return [_event(row) for row in rows]
 
 
 def all_events(session: Session) -> Iterator[ConsentEvent]:
