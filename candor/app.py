@@ -16,6 +16,8 @@ from dashboards import routes as person_routes
 from privacy.audit import routes as audit_routes
 from privacy.consent import doors as consent_doors
 from privacy.consent import routes as consent_routes
+from privacy.investigation import routes as investigation_routes
+from privacy.propagation import routes as propagation_routes
 from privacy.subjects import routes as subject_routes
 from privacy.vault import routes as vault_routes
 from slo import routes as slo_routes
@@ -55,6 +57,8 @@ def create_framework() -> FastAPI:
     framework.include_router(alert_routes.router)
     framework.include_router(funnel_routes.router)
     framework.include_router(consent_routes.router)
+    framework.include_router(investigation_routes.router)
+    framework.include_router(propagation_routes.router)
     framework.include_router(subject_routes.router)
     framework.include_router(audit_routes.router)
     framework.include_router(vault_routes.router)

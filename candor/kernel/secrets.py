@@ -54,6 +54,10 @@ class Secrets:
         """Return what is stored of an API key: 64 hexadecimal digits."""
         return hmac.digest(self.key_pepper, key.encode(), "sha256").hex()
 
+    def sealing_key(self, use: str) -> bytes:
+        """Return the 32 bytes that seal what the state store keeps secret for one use."""
+        return hmac.digest(self.quarantine_key, f"sealing of {use}".encode(), "sha256")
+
 
 class Mac:
     """HMAC-SHA-256 under one key, with the key's part computed once.

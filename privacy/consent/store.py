@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from privacy.consent.act import Act, ConsentEvent
@@ -197,6 +197,21 @@ def find_event(session: Session, event_id: str) -> tuple[ConsentEvent, int | Non
     """Return an act and its place in the audit log; no place where it was not kept yet."""
     row = session.scalar(select(ConsentEventRow).where(ConsentEventRow.id == event_id))
     return None if row is None else (_event(row), row.audit_index)
+
+
+def events_after(session: Session, turn: int, number: int, most: int) -> list[ConsentEvent]:
+    """Return the next acts behind a place of the ledger, in the order of their recording.
+
+    Turns are committed in order, so nothing comes later to a place that was passed.
+    """
+    place = tuple_(ConsentEventRow.turn, ConsentEventRow.number)
+    rows = session.scalars(
+        select(ConsentEventRow)
+        .where(place > (turn, number))
+        .order_by(ConsentEventRow.turn, ConsentEventRow.number)
+        .limit(most)
+    )
+    return [_event(row) for row in rows]
 
 
 def all_events(session: Session) -> Iterator[ConsentEvent]:
