@@ -26,6 +26,7 @@ from candor.kernel.settings import Settings
 from candor.wiring import Installation, open_installation
 from collector import jobs as collector_jobs
 from privacy.audit import jobs as audit_jobs
+from privacy.consent import jobs as consent_jobs
 from privacy.propagation import jobs as propagation_jobs
 from slo import jobs as slo_jobs
 
@@ -43,7 +44,13 @@ def jobs_of(installation: Installation) -> tuple[Job, ...]:
     """
     services = installation.services
     recurring = collector_jobs.jobs(services, installation.collector)
-    return (*recurring, *slo_jobs.JOBS, *audit_jobs.JOBS, *propagation_jobs.JOBS)
+    return (
+        *recurring,
+        *slo_jobs.JOBS,
+        *audit_jobs.JOBS,
+        *consent_jobs.JOBS,
+        *propagation_jobs.JOBS,
+    )
 
 
 def work_until_stopped(settings: Settings) -> None:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import delete, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from privacy.consent.act import Act, ConsentEvent
@@ -244,6 +244,11 @@ def add_request(
     session.add(
         ConsentRequestRow(key_digest=key_digest, body_digest=body_digest, answer=answer, at=at)
     )
+
+
+def forget_requests(session: Session, before: datetime) -> None:
+    """Forget what requests with a key were answered before that time."""
+    session.execute(delete(ConsentRequestRow).where(ConsentRequestRow.at < before))
 
 
 def packed(standings: Standings) -> bytes:
