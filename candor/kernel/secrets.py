@@ -33,6 +33,7 @@ class Secrets:
     quarantine_key: bytes = field(repr=False)
     audit_seed: bytes = field(repr=False)
     vault_key: bytes = field(repr=False)
+    link_key: bytes = field(repr=False)
     _subject_mac: "Mac" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +53,10 @@ class Secrets:
     def key_hash(self, key: str) -> str:
         """Return what is stored of an API key: 64 hexadecimal digits."""
         return hmac.digest(self.key_pepper, key.encode(), "sha256").hex()
+
+    def sealing_key(self, use: str) -> bytes:
+        """Return the 32 bytes that seal what the state store keeps secret for one use."""
+        return hmac.digest(self.quarantine_key, f"sealing of {use}".encode(), "sha256")
 
 
 class Mac:
@@ -132,6 +137,7 @@ def open_secrets(master_key_file: Path, *, may_create: bool) -> Secrets:
         quarantine_key=_derive(master_key, b"candor quarantine key v1"),
         audit_seed=_derive(master_key, b"candor audit signing seed v1"),
         vault_key=_derive(master_key, b"candor vault key v1"),
+        link_key=_derive(master_key, b"candor personal link key v1"),
     )
 
 

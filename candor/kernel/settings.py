@@ -32,6 +32,7 @@ from candor.kernel.objective_settings import (
     PrometheusSettings,
     WebhookSettings,
 )
+from candor.kernel.people_settings import ControllerSettings, LinkSettings
 from candor.kernel.setting_faults import complaints
 from candor.kernel.setting_group import Group
 from candor.kernel.topics import Shape, read_topics
@@ -251,6 +252,8 @@ class Settings(BaseSettings):
     checks: ChecksSettings = ChecksSettings()
     kafka: KafkaSettings = KafkaSettings()
     vault: VaultSettings = VaultSettings()
+    controller: ControllerSettings = ControllerSettings()
+    links: LinkSettings = LinkSettings()
 
     @field_validator("telemetry_dsn")
     @classmethod

@@ -29,6 +29,7 @@ SECRETS = Secrets(
     quarantine_key=bytes(range(32, 64)),
     audit_seed=bytes(range(64, 96)),
     vault_key=bytes(range(96, 128)),
+    link_key=bytes(range(128, 160)),
 )
 
 
