@@ -36,6 +36,7 @@ from candor.kernel.people_settings import ControllerSettings, LinkSettings
 from candor.kernel.setting_faults import complaints
 from candor.kernel.setting_group import Group
 from candor.kernel.topics import Shape, read_topics
+from candor.kernel.vault_settings import VaultSettings
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _MIB = 1024 * 1024
@@ -250,6 +251,7 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     checks: ChecksSettings = ChecksSettings()
     kafka: KafkaSettings = KafkaSettings()
+    vault: VaultSettings = VaultSettings()
     controller: ControllerSettings = ControllerSettings()
     links: LinkSettings = LinkSettings()
 

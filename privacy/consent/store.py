@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from privacy.consent.act import Act, ConsentEvent
@@ -199,6 +199,21 @@ def find_event(session: Session, event_id: str) -> tuple[ConsentEvent, int | Non
     return None if row is None else (_event(row), row.audit_index)
 
 
+def events_after(session: Session, turn: int, number: int, most: int) -> list[ConsentEvent]:
+    """Return the next acts behind a place of the ledger, in the order of their recording.
+
+    Turns are committed in order, so nothing comes later to a place that was passed.
+    """
+    place = tuple_(ConsentEventRow.turn, ConsentEventRow.number)
+    rows = session.scalars(
+        select(ConsentEventRow)
+        .where(place > (turn, number))
+        .order_by(ConsentEventRow.turn, ConsentEventRow.number)
+        .limit(most)
+    )
+    return [_event(row) for row in rows]
+
+
 def all_events(session: Session) -> Iterator[ConsentEvent]:
     """Yield every act in the order of its recording, without holding them all."""
     rows = session.scalars(
@@ -229,6 +244,11 @@ def add_request(
     session.add(
         ConsentRequestRow(key_digest=key_digest, body_digest=body_digest, answer=answer, at=at)
     )
+
+
+def forget_requests(session: Session, before: datetime) -> None:
+    """Forget what requests with a key were answered before that time."""
+    session.execute(delete(ConsentRequestRow).where(ConsentRequestRow.at < before))
 
 
 def packed(standings: Standings) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from candor.kernel.database import session_of
 from candor.kernel.ports import Identifier, Provenance
 from privacy.consent import store
+from privacy.consent.jobs import ANSWERS_KEPT_FOR, forget_answers
 from privacy.consent.ledger import rebuilt_standings
 from tests.support.asgi import Application
 from tests.support.consent import (
@@ -23,7 +24,7 @@ from tests.support.consent import (
     put_purpose,
     record,
 )
-from tests.support.stores import NOON
+from tests.support.stores import NOON, FixedClock
 
 
 def test_a_grant_allows_its_channel_and_a_withdrawal_denies_the_next_check(
@@ -174,6 +175,21 @@ def test_the_same_key_with_the_same_act_appends_once_and_with_another_conflicts(
     assert record(application, "object", headers=key).status_code == 409
     history = application.get("/api/v1/subjects/history", params=ANNA).json()
     assert [one["action"] for one in history] == ["withdraw"]
+
+
+def test_an_answer_is_given_again_for_a_week(application: Application) -> None:
+    prepare(application)
+    key, clock = {"idempotency-key": "form-2"}, application.services.clock
+    assert isinstance(clock, FixedClock)
+    first = record(application, "grant", headers=key)
+    clock.pass_by(ANSWERS_KEPT_FOR)
+    forget_answers(application.services)
+    assert record(application, "grant", headers=key).json() == first.json()
+    clock.pass_by(timedelta(seconds=1))
+    forget_answers(application.services)
+    again = record(application, "grant", headers=key)
+    assert again.status_code == 201
+    assert again.json()["id"] != first.json()["id"]
 
 
 def test_acts_count_by_their_time_and_at_the_same_instant_the_withdrawal_wins(
