@@ -44,13 +44,12 @@ class Metrics:
     records_corrupt: Gauge
     load_failures: Counter
     identities: Gauge
-    job_runs: Counter
-    job_seconds: Histogram
-    job_last_success: Gauge
+    jobs: "JobMetrics"
     sources: "SourceMetrics"
     kafka: "KafkaMetrics"
     objectives: "ObjectiveMetrics"
     consent: "ConsentMetrics"
+    vault_reveals: Counter
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -83,6 +82,15 @@ class SourceMetrics:
             if len(self._shown) >= _MOST_SOURCES:
                 return _OTHER_SOURCE
             return self._shown.setdefault(source, source)
+
+
+@dataclass(frozen=True, slots=True)
+class JobMetrics:
+    """The instruments of recurring jobs."""
+
+    runs: Counter
+    seconds: Histogram
+    last_success: Gauge
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +181,24 @@ def new_metrics() -> Metrics:
         ),
         load_failures=new.counter("load_failures", "Inserts that failed and are tried again."),
         identities=new.gauge("dedupe_identities", "Identities that are remembered."),
-        job_runs=new.counter("job_runs", "Runs of recurring jobs.", "job", "outcome"),
-        job_seconds=new.seconds("job_seconds", "Time of one run.", "job", most=_JOB_SECONDS),
-        job_last_success=new.gauge(
-            "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
-        ),
+        jobs=_jobs(new),
         sources=_sources(new),
         kafka=_kafka(new),
         objectives=_objectives(new),
         consent=_consent(new),
+        vault_reveals=new.counter(
+            "vault_reveals", "Values that somebody asked the vault for, by outcome.", "outcome"
+        ),
+    )
+
+
+def _jobs(new: "_Maker") -> JobMetrics:
+    return JobMetrics(
+        runs=new.counter("job_runs", "Runs of recurring jobs.", "job", "outcome"),
+        seconds=new.seconds("job_seconds", "Time of one run.", "job", most=_JOB_SECONDS),
+        last_success=new.gauge(
+            "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
+        ),
     )
 
 

@@ -7,7 +7,14 @@ from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
 from candor.kernel.metrics import Metrics
-from candor.kernel.ports import EntryGate, NoOriginals, Originals, Redactor, SubjectIndex
+from candor.kernel.ports import (
+    EntryGate,
+    NoOriginals,
+    Originals,
+    Redactor,
+    SubjectIndex,
+    Vault,
+)
 from candor.kernel.secrets import Secrets
 from candor.kernel.security import KeyRing
 from candor.kernel.settings import Settings
@@ -29,4 +36,5 @@ class Services:
     gate: EntryGate
     redactor: Redactor
     subjects: SubjectIndex
+    vault: Vault
     originals: Originals = field(default_factory=NoOriginals)

@@ -1,4 +1,4 @@
-"""Who is told of changes of consent, who waits, what was given up, and what was repaired."""
+"""Who is told of changes of consent, who waits, and what was given up."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables of subscribers, of who waits, of dead letters, and of repairs."""
+    """Make the tables of subscribers, of who waits, and of dead letters."""
     op.create_table(
         "consent_subscribers",
         sa.Column("name", sa.String(63), nullable=False),
@@ -50,12 +50,4 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(200), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("subscriber", "turn", "number", name="pk_consent_dead_letters"),
-    )
-    op.create_table(
-        "consent_repairs",
-        sa.Column("connector", sa.String(63), nullable=False),
-        sa.Column("subject_key", sa.String(64), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("changed_at", sa.String(64), nullable=True),
-        sa.PrimaryKeyConstraint("connector", "subject_key", name="pk_consent_repairs"),
     )
