@@ -140,12 +140,21 @@ def test_subscribers_need_their_scopes(application: Application) -> None:
 
 
 RUNNER = CliRunner()
+EXAMPLE = Path(__file__).parents[2] / "examples" / "consent-subscribers.yaml"
 
 
 def run(*arguments: str, code: int = 0) -> str:
     done = RUNNER.invoke(app, ["consent", "subscribers", *arguments])
     assert done.exit_code == code, done.output
     return done.stdout
+
+
+def test_the_example_can_be_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM_SECRET", SECRET)
+    monkeypatch.setenv("KAFKA_PASSWORD", SECRET)
+    changes = json.loads(run("apply", str(EXAMPLE), "--json"))["changes"]
+    assert [one["name"] for one in changes] == ["crm", "warehouse"]
+    assert SECRET not in run("list", "--json")
 
 
 def test_the_command_applies_lists_and_tells_again(

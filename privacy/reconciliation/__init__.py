@@ -1,0 +1,1 @@
+"""What other systems believe of consent, read back and held against the ledger."""

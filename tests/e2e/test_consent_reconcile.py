@@ -1,0 +1,36 @@
+"""``candor consent reconcile`` over everybody whose identifiers are kept."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.consent import MARKETING
+from tests.support.esp import braze, esp
+from tests.support.server import ROOT, run_candor, serve
+
+
+def test_without_an_audience_those_are_compared_who_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = {"purposes": {"newsletter": dict(MARKETING)}}
+    (tmp_path / "policy.yaml").write_text(json.dumps(policy), encoding="utf-8")
+    run_candor(tmp_path, "consent", "apply", "policy.yaml")
+    example = str(ROOT / "examples" / "connectors" / "braze.yaml")
+    with esp(braze) as there:
+        monkeypatch.setenv("BRAZE_URL", there.url)
+        monkeypatch.setenv("BRAZE_API_KEY", "a key")
+        monkeypatch.setenv("BRAZE_GROUP", "g-1")
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        run_candor(tmp_path, "consent", "record", "user_id:a", "newsletter", "withdraw")
+        told = json.loads(run_candor(tmp_path, "consent", "reconcile", example, "--json"))
+        assert told["compared"] == 0
+        with serve(tmp_path):
+            command = [sys.executable, "-m", "candor", "consent", "reconcile", example]
+            done = subprocess.run(
+                command, cwd=tmp_path, check=False, capture_output=True, text=True
+            )
+        assert (done.returncode, "--audience" in done.stderr) == (2, True)
+        assert there.asked == []
