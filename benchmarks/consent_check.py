@@ -66,7 +66,7 @@ ITEMS = 1000
 BATCHES = 20
 READS = 3000
 FLOOR = Path(__file__).parent / "harness" / "consent_floor.py"
-SECRETS = Secrets(*[bytes(32)] * 4)
+SECRETS = Secrets(*[bytes(32)] * 5)
 CHECK = "/api/v1/consent/check"
 
 

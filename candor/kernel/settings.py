@@ -121,6 +121,26 @@ class JourneySettings(Group):
     )
 
 
+class IdentifierSettings(Group):
+    """How identifiers are read: telephone numbers that name no country are of ``phone_region``.
+
+    Every process of an installation must have the same: from it follows who is who.
+    """
+
+    phone_region: str | None = None
+
+    @field_validator("phone_region")
+    @classmethod
+    def _region(cls, region: str | None) -> str | None:
+        if region is None:
+            return None
+        import phonenumbers  # noqa: PLC0415 - only where a region is set
+
+        if region not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError("use a country of ISO 3166-1 in two capital letters, such as AU")
+        return region
+
+
 class ContractSettings(Group):
     """What becomes of an event whose schema is not registered, by source (the name of its key).
 
@@ -236,6 +256,7 @@ class Settings(BaseSettings):
     dedupe: DedupeSettings = DedupeSettings()
     limits: LimitSettings = LimitSettings()
     journeys: JourneySettings = JourneySettings()
+    identifiers: IdentifierSettings = IdentifierSettings()
     contracts: ContractSettings = ContractSettings()
     quarantine: QuarantineSettings = QuarantineSettings()
     telemetry: TelemetryLimits = TelemetryLimits()

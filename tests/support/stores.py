@@ -27,6 +27,7 @@ SECRETS = Secrets(
     key_pepper=bytes(range(32)),
     quarantine_key=bytes(range(32, 64)),
     audit_seed=bytes(range(64, 96)),
+    identifier_key=bytes(range(4, 36)),
 )
 
 
