@@ -39,8 +39,8 @@ def canonical_identifier(subject_type: str, value: str, phone_region: str | None
 
 def _email(value: str) -> str:
     value = value.lower()
-    if value.isascii() and _ACE not in value:
-        return value.rstrip(".") if value.endswith(".") and "@" in value else value
+    if _ACE not in value and value[-1:] != "." and value.isascii():
+        return value  # as nearly every address is
     local, at, domain = unicodedata.normalize("NFC", value).rpartition("@")
     return local + at + _domain(domain).rstrip(".") if at else domain
 
