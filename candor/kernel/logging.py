@@ -1,12 +1,15 @@
 """Structured logs, one JSON object a line on stderr, without personal values.
 
 Events are fixed sentences; fields are counts, codes, ids and names of places. An exception is
-logged by its type and frames, never by its message: a driver's message may quote a row.
+logged by its type and frames, never by its message: a driver's message may quote a row. Where a
+line cannot be written, the standard library would print the exception in flight, message and all;
+here the failure alone is told.
 """
 
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -27,7 +30,7 @@ def configure_logging(level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -47,6 +50,26 @@ def log() -> structlog.stdlib.BoundLogger:
     """Return the logger of the house."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("candor")
     return logger
+
+
+class _StandardError(logging.Handler):
+    """Writes each line to what is ``sys.stderr`` at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line, or tell that it could not be written."""
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001 - a log line may not end what it tells of
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
+        """Tell the kind of the failure and the place of the call: neither holds a value."""
+        kind = getattr(sys.exc_info()[0], "__name__", "Exception")
+        place = f"{record.filename}:{record.lineno}"
+        with suppress(OSError, ValueError):  # without standard error there is nobody to tell
+            if sys.__stderr__:
+                sys.__stderr__.write(f"candor could not write a log line of {place}: {kind}\n")
 
 
 def _exception_without_message(

@@ -46,9 +46,10 @@ def _export(
     """Return the Export method of one signal."""
     services, name = entrance.services, _SERVICES[signal]
     requests = services.metrics.requests
+    seconds = services.metrics.door_seconds.labels(_METRIC_LABEL)
 
     def export(body: bytes, context: grpc.ServicerContext) -> bytes:
-        with start_span(services.tracer, f"{name}/Export"):
+        with start_span(services.tracer, f"{name}/Export"), seconds.time():
             try:
                 answer = _taken(entrance, signal, body, context)
             except CandorError as error:

@@ -1,6 +1,7 @@
 """The hot doors of consent: the check, the batch and the filter, and the one that gateways ask."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -48,9 +49,9 @@ def doors(services: Services, consent: Consent) -> Doors:
     """Return the hot doors of consent by method and path."""
     entrance = _Entrance(services, consent)
     return {
-        ("POST", CHECK): entrance.guarded(entrance.check, "consent check"),
-        ("POST", BATCH): entrance.guarded(entrance.check_batch, "consent batch"),
-        ("POST", FILTER): entrance.guarded(entrance.filter, "consent filter"),
+        ("POST", CHECK): entrance.guarded(entrance.check, "consent_check"),
+        ("POST", BATCH): entrance.guarded(entrance.check_batch, "consent_batch"),
+        ("POST", FILTER): entrance.guarded(entrance.filter, "consent_filter"),
         (ANY, GATEWAYS): entrance.guarded(entrance.gateway, "ext_authz"),
     }
 
@@ -65,8 +66,10 @@ class _Entrance:
         """Return a door that answers every error of the house as a problem."""
         requests = self._services.metrics.requests
         answered = requests.labels(name, "200")
+        seconds = self._services.metrics.door_seconds.labels(name)
 
         async def door(request: DoorRequest) -> Answer:
+            began = time.perf_counter()
             try:
                 answer = await take(request)
             except CandorError as error:
@@ -76,6 +79,7 @@ class _Entrance:
                 answered.inc()
             else:
                 requests.labels(name, str(answer.status)).inc()
+            seconds.observe(time.perf_counter() - began)
             return answer
 
         return door

@@ -17,7 +17,14 @@ from slo.window import MINUTE
 from tests.support.asgi import Application
 from tests.support.stores import NOON, FixedClock
 
-NAMES = ["candor-ingest-availability", "candor-ingest-latency", "candor-loader-lag"]
+NAMES = [
+    "candor-consent-availability",
+    "candor-consent-latency",
+    "candor-ingest-availability",
+    "candor-ingest-latency",
+    "candor-loader-lag",
+    "candor-request-deadlines",
+]
 
 
 def objectives(application: Application) -> dict[str, Objective]:
@@ -31,7 +38,7 @@ def events(application: Application, number: str) -> httpx.Response:
 
 
 def test_they_are_applied_once_and_what_a_person_changed_stays(application: Application) -> None:
-    assert apply_self_objectives(application.services) == NAMES
+    assert sorted(apply_self_objectives(application.services)) == NAMES
     assert apply_self_objectives(application.services) == []
     services = application.services
     with session_of(services.engine) as session:
@@ -54,6 +61,10 @@ def test_what_candor_did_is_what_they_count(application: Application, clock: Fix
     requests.labels("native", "503").inc()
     requests.labels("otlp_grpc", "UNAVAILABLE").inc(2)
     requests.labels("otlp_grpc", "OK").inc()
+    question = {"subject": {"type": "user_id", "value": "u1"}, "purpose": "marketing"}
+    for _ in range(2):
+        assert application.post("/api/v1/consent/check", json=question).status_code == 200
+    requests.labels("consent_check", "503").inc()
     clock.pass_by(MINUTE)
     observation.report()
     application.collector.flush()
@@ -69,6 +80,10 @@ def test_what_candor_did_is_what_they_count(application: Application, clock: Fix
     assert (availability.bad, availability.valid) == (3, 9)
     latency = read["candor-ingest-latency"]
     assert latency.valid == 5
+    assert read["candor-consent-latency"].valid == 2
+    consent = read["candor-consent-availability"]
+    assert (consent.bad, consent.valid) == (1, 3)
+    assert read["candor-request-deadlines"].valid == 0
     assert (read["candor-loader-lag"].good, read["candor-loader-lag"].valid) == (2, 2)
 
 

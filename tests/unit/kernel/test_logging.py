@@ -1,7 +1,9 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
 
 import pytest
 import structlog
@@ -12,49 +14,71 @@ SECRET = "anna@example.org"
 
 
 @pytest.fixture
-def lines() -> Iterator[io.StringIO]:
+def last(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], dict[str, object]]]:
+    """The last line that was logged; nothing that was written holds the secret."""
     root = logging.getLogger()
     before, level = root.handlers, root.level
     configure_logging("info")
-    stream = io.StringIO()
-    handler = root.handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(stream)
-    yield stream
+
+    def read() -> dict[str, object]:
+        written = capsys.readouterr().err
+        assert SECRET not in written
+        document: dict[str, object] = json.loads(written.splitlines()[-1])
+        return document
+
+    yield read
     root.handlers, root.level = before, level
     structlog.reset_defaults()
 
 
-def last(stream: io.StringIO) -> dict[str, object]:
-    document: dict[str, object] = json.loads(stream.getvalue().splitlines()[-1])
-    return document
-
-
-def test_a_line_is_json_with_its_fields(lines: io.StringIO) -> None:
+def test_a_line_is_json_with_its_fields(last: Callable[[], dict[str, object]]) -> None:
     log().info("segment loaded", events=3)
-    assert last(lines)["event"] == "segment loaded"
-    assert last(lines)["events"] == 3
+    line = last()
+    assert line["event"] == "segment loaded"
+    assert line["events"] == 3
 
 
 def failing() -> None:
     raise ValueError(SECRET)
 
 
-def test_an_exception_is_its_type_and_frames_and_never_its_message(lines: io.StringIO) -> None:
-    try:
-        failing()
-    except ValueError as error:
-        log().error("it failed", exc_info=True)
-        log().error("it failed", exc_info=error)
-    assert last(lines)["exception"] == "ValueError"
-    assert "failing" in str(last(lines)["frames"])
-    assert SECRET not in lines.getvalue()
+def test_an_exception_is_its_type_and_frames_and_never_its_message(
+    last: Callable[[], dict[str, object]],
+) -> None:
+    for by_value in (False, True):
+        try:
+            failing()
+        except ValueError as error:
+            log().error("it failed", exc_info=error if by_value else True)
+        line = last()
+        assert line["exception"] == "ValueError"
+        assert "failing" in str(line["frames"])
 
 
-def test_a_librarys_exception_keeps_its_message_to_itself_too(lines: io.StringIO) -> None:
+def test_a_librarys_exception_keeps_its_message_to_itself_too(
+    last: Callable[[], dict[str, object]],
+) -> None:
     try:
         failing()
     except ValueError:
         logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
-    assert last(lines)["exception"] == "ValueError"
-    assert SECRET not in lines.getvalue()
+    assert last()["exception"] == "ValueError"
+
+
+@pytest.mark.usefixtures("last")
+def test_a_line_that_cannot_be_written_shows_nothing_of_the_exception_in_flight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process, closed = io.StringIO(), io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "__stderr__", process)
+    with redirect_stderr(closed):
+        try:
+            failing()
+        except ValueError:
+            log().error("it failed")
+        monkeypatch.setattr(sys, "__stderr__", closed)
+        log().error("nobody can be told")
+    told = process.getvalue()
+    assert told.startswith("candor could not write a log line of test_logging.py:")
+    assert told.endswith(": ValueError\n")
