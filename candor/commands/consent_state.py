@@ -38,9 +38,13 @@ class LedgerHere:
         """Return an act as it is on record now."""
         from privacy.consent.importing import read_act  # noqa: PLC0415 - keeps --help quick
         from privacy.consent.schemas import recorded_document  # noqa: PLC0415 - as above
+        from privacy.subjects.originals import keep_originals  # noqa: PLC0415 - as above
 
         act = read_act(body, self._secrets, self._now)
-        return recorded_document(self._ledger.record(self._session, act, self._now, ACTOR))
+        recorded = self._ledger.record(self._session, act, self._now, ACTOR)
+        said = [(act.subject_type, body["subject"]["value"])]
+        keep_originals(self._session, self._secrets, said, self._now)
+        return recorded_document(recorded)
 
     def show(self, subject: dict[str, str], *, history: bool) -> list[dict[str, Any]]:
         """Return what a person allows, or every act of theirs."""

@@ -18,6 +18,7 @@ from privacy.consent.assembly import Consent
 from privacy.consent.importing import apply_text, import_rows, lines_of
 from privacy.consent.looking import consents_of, explanation, history_of
 from privacy.consent.register import put_all, serve_notice
+from privacy.subjects.originals import keep_originals
 
 router = APIRouter(prefix="/api/v1", tags=["consent"])
 
@@ -128,8 +129,10 @@ def record(  # noqa: PLR0913, PLR0917 - body, header and dependencies of one req
     """Append an act of consent to the ledger; the same key with the same act appends it once."""
     now = services.clock()
     act = body.act(services.secrets, now)
+    said = [(body.subject.type, body.subject.value)]
     if idempotency_key is None:
         recorded = consent.ledger.record(session, act, now, author)
+        keep_originals(session, services.secrets, said, now)
         return JSONResponse(schemas.recorded_document(recorded), 201)
     told = consent.ledger.record_once(
         session,
@@ -140,6 +143,7 @@ def record(  # noqa: PLR0913, PLR0917 - body, header and dependencies of one req
         lambda recorded: json.dumps(schemas.recorded_document(recorded)),
         body.act(services.secrets, _UNTIMED),
     )
+    keep_originals(session, services.secrets, said, now)
     return Response(told, 201, media_type="application/json")
 
 

@@ -1,11 +1,14 @@
 """What the subject endpoints take and answer. An identifier comes in a body, never in a URL."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from candor.kernel.ports import Identifier
 from privacy.subjects.index import Person
+from privacy.subjects.originals import Original
 
 
 class SubjectIn(BaseModel):
@@ -29,6 +32,21 @@ class LinkIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     subjects: Annotated[list[SubjectIn], Field(min_length=2, max_length=20)]
+
+
+class RevealIn(BaseModel):
+    """Whose identifiers are wanted in clear, and why; with ``linked`` all of the person's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject_key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    reason: Annotated[str, Field(pattern=r"\S", min_length=3, max_length=500)]
+    linked: bool = False
+
+
+def reveal_document(reveal_id: str, originals: Sequence[Original]) -> dict[str, Any]:
+    """Return identifiers in clear, and the id under which that is on record."""
+    return {"reveal_id": reveal_id, "identifiers": [asdict(one) for one in originals]}
 
 
 def person_document(asked: Identifier, person: Person) -> dict[str, Any]:
