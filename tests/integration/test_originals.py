@@ -12,10 +12,11 @@ from candor.kernel.database import session_of
 from candor.kernel.errors import ConflictError, NotFoundError
 from candor.kernel.secrets import open_secrets
 from candor.kernel.services import Services
+from candor.kernel.telemetry_store import TelemetryStore
 from privacy.subjects.originals import Reveal, keep_originals, reveal_originals
-from tests.support.asgi import Application
-from tests.support.consent import ANNA, EVENTS, act, prepare, record
-from tests.support.stores import NOON
+from tests.support.asgi import Application, application_on
+from tests.support.consent import ANNA, EVENTS, act, check, prepare, record
+from tests.support.stores import NOON, FixedClock, services_on
 
 REVEAL = "/api/v1/subjects/reveal"
 PHONE = {"type": "phone", "value": "+49 (0)30 12345"}
@@ -162,3 +163,22 @@ def test_every_store_keeps_the_first_and_another_master_key_opens_nothing(
         reveal_originals(session, secrets, Reveal("0" * 64, REASON, "me", linked=True), NOON)
     with session_of(state) as session:
         assert session.execute(text("SELECT count(*) FROM identifier_reveals")).scalar_one() == 1
+
+
+def test_a_withdrawal_by_any_spelling_stops_sends_to_every_other(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    identifiers = {"phone_region": "DE"}
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock, identifiers=identifiers)
+    with application_on(services) as application:
+        prepare(application)
+        record(application, "grant", subject=PHONE, channel="sms")
+        spellings = ("030 12345", "+493012345", "0049-30-12345", "tel:+49-30-12345")
+        for value in spellings:
+            subject = {"type": "phone", "value": value}
+            assert check(application, subject=subject, channel="sms")["allow"]
+        subject = {"type": "phone", "value": spellings[0]}
+        record(application, "withdraw", subject=subject, channel="sms")
+        for value in spellings:
+            subject = {"type": "phone", "value": value}
+            assert check(application, subject=subject, channel="sms")["reason"] == "withdrawn"

@@ -175,7 +175,8 @@ def services_on(  # noqa: PLR0913 - whatever a test wants to be different
 ) -> Services:
     """Return services on open stores; the spool lies in ``folder``."""
     effective = Settings(spool_dir=folder / "spool", **settings)  # type: ignore[arg-type]  # checked there
-    secrets = open_secrets(folder / "master.key", may_create=True)
+    region = effective.identifiers.phone_region
+    secrets = open_secrets(folder / "master.key", may_create=True, phone_region=region)
     return Services(
         settings=effective,
         clock=clock,
