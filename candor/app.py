@@ -16,6 +16,7 @@ from privacy.audit import routes as audit_routes
 from privacy.consent import doors as consent_doors
 from privacy.consent import routes as consent_routes
 from privacy.subjects import routes as subject_routes
+from privacy.vault import routes as vault_routes
 from slo import routes as slo_routes
 from slo.alerts import routes as alert_routes
 from slo.governance import routes as governance_routes
@@ -28,6 +29,7 @@ def create_app(installation: Installation) -> Dispatcher:
     framework.state.services = installation.services
     framework.state.collector = installation.collector
     framework.state.consent = installation.consent
+    framework.state.desk = installation.desk
     doors = {
         **collector_routes.doors(installation.services, installation.collector),
         **consent_doors.doors(installation.services, installation.consent),
@@ -54,6 +56,7 @@ def create_framework() -> FastAPI:
     framework.include_router(consent_routes.router)
     framework.include_router(subject_routes.router)
     framework.include_router(audit_routes.router)
+    framework.include_router(vault_routes.router)
     install_problem_handlers(framework)
 
     def documented() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from candor.commands import (
     quarantine,
     run,
     slo,
+    vault,
 )
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(slo.app, name="slo")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(audit.app, name="audit")
+app.add_typer(vault.app, name="vault")
 
 
 def main() -> None:

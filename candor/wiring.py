@@ -23,6 +23,7 @@ from privacy.consent.gate import ConsentGate
 from privacy.consent.reading import open_reader
 from privacy.consent.register import PolicyRegister
 from privacy.subjects.index import StoredSubjectIndex
+from privacy.vault.assembly import Desk, new_vault, open_desk
 from slo.exposition import ObjectiveCounters
 
 
@@ -33,6 +34,7 @@ class Installation:
     services: Services
     collector: Collector
     consent: Consent
+    desk: Desk
 
 
 @contextmanager
@@ -71,6 +73,7 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
             gate=ConsentGate(reader, PolicyRegister(engine), clock, metrics),
             redactor=NoRedaction(),
             subjects=StoredSubjectIndex(engine),
+            vault=new_vault(engine, secrets, settings.vault, clock),
         )
 
 
@@ -90,7 +93,7 @@ def open_installation(settings: Settings, clock: Clock = utc_now) -> Iterator[In
             open_collector(services) as collector,
             open_consent(services, SpooledDecisions(collector)) as consent,
         ):
-            yield Installation(services, collector, consent)
+            yield Installation(services, collector, consent, open_desk(services))
 
 
 def ensure_migrated(services: Services) -> None:

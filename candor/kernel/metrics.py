@@ -51,6 +51,7 @@ class Metrics:
     kafka: "KafkaMetrics"
     objectives: "ObjectiveMetrics"
     consent: "ConsentMetrics"
+    vault_reveals: Counter
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -180,6 +181,9 @@ def new_metrics() -> Metrics:
         kafka=_kafka(new),
         objectives=_objectives(new),
         consent=_consent(new),
+        vault_reveals=new.counter(
+            "vault_reveals", "Values that somebody asked the vault for, by outcome.", "outcome"
+        ),
     )
 
 

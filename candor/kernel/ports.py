@@ -132,6 +132,53 @@ class Redactor(Protocol):
         """Return an OTLP request in protobuf with personal values masked; the same when clean."""
 
 
+class PersonalValue(msgspec.Struct, frozen=True, gc=False):
+    """One personal value of a batch: whose it is (empty: nobody knows), and where it stands.
+
+    ``field`` is the path of the field, as the policy spells it; encryption binds the value to it.
+    """
+
+    value: str
+    subject_key: str = ""
+    field: str = ""
+
+    def __repr__(self) -> str:
+        """Return everything but the value."""
+        return f"PersonalValue(subject_key={self.subject_key!r}, field={self.field!r})"
+
+
+class Vault(Protocol):
+    """Keeps what must not be stored in clear but may have to be read again by who is allowed to.
+
+    Every call is one read of the state store for the whole batch, and writes when a person or a
+    value is new: so hand over all values of a batch at once. Safe to share between threads.
+
+    Every method raises UnavailableError when the state store or the key that protects all others
+    cannot be had: nothing may be stored then.
+    """
+
+    def tokenise(self, values: Sequence[str], scope: str, subject_key: str = "") -> list[str]:
+        """Return a token (``tok_...``) for each value: the same for the same value in one scope.
+
+        Tokens of two scopes cannot be joined, not even by who knows how they are made: a token is
+        random, and only the vault knows what it stands for. ``scope`` names the purpose in lower
+        case, such as ``support``.
+        """
+
+    def tokenise_all(self, values: Sequence[PersonalValue], scope: str) -> list[str]:
+        """Return what ``tokenise`` does for values of many people; fields do not matter."""
+
+    def encrypt(self, values: Sequence[str], subject_key: str, field: str) -> list[str]:
+        """Return each value encrypted (``enc1...``) under the person's own key.
+
+        The text opens for that person and field alone, differs at every call, and is lost with the
+        key of the person.
+        """
+
+    def encrypt_all(self, values: Sequence[PersonalValue]) -> list[str]:
+        """Return what ``encrypt`` does for values of many people and fields."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identifier:
     """One of the names that a person goes by: its type, and the pseudonym that stands for it."""

@@ -36,6 +36,7 @@ class Secrets:
     quarantine_key: bytes = field(repr=False)
     audit_seed: bytes = field(repr=False)
     identifier_key: bytes = field(repr=False)
+    vault_key: bytes = field(repr=False)
     phone_region: str | None = field(default=None, kw_only=True)
     _subject_mac: "Mac" = field(init=False, repr=False, compare=False)
     _known: dict[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -97,6 +98,22 @@ class Mac:
         return outer.hexdigest()
 
 
+def read_key_file(path: Path) -> bytes:
+    """Return the 32 bytes of a key file beside the master key's.
+
+    Raises:
+        UnavailableError: it cannot be read.
+        InvalidInputError: it is not 32 bytes long, or others may read it.
+    """
+    try:
+        return _read_key(path)
+    except OSError as error:
+        raise UnavailableError(
+            f"The key file {path} cannot be used ({error.strerror}). Put 32 random bytes there,"
+            " readable by this user alone (mode 0600)."
+        ) from None
+
+
 def open_secrets(
     master_key_file: Path, *, may_create: bool, phone_region: str | None = None
 ) -> Secrets:
@@ -124,6 +141,7 @@ def open_secrets(
         quarantine_key=_derive(master_key, b"candor quarantine key v1"),
         audit_seed=_derive(master_key, b"candor audit signing seed v1"),
         identifier_key=_derive(master_key, b"candor identifier key v1"),
+        vault_key=_derive(master_key, b"candor vault key v1"),
         phone_region=phone_region,
     )
 
@@ -142,13 +160,11 @@ def _create_once(path: Path) -> None:
 
 def _read_key(path: Path) -> bytes:
     if path.stat().st_mode & _OTHERS:
-        raise InvalidInputError(
-            f"The master key file {path} can be read by others. Run: chmod 600 {path}"
-        )
+        raise InvalidInputError(f"The key file {path} can be read by others. Run: chmod 600 {path}")
     key = path.read_bytes()
     if len(key) != MASTER_KEY_BYTES:
         raise InvalidInputError(
-            f"The master key file {path} holds {len(key)} bytes; it must hold {MASTER_KEY_BYTES}."
+            f"The key file {path} holds {len(key)} bytes; it must hold {MASTER_KEY_BYTES}."
         )
     return key
 

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
 from candor.kernel.metrics import Metrics
-from candor.kernel.ports import EntryGate, Redactor, SubjectIndex
+from candor.kernel.ports import EntryGate, Redactor, SubjectIndex, Vault
 from candor.kernel.secrets import Secrets
 from candor.kernel.security import KeyRing
 from candor.kernel.settings import Settings
@@ -29,3 +29,4 @@ class Services:
     gate: EntryGate
     redactor: Redactor
     subjects: SubjectIndex
+    vault: Vault

@@ -35,6 +35,7 @@ from candor.kernel.objective_settings import (
 from candor.kernel.setting_faults import complaints
 from candor.kernel.setting_group import Group
 from candor.kernel.topics import Shape, read_topics
+from candor.kernel.vault_settings import VaultSettings
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _MIB = 1024 * 1024
@@ -270,6 +271,7 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     checks: ChecksSettings = ChecksSettings()
     kafka: KafkaSettings = KafkaSettings()
+    vault: VaultSettings = VaultSettings()
 
     @field_validator("telemetry_dsn")
     @classmethod

@@ -7,7 +7,7 @@ sees the last act that was committed.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -22,6 +22,8 @@ from privacy.consent.policy import Policy
 from privacy.consent.purpose import EVERY_PURPOSE
 from privacy.consent.register import PolicyRegister
 from privacy.consent.standing import Standings, folded, standing_of
+
+_ACT_FIELDS = tuple(one.name for one in fields(Act))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,8 @@ def _event(  # noqa: PLR0913, PLR0917 - as _append
 
 
 def _act_digest(act: Act) -> str:
-    return _digest({name: str(value) for name, value in asdict(act).items() if value is not None})
+    values = ((name, getattr(act, name)) for name in _ACT_FIELDS)
+    return _digest({name: str(value) for name, value in values if value is not None})
 
 
 def _digest(document: object) -> str:

@@ -4,16 +4,17 @@ They are kept where somebody acts for a person: with an act of consent, and with
 decided. Telemetry leaves none behind.
 """
 
-import hashlib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from candor.kernel.errors import ConflictError, NotFoundError
-from candor.kernel.ids import new_id
+from candor.kernel.database import session_of
+from candor.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from candor.kernel.secrets import Secrets
+from privacy.audit.reason import repeats
 from privacy.audit.store import Entry, append
 from privacy.subjects import store
 from privacy.subjects.sealing import open_sealed, seal
@@ -25,7 +26,7 @@ class Original:
 
     type: str
     subject_key: str
-    value: str
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,39 +54,49 @@ def keep_originals(
 
 
 def reveal_originals(
-    session: Session, secrets: Secrets, reveal: Reveal, at: datetime
-) -> tuple[str, list[Original]]:
-    """Return the id under which this is on record, and the identifiers, by key.
-
-    They may leave only when the transaction is committed: what was read is in the audit log then,
-    with a digest of the reason.
+    engine: Engine, secrets: Secrets, reveal: Reveal, at: datetime
+) -> list[Original]:
+    """Return the identifiers, by key; that they were read, and why, is in the audit log then.
 
     Raises:
         NotFoundError: none is kept.
         ConflictError: one is sealed under another master key.
+        InvalidInputError: the reason repeats one of them; it is not kept, but the attempt is, or
+            reasons could be used to guess identifiers unseen.
     """
-    identifier = new_id(at)
-    store.add_reveal(session, {"id": identifier, "at": at, **asdict(reveal)})
-    keys = [reveal.subject_key]
-    if reveal.linked:
-        keys = [one.subject_key for one in store.siblings(session, keys[0])] or keys
-    found = [
-        Original(subject_type, key, _opened(secrets, key, subject_type, sealed))
-        for key, subject_type, sealed in store.identifiers(session, keys)
-    ]
-    if not found:
-        raise NotFoundError(
-            "No identifier of this person is kept: they are kept with acts of consent and with"
-            " links that someone decided."
+    with session_of(engine) as session:
+        store.take_turn(session)
+        keys = [reveal.subject_key]
+        if reveal.linked:
+            keys = [one.subject_key for one in store.siblings(session, keys[0])] or keys
+        found = [
+            Original(subject_type, key, _opened(secrets, key, subject_type, sealed))
+            for key, subject_type, sealed in store.identifiers(session, keys)
+        ]
+        if not found:
+            raise NotFoundError(
+                "No identifier of this person is kept: they are kept with acts of consent and with"
+                " links that someone decided."
+            )
+        is_repeated = any(repeats(reveal.reason, one.value) for one in found)
+        append(session, [_entry(reveal, found, at, is_refused=is_repeated)])
+    if is_repeated:
+        raise InvalidInputError(
+            "The reason repeats a personal value, and reasons are kept for ever. Write the number"
+            " of a case instead.",
+            path="reason",
         )
+    return found
+
+
+def _entry(reveal: Reveal, found: Sequence[Original], at: datetime, *, is_refused: bool) -> Entry:
     particulars = {
-        "reveal": identifier,
-        "subject_keys": [one.subject_key for one in found],
-        "reason_digest": hashlib.sha256(reveal.reason.encode()).hexdigest(),
         "by": reveal.by,
+        "reason": None if is_refused else reveal.reason,
+        "asked": reveal.subject_key,
+        "subjects": [] if is_refused else [one.subject_key for one in found],
     }
-    append(session, [Entry("subject.reveal", at, particulars)])
-    return identifier, found
+    return Entry("subject.reveal_refused" if is_refused else "subject.reveal", at, particulars)
 
 
 def _opened(secrets: Secrets, key: str, subject_type: str, sealed: bytes) -> str:

@@ -59,13 +59,11 @@ def link(
 
 
 @router.post("/reveal")
-def reveal(
-    services: ServicesDep, session: SessionDep, body: RevealIn, reader: Reader
-) -> dict[str, Any]:
-    """Return the identifiers of a person in clear; who read them and why goes on record first."""
+def reveal(services: ServicesDep, body: RevealIn, reader: Reader) -> dict[str, Any]:
+    """Return the identifiers of a person in clear; who read them and why is in the audit log."""
     asked = Reveal(body.subject_key, body.reason, reader, body.linked)
-    reveal_id, originals = reveal_originals(session, services.secrets, asked, services.clock())
-    return reveal_document(reveal_id, originals)
+    originals = reveal_originals(services.engine, services.secrets, asked, services.clock())
+    return reveal_document(originals)
 
 
 def _answer(services: Services, identifier: Identifier) -> dict[str, Any]:

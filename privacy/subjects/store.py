@@ -14,7 +14,6 @@ from candor.kernel.ports import Identifier, Provenance
 from privacy.audit import store as audit
 from privacy.subjects.components import Pair
 from privacy.subjects.tables import (
-    IdentifierRevealRow,
     IdentifierRow,
     SubjectGroupRow,
     SubjectLinkRow,
@@ -247,11 +246,6 @@ def identifiers(session: Session, keys: Sequence[str]) -> list[tuple[str, str, b
         rows = session.execute(select(*columns).where(IdentifierRow.subject_key.in_(some)))
         found += [(key, type_, sealed) for key, type_, sealed in rows]
     return sorted(found)
-
-
-def add_reveal(session: Session, reveal: Mapping[str, object]) -> None:
-    """Write down that somebody reads identifiers."""
-    _add(session, IdentifierRevealRow, [reveal])
 
 
 def _add(session: Session, table: type, rows: Iterable[Mapping[str, object]]) -> None:

@@ -92,16 +92,3 @@ class IdentifierRow(Base):
     type: Mapped[str] = mapped_column(_TYPE)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     kept_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class IdentifierRevealRow(Base):
-    """That somebody read identifiers of a person in clear, and why; never changed."""
-
-    __tablename__ = "identifier_reveals"
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    subject_key: Mapped[str] = mapped_column(_KEY, index=True)
-    linked: Mapped[bool]
-    reason: Mapped[str] = mapped_column(String(500))
-    by: Mapped[str] = mapped_column(_SOURCE)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)

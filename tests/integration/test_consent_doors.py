@@ -18,6 +18,7 @@ from candor.wiring import Installation
 from collector.assembly import open_collector
 from privacy.consent.assembly import open_consent
 from privacy.consent.reading import PostgresqlReader, open_reader
+from privacy.vault.assembly import open_desk
 from tests.support.asgi import Application
 from tests.support.consent import ANNA, CHECK, check, prepare, record
 from tests.support.stores import FixedClock, postgresql_engine, services_on
@@ -211,7 +212,7 @@ def test_without_a_log_every_answer_is_a_denial(
     services = services_on(tmp_path, sqlite, embedded_telemetry, clock)
     log = NoDecisionLog()
     with open_collector(services) as collector, open_consent(services, log) as consent:
-        application = Application(Installation(services, collector, consent))
+        application = Application(Installation(services, collector, consent, open_desk(services)))
         application.key = application.make_key("admin")
         prepare(application)
         record(application, "grant")

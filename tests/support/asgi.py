@@ -15,6 +15,7 @@ from candor.wiring import Installation
 from collector.assembly import open_collector
 from collector.decision_log import SpooledDecisions
 from privacy.consent.assembly import open_consent
+from privacy.vault.assembly import open_desk
 
 
 class Application:
@@ -25,6 +26,7 @@ class Application:
         self.services = installation.services
         self.collector = installation.collector
         self.consent = installation.consent
+        self.desk = installation.desk
         self.asgi = create_app(installation)
         self.key = ""
 
@@ -64,6 +66,6 @@ def application_on(services: Services) -> Iterator[Application]:
         open_collector(services) as collector,
         open_consent(services, SpooledDecisions(collector)) as consent,
     ):
-        application = Application(Installation(services, collector, consent))
+        application = Application(Installation(services, collector, consent, open_desk(services)))
         application.key = application.make_key("admin")
         yield application

@@ -1,4 +1,4 @@
-"""Identifiers as they were given, sealed, and the record of who read them."""
+"""Identifiers as they were given, sealed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Make the table."""
     op.create_table(
         "identifiers",
         sa.Column("subject_key", sa.String(64), nullable=False),
@@ -19,14 +19,3 @@ def upgrade() -> None:
         sa.Column("kept_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("subject_key", name="pk_identifiers"),
     )
-    op.create_table(
-        "identifier_reveals",
-        sa.Column("id", sa.String(36), nullable=False),
-        sa.Column("subject_key", sa.String(64), nullable=False),
-        sa.Column("linked", sa.Boolean(), nullable=False),
-        sa.Column("reason", sa.String(500), nullable=False),
-        sa.Column("by", sa.String(120), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_identifier_reveals"),
-    )
-    op.create_index("ix_identifier_reveals_subject_key", "identifier_reveals", ["subject_key"])
