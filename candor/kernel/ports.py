@@ -243,6 +243,25 @@ class SubjectIndex(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Original:
+    """An identifier as it was sent: the only shape in which one leaves the place that keeps it."""
+
+    type: str
+    value: str
+
+
+class Originals(Protocol):
+    """Gives identifiers back where they were kept, to who must send them on."""
+
+    def originals(self, subject_keys: Sequence[str]) -> Mapping[str, Original]:
+        """Return what pseudonyms stand for; one that was erased, or never kept, is left out.
+
+        Raises:
+            UnavailableError: it cannot tell now.
+        """
+
+
 class DecisionRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One decision as the log keeps it, in the order of its table's columns; pseudonyms only.
 
@@ -331,6 +350,15 @@ class NoSubjectIndex:
     def linked(self, subject_key: str) -> tuple[str, ...]:
         """Return the key alone."""
         return (subject_key,)
+
+
+class NoOriginals:
+    """The originals of an installation that keeps none: pseudonyms stay pseudonyms."""
+
+    def originals(self, subject_keys: Sequence[str]) -> Mapping[str, Original]:
+        """Return nothing."""
+        del subject_keys
+        return {}
 
 
 class NoDecisionLog:

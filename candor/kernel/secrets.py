@@ -37,6 +37,7 @@ class Secrets:
     audit_seed: bytes = field(repr=False)
     identifier_key: bytes = field(repr=False)
     vault_key: bytes = field(repr=False)
+    link_key: bytes = field(repr=False)
     phone_region: str | None = field(default=None, kw_only=True)
     _subject_mac: "Mac" = field(init=False, repr=False, compare=False)
     _known: dict[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -75,6 +76,10 @@ class Secrets:
     def key_hash(self, key: str) -> str:
         """Return what is stored of an API key: 64 hexadecimal digits."""
         return hmac.digest(self.key_pepper, key.encode(), "sha256").hex()
+
+    def sealing_key(self, use: str) -> bytes:
+        """Return the 32 bytes that seal what the state store keeps secret for one use."""
+        return hmac.digest(self.quarantine_key, f"sealing of {use}".encode(), "sha256")
 
 
 class Mac:
@@ -142,6 +147,7 @@ def open_secrets(
         audit_seed=_derive(master_key, b"candor audit signing seed v1"),
         identifier_key=_derive(master_key, b"candor identifier key v1"),
         vault_key=_derive(master_key, b"candor vault key v1"),
+        link_key=_derive(master_key, b"candor personal link key v1"),
         phone_region=phone_region,
     )
 

@@ -1,13 +1,20 @@
 """What one running Candor is made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opentelemetry.trace import Tracer
 from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
 from candor.kernel.metrics import Metrics
-from candor.kernel.ports import EntryGate, Redactor, SubjectIndex, Vault
+from candor.kernel.ports import (
+    EntryGate,
+    NoOriginals,
+    Originals,
+    Redactor,
+    SubjectIndex,
+    Vault,
+)
 from candor.kernel.secrets import Secrets
 from candor.kernel.security import KeyRing
 from candor.kernel.settings import Settings
@@ -30,3 +37,4 @@ class Services:
     redactor: Redactor
     subjects: SubjectIndex
     vault: Vault
+    originals: Originals = field(default_factory=NoOriginals)

@@ -32,6 +32,11 @@ from candor.kernel.objective_settings import (
     PrometheusSettings,
     WebhookSettings,
 )
+from candor.kernel.people_settings import (
+    ControllerSettings,
+    IdentifierSettings,
+    LinkSettings,
+)
 from candor.kernel.setting_faults import complaints
 from candor.kernel.setting_group import Group
 from candor.kernel.topics import Shape, read_topics
@@ -120,26 +125,6 @@ class JourneySettings(Group):
     subjects: dict[Annotated[str, Field(min_length=1)], _SubjectType] = Field(
         default_factory=lambda: {"enduser.id": "user_id", "enduser.pseudo.id": "anonymous_id"}
     )
-
-
-class IdentifierSettings(Group):
-    """How identifiers are read: telephone numbers that name no country are of ``phone_region``.
-
-    Every process of an installation must have the same: from it follows who is who.
-    """
-
-    phone_region: str | None = None
-
-    @field_validator("phone_region")
-    @classmethod
-    def _region(cls, region: str | None) -> str | None:
-        if region is None:
-            return None
-        import phonenumbers  # noqa: PLC0415 - only where a region is set
-
-        if region not in phonenumbers.SUPPORTED_REGIONS:
-            raise ValueError("use a country of ISO 3166-1 in two capital letters, such as AU")
-        return region
 
 
 class ContractSettings(Group):
@@ -272,6 +257,8 @@ class Settings(BaseSettings):
     checks: ChecksSettings = ChecksSettings()
     kafka: KafkaSettings = KafkaSettings()
     vault: VaultSettings = VaultSettings()
+    controller: ControllerSettings = ControllerSettings()
+    links: LinkSettings = LinkSettings()
 
     @field_validator("telemetry_dsn")
     @classmethod

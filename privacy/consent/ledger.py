@@ -35,6 +35,10 @@ class Recorded:
     content: str
 
 
+Choose = Callable[[Policy, Mapping[str, Standings]], Sequence[Act]]
+"""Makes acts of the policy and of what stands of some identifiers."""
+
+
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
     """One row of an import that was not taken: its number from 0, and why."""
@@ -107,6 +111,23 @@ class Ledger:
         told = answer(recorded)
         store.add_request(session, key_digest, body_digest, told, at)
         return told
+
+    def record_chosen(
+        self, session: Session, keys: Sequence[str], choose: Choose, at: datetime, by: str
+    ) -> list[Recorded]:
+        """Append the acts that follow from the policy and from what stands of these identifiers.
+
+        Nobody else writes to the ledger between the two, so ``choose`` sees what is the latest.
+
+        Raises:
+            MissingElementError: as ``record``; nothing is appended then.
+        """
+        turn = store.take_turn(session)
+        policy = self.policies.policy(turn.policy)
+        acts = choose(policy, store.read_standings(session, keys))
+        for act in acts:
+            check_act(act, policy.purposes.get(act.purpose), policy.notices.get(act.notice or ""))
+        return _append(session, turn, policy, [(act, None) for act in acts], at, by)
 
     def bring_in(  # noqa: PLR0913 - the rows, whose, and when
         self,
@@ -182,7 +203,9 @@ def _append(  # noqa: PLR0913, PLR0917 - what is appended, and all that is stamp
         _event(act, turn, number, policy.notices.get(act.notice or ""), at, by)
         for number, (act, _) in enumerate(acts)
     ]
-    store.add_events(session, events, [key for _, key in acts])
+    entries = [_entry(event) for event in events]
+    places = append(session, entries)
+    store.add_events(session, events, [key for _, key in acts], places)
     known = store.read_standings(session, {act.subject_key for act, _ in acts})
     standings = dict(known)
     for event in events:
@@ -190,8 +213,6 @@ def _append(  # noqa: PLR0913, PLR0917 - what is appended, and all that is stamp
         standings[key] = folded([standing_of(event)], standings.get(key, ()))
     store.write_standings(session, turn, standings, known)
     store.mark_served(session, [act.notice for act, _ in acts if act.notice is not None])
-    entries = [_entry(event) for event in events]
-    places = append(session, entries)
     return [
         Recorded(event, place, entry.content)
         for event, place, entry in zip(events, places, entries, strict=True)

@@ -30,6 +30,7 @@ SECRETS = Secrets(
     audit_seed=bytes(range(64, 96)),
     identifier_key=bytes(range(4, 36)),
     vault_key=bytes(range(96, 128)),
+    link_key=bytes(range(128, 160)),
 )
 
 
