@@ -47,7 +47,11 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
         CandorError: a store or the master key cannot be opened; the sentence says what to do.
     """
     with ExitStack() as stack:
-        secrets = open_secrets(settings.master_key_file, may_create=settings.is_embedded)
+        secrets = open_secrets(
+            settings.master_key_file,
+            may_create=settings.is_embedded,
+            phone_region=settings.identifiers.phone_region,
+        )
         engine = open_engine(settings.state_dsn)
         stack.callback(engine.dispose)
         telemetry = open_telemetry_store(settings.telemetry_dsn, settings.telemetry)

@@ -32,7 +32,11 @@ from candor.kernel.objective_settings import (
     PrometheusSettings,
     WebhookSettings,
 )
-from candor.kernel.people_settings import ControllerSettings, LinkSettings
+from candor.kernel.people_settings import (
+    ControllerSettings,
+    IdentifierSettings,
+    LinkSettings,
+)
 from candor.kernel.setting_faults import complaints
 from candor.kernel.setting_group import Group
 from candor.kernel.topics import Shape, read_topics
@@ -238,6 +242,7 @@ class Settings(BaseSettings):
     dedupe: DedupeSettings = DedupeSettings()
     limits: LimitSettings = LimitSettings()
     journeys: JourneySettings = JourneySettings()
+    identifiers: IdentifierSettings = IdentifierSettings()
     contracts: ContractSettings = ContractSettings()
     quarantine: QuarantineSettings = QuarantineSettings()
     telemetry: TelemetryLimits = TelemetryLimits()
