@@ -15,6 +15,7 @@ from collector.quarantine import routes as quarantine_routes
 from privacy.audit import routes as audit_routes
 from privacy.consent import doors as consent_doors
 from privacy.consent import routes as consent_routes
+from privacy.pii import routes as pii_routes
 from privacy.subjects import routes as subject_routes
 from slo import routes as slo_routes
 from slo.alerts import routes as alert_routes
@@ -28,6 +29,7 @@ def create_app(installation: Installation) -> Dispatcher:
     framework.state.services = installation.services
     framework.state.collector = installation.collector
     framework.state.consent = installation.consent
+    framework.state.pii = installation.pii
     doors = {
         **collector_routes.doors(installation.services, installation.collector),
         **consent_doors.doors(installation.services, installation.consent),
@@ -52,6 +54,7 @@ def create_framework() -> FastAPI:
     framework.include_router(alert_routes.router)
     framework.include_router(funnel_routes.router)
     framework.include_router(consent_routes.router)
+    framework.include_router(pii_routes.router)
     framework.include_router(subject_routes.router)
     framework.include_router(audit_routes.router)
     install_problem_handlers(framework)

@@ -9,7 +9,7 @@ from candor.kernel.database import open_engine
 from candor.kernel.errors import ConflictError
 from candor.kernel.metrics import new_metrics
 from candor.kernel.migrate import migrate, pending_migrations
-from candor.kernel.ports import NoRedaction
+from candor.kernel.ports import NoDataMap, NoRedaction
 from candor.kernel.secrets import open_secrets
 from candor.kernel.security import KeyRing
 from candor.kernel.services import Services
@@ -17,11 +17,13 @@ from candor.kernel.settings import Settings
 from candor.kernel.telemetry_store import open_telemetry_store
 from candor.kernel.tracing import close_tracing, new_tracer_provider, tracer_of
 from collector.assembly import Collector, open_collector
+from collector.contracts.marks import StoredMarks
 from collector.decision_log import SpooledDecisions
 from privacy.consent.assembly import Consent, open_consent
 from privacy.consent.gate import ConsentGate
 from privacy.consent.reading import open_reader
 from privacy.consent.register import PolicyRegister
+from privacy.pii.assembly import Pii, Surroundings, open_pii
 from privacy.subjects.index import StoredSubjectIndex
 from slo.exposition import ObjectiveCounters
 
@@ -33,6 +35,7 @@ class Installation:
     services: Services
     collector: Collector
     consent: Consent
+    pii: Pii
 
 
 @contextmanager
@@ -44,6 +47,13 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
     Raises:
         CandorError: a store or the master key cannot be opened; the sentence says what to do.
     """
+    with _open(settings, clock) as (services, _):
+        yield services
+
+
+@contextmanager
+def _open(settings: Settings, clock: Clock) -> Iterator[tuple[Services, Pii]]:
+    """Give what ``open_services`` gives, and PII protection, which its redactor belongs to."""
     with ExitStack() as stack:
         secrets = open_secrets(settings.master_key_file, may_create=settings.is_embedded)
         engine = open_engine(settings.state_dsn)
@@ -55,7 +65,10 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
         metrics = new_metrics()
         reader = open_reader(engine)
         stack.callback(reader.close)
-        yield Services(
+        marks, data_map = StoredMarks(engine, clock), NoDataMap()
+        around = Surroundings(engine, clock, secrets, metrics, marks, data_map)
+        pii = stack.enter_context(open_pii(settings.pii, around))
+        services = Services(
             settings=settings,
             clock=clock,
             engine=engine,
@@ -65,9 +78,12 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
             metrics=metrics,
             tracer=tracer_of(tracing),
             gate=ConsentGate(reader, PolicyRegister(engine), clock, metrics),
-            redactor=NoRedaction(),
+            redactor=pii.redactor if settings.pii.enabled else NoRedaction(),
             subjects=StoredSubjectIndex(engine),
+            marks=marks,
+            data_map=data_map,
         )
+        yield services, pii
 
 
 @contextmanager
@@ -79,14 +95,14 @@ def open_installation(settings: Settings, clock: Clock = utc_now) -> Iterator[In
     Raises:
         ConflictError: a server's stores are not migrated.
     """
-    with open_services(settings, clock) as services:
+    with _open(settings, clock) as (services, pii):
         ensure_migrated(services)
         services.metrics.registry.register(ObjectiveCounters(services, services.clock()))
         with (
             open_collector(services) as collector,
             open_consent(services, SpooledDecisions(collector)) as consent,
         ):
-            yield Installation(services, collector, consent)
+            yield Installation(services, collector, consent, pii)
 
 
 def ensure_migrated(services: Services) -> None:

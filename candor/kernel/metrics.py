@@ -51,6 +51,7 @@ class Metrics:
     kafka: "KafkaMetrics"
     objectives: "ObjectiveMetrics"
     consent: "ConsentMetrics"
+    pii: "PiiMetrics"
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -117,6 +118,15 @@ class ConsentMetrics:
     gated: Counter
 
 
+@dataclass(frozen=True, slots=True)
+class PiiMetrics:
+    """What was found of personal data at the entry, and what could not be examined."""
+
+    findings: Counter
+    new_kinds: Counter
+    failures: Counter
+
+
 class FadingGauge(Collector):
     """A gauge whose samples are shown together, and fade when nobody renews them."""
 
@@ -180,6 +190,17 @@ def new_metrics() -> Metrics:
         kafka=_kafka(new),
         objectives=_objectives(new),
         consent=_consent(new),
+        pii=_pii(new),
+    )
+
+
+def _pii(new: "_Maker") -> PiiMetrics:
+    return PiiMetrics(
+        findings=new.counter("pii_findings", "Personal values found.", "entity", "action"),
+        new_kinds=new.counter(
+            "pii_new_kinds", "Kinds of personal data at a place where none was known.", "entity"
+        ),
+        failures=new.counter("pii_failures", "Events and texts that could not be examined."),
     )
 
 

@@ -112,24 +112,57 @@ class StorableEvent(Protocol):
 
     id: str
     name: str
+    schema: str
+    journey: str
     instance: str
     step: str
+    channel: str
+    service: str
     error_code: str
+    experiment: str
+    variant: str
+    currency: str
+    subject_key: str
     attributes: dict[str, msgspec.Raw]
 
 
 class Redactor(Protocol):
     """Masks personal values before anything is written."""
 
-    def redact_events(self, events: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
+    def redact_events(
+        self, events: Sequence[StorableEvent], source: str = ""
+    ) -> Mapping[int, Refusal]:
         """Mask in place; return a refusal for the index of each event that must not be stored.
+
+        ``source`` is who sent them: the name of the key.
 
         What is put in the place of an id decides which event is which: it must be the same for the
         same id, after a restart too, and another for another id.
+
+        Raises:
+            UnavailableError: it cannot tell now; nothing may be stored.
         """
 
-    def redact_otlp(self, signal: OtlpSignal, request: bytes) -> bytes:
+    def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> bytes:
         """Return an OTLP request in protobuf with personal values masked; the same when clean."""
+
+
+class ContractMarks(Protocol):
+    """Tells what contracts say of the fields of their events."""
+
+    def marks(self, schema: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the ``paths`` of a contract by JSON pointer; none for an unknown schema.
+
+        The same object as long as nothing has changed. Raises UnavailableError when it cannot be
+        told now.
+        """
+
+
+class DataMap(Protocol):
+    """Where personal data lies, as far as anybody knows."""
+
+    def add_field(self, source: str, path: str, entity: str, at: datetime) -> None:
+        """Take note that somebody confirmed personal data in a field of a source's events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,15 +289,33 @@ class OpenGate:
 class NoRedaction:
     """The redactor of an installation that has no policies: everything passes untouched."""
 
-    def redact_events(self, events: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
+    def redact_events(
+        self, events: Sequence[StorableEvent], source: str = ""
+    ) -> Mapping[int, Refusal]:
         """Return no refusal and change nothing."""
-        del events
+        del events, source
         return {}
 
-    def redact_otlp(self, signal: OtlpSignal, request: bytes) -> bytes:
+    def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> bytes:
         """Return the request itself."""
-        del signal
+        del signal, source
         return request
+
+
+class NoMarks:
+    """The contracts of an installation that has none."""
+
+    def marks(self, schema: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return no marks."""
+        del schema
+        return {}
+
+
+class NoDataMap:
+    """The data map of an installation without one."""
+
+    def add_field(self, source: str, path: str, entity: str, at: datetime) -> None:
+        """Take no note."""
 
 
 class NoSubjectIndex:

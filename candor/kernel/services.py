@@ -7,7 +7,15 @@ from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
 from candor.kernel.metrics import Metrics
-from candor.kernel.ports import EntryGate, Redactor, SubjectIndex
+from candor.kernel.ports import (
+    ContractMarks,
+    DataMap,
+    EntryGate,
+    NoDataMap,
+    NoMarks,
+    Redactor,
+    SubjectIndex,
+)
 from candor.kernel.secrets import Secrets
 from candor.kernel.security import KeyRing
 from candor.kernel.settings import Settings
@@ -29,3 +37,5 @@ class Services:
     gate: EntryGate
     redactor: Redactor
     subjects: SubjectIndex
+    marks: ContractMarks = NoMarks()
+    data_map: DataMap = NoDataMap()
