@@ -21,6 +21,8 @@ from candor.kernel.security import KeyRing
 from candor.kernel.settings import Settings
 from candor.kernel.telemetry_store import TelemetryStore
 
+_NO_MARKS, _NO_DATA_MAP = NoMarks(), NoDataMap()
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -37,5 +39,5 @@ class Services:
     gate: EntryGate
     redactor: Redactor
     subjects: SubjectIndex
-    marks: ContractMarks = NoMarks()
-    data_map: DataMap = NoDataMap()
+    marks: ContractMarks = _NO_MARKS
+    data_map: DataMap = _NO_DATA_MAP

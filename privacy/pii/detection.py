@@ -11,7 +11,7 @@ its context occurs in the text or its key at all.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 from presidio_analyzer import (
     AnalyzerEngine,
     EntityRecognizer,
+    Pattern,
     PatternRecognizer,
     RecognizerResult,
 )
@@ -35,6 +36,8 @@ from privacy.pii.recognition import LANGUAGE, TokenEngine, stock_analyzer
 from privacy.pii.telephone import Regions
 
 _WITHOUT_PAIR = re.compile("[\ud800-\udfff]")
+_NO_ARTIFACTS: Any = None
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _HIDING = (FOREIGN, prefilter.ESCAPED, prefilter.BASE64, prefilter.NESTED)
 _MOST_KEPT_CHARACTERS = 256
 _PRESIDIO = "presidio_analyzer."
@@ -55,13 +58,14 @@ class _Pattern:
 class Detector:
     """Finds entities in texts as ``AnalyzerEngine.analyze`` does, for one choice of recognizers.
 
-    Of the entities in ``demanding`` a checksum is not enough: they are looked for only where a word
-    of their context occurs in the text or its names. Lines that ``others`` match are suspect too.
+    Of the entities in ``demanding`` a checksum is not enough: they count only where a word of their
+    context stands in the text or its names, as a word of its own. Lines that ``others`` match are
+    suspect too.
 
     Safe to share between threads: one of them detects at a time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is looked for, and how
         self,
         engine: TokenEngine,
         recognizers: Sequence[EntityRecognizer],
@@ -80,6 +84,11 @@ class Detector:
         self._entities = sorted({e for one in recognizers for e in one.supported_entities})
         self._stock = stock_analyzer(engine, recognizers)
         self._words = [[word.lower() for word in one.context] for one in recognizers]
+        self._evidence = {
+            place: re.compile(rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, words))})(?![a-z0-9])")
+            for place, words in enumerate(self._words)
+            if words and not self._demanding.isdisjoint(recognizers[place].supported_entities)
+        }
         self._by_id = {one.id: place for place, one in enumerate(self._recognizers)}
         self._copies: dict[tuple[int, tuple[int, ...]], EntityRecognizer] = {}
         self._recent: Recent[tuple[str, Context], tuple[Finding, ...]] = Recent(memory)
@@ -105,29 +114,19 @@ class Detector:
                     self._recent.keep(key, found)
         return found
 
-    def suspects(self, lines: bytes) -> tuple[list[int], frozenset[int]]:
+    def suspects(self, lines: bytes) -> list[int]:
         """Return where something may be in many texts, each on a line of its own.
 
-        The first are offsets into lines that must be looked at; the second are recognizers for
-        which a line must be looked at as well if it stands under a name of their context (see
-        ``named``). All other lines are proven to hold nothing, and to hide nothing.
+        What comes back are offsets into lines that must be looked at; so must be every line that
+        stands under a name which lifts a score (see ``lifts``). All others are proven to hold
+        nothing, and to hide nothing.
         """
         with self._lock:
-            places = self._lines.places(lines)
-        weak = {self._patterns[one].recognizer for one, _ in places if one in self._weak}
-        offsets = [
-            end
-            for one, end in places
-            if one not in self._weak
-            and (one not in self._lifting or not weak.isdisjoint(self._lifting[one]))
-        ]
-        return offsets, frozenset(weak)
+            return self._lines.ends(lines)
 
-    def named(self, name: str) -> frozenset[int]:
-        """Return the recognizers that a name is context for."""
-        return frozenset(
-            place for place, words in enumerate(self._words) if _is_named(words, (name,))
-        )
+    def lifts(self, name: str) -> bool:
+        """Whether a name is context that lifts what would else not count."""
+        return any(_is_named(self._words[place], (name,)) for place in self._weak)
 
     def stock(self, text: str, context: Context = ()) -> tuple[Finding, ...]:
         """Return the findings by Presidio's own way alone."""
@@ -142,7 +141,7 @@ class Detector:
                 reach = self._lifted(recognizer, recognizer.SCORE)
                 self._regions = Regions(recognizer.supported_regions)
                 if reach >= self._threshold:
-                    weak = recognizer.SCORE < self._threshold
+                    weak = self._threshold > recognizer.SCORE
                     self._patterns.append(_Pattern(place, 0, weak))
                     expressions.append(Expression(prefilter.DIGITS))
             elif isinstance(recognizer, PatternRecognizer):
@@ -160,38 +159,36 @@ class Detector:
     ) -> None:
         """Make the filter that tells where in many texts to look.
 
-        It takes words of context for themselves, since what they lift must stand in the same line;
-        and what might hide a text, or is looked for by others than recognizers.
+        In the place of the patterns that only context lifts stand the words that would lift them,
+        which are much rarer; beside them what might hide a text, and what others look for.
         """
-        self._weak = frozenset(n for n, one in enumerate(self._patterns) if one.weak)
-        weak = {self._patterns[place].recognizer for place in self._weak}
-        lifting: dict[str, list[int]] = {}
-        for place in sorted(weak):
-            for word in self._words[place]:
-                lifting.setdefault(word, []).append(place)
-        first = len(expressions)
-        self._lifting = {first + n: tuple(places) for n, places in enumerate(lifting.values())}
-        everything = Expression(rb"[^\n]\n", everywhere=True)
+        weak = [n for n, one in enumerate(self._patterns) if one.weak]
+        self._weak = sorted({self._patterns[place].recognizer for place in weak})
+        words = sorted({word for place in self._weak for word in self._words[place]})
+        anything = Expression(rb"[^\n]\n", everywhere=True)
         self._lines, _ = compile_prefilter(
             [
                 *(
-                    everything if n in refused else self._coarse(n, one)
+                    anything if n in refused else self._coarse(n, one)
                     for n, one in enumerate(expressions)
+                    if n not in weak
                 ),
-                *(Expression(re.escape(word).encode(), re.IGNORECASE, True) for word in lifting),
+                *(
+                    Expression(re.escape(word).encode(), re.IGNORECASE, everywhere=True)
+                    for word in words
+                ),
                 *(Expression(text, everywhere=True) for text in (*_HIDING, *self._others)),
             ],
             folder,
         )
 
     def _coarse(self, place: int, expression: Expression) -> Expression:
-        """Return what is searched in whole batches: reported everywhere, unless context decides."""
+        """Return what is searched in whole batches, and reported everywhere."""
         recognizer = self._recognizers[self._patterns[place].recognizer]
-        everywhere = place not in self._weak
         text = prefilter.COARSE.get(type(recognizer).__name__)
         if text is None or not _is_stock(recognizer):
-            return replace(expression, everywhere=everywhere)
-        return Expression(text, everywhere=everywhere)
+            return replace(expression, everywhere=True)
+        return Expression(text, everywhere=True)
 
     def _add_patterns(
         self, place: int, recognizer: PatternRecognizer, expressions: list[Expression]
@@ -199,13 +196,13 @@ class Detector:
         kind = type(recognizer)
         validates = kind.validate_result is not PatternRecognizer.validate_result
         is_demanding = not self._demanding.isdisjoint(recognizer.supported_entities)
-        for position, pattern in enumerate(recognizer.patterns):
+        for position, pattern in enumerate(_patterns_of(recognizer)):
             best = 1.0 if validates else self._lifted(recognizer, pattern.score)
             if best < self._threshold:
                 continue
             weak = is_demanding or (not validates and pattern.score < self._threshold)
             self._patterns.append(_Pattern(place, position, weak))
-            flags = int(recognizer.global_regex_flags)
+            flags = int(recognizer.global_regex_flags or 0)
             expressions.append(
                 Expression(prefilter.CRYPTO)
                 if isinstance(recognizer, CryptoRecognizer) and _is_stock(recognizer)
@@ -232,7 +229,8 @@ class Detector:
             return ()
         self._lift_by_context(raw, text, context)
         kept = [result for result in raw if result.score >= self._threshold]
-        return _findings(EntityRecognizer.remove_duplicates(kept))
+        found = _findings(EntityRecognizer.remove_duplicates(kept))
+        return self._demanded(found, text, context)
 
     def _chosen(self, hits: Sequence[int], text: str, context: Context) -> dict[int, list[int]]:
         """Return the patterns that are worth running, by recognizer."""
@@ -261,7 +259,7 @@ class Detector:
             recognizer.supported_regions = regions
         else:
             recognizer = self._narrowed(place, positions)
-        found: Any = recognizer.analyze(text, self._entities, None)
+        found: Any = recognizer.analyze(text, self._entities, _NO_ARTIFACTS)
         return list(found)
 
     def _narrowed(self, place: int, positions: list[int]) -> EntityRecognizer:
@@ -271,9 +269,9 @@ class Detector:
         if narrowed is None:
             narrowed = self._recognizers[place]
             if isinstance(narrowed, PatternRecognizer):
-                patterns = narrowed.patterns
+                patterns = _patterns_of(narrowed)
                 narrowed = copy(narrowed)
-                narrowed.patterns = [patterns[position] for position in key[1]]
+                vars(narrowed)["patterns"] = [patterns[position] for position in key[1]]
             self._copies[key] = narrowed
         return narrowed
 
@@ -292,7 +290,7 @@ class Detector:
                 near.append((result, words))
         if not near:
             return
-        with self._engine.nlp[LANGUAGE].memory_zone():
+        with self._engine.pipeline.memory_zone():
             artifacts = self._engine.process_text(text, LANGUAGE)
             for result, words in near:
                 around = _ENHANCER._extract_surrounding_words(  # noqa: SLF001 - the rule itself
@@ -307,17 +305,18 @@ class Detector:
         """Return the findings without those that want a context and have none."""
         if self._demanding.isdisjoint(one.entity for one in found):
             return found
-        supported = {
+        said = "\n".join((text, *(_HUMP.sub("_", name) for name in context))).lower()
+        evident = {
             entity
-            for place, recognizer in enumerate(self._recognizers)
-            for entity in self._demanding.intersection(recognizer.supported_entities)
-            if self._is_supported(place, text, context)
+            for place, words in self._evidence.items()
+            if words.search(said)
+            for entity in self._recognizers[place].supported_entities
         }
-        unsupported = self._demanding - supported
+        unsupported = self._demanding - evident
         return tuple(one for one in found if one.entity not in unsupported)
 
     def _by_stock(self, text: str, context: Context) -> tuple[Finding, ...]:
-        with self._engine.nlp[LANGUAGE].memory_zone():
+        with self._engine.pipeline.memory_zone():
             results = _analyze(self._stock, text, self._entities, self._threshold, context)
             return _findings(results)
 
@@ -338,6 +337,11 @@ def _lift(score: float) -> float:
         score + _ENHANCER.context_similarity_factor, _ENHANCER.min_score_with_context_similarity
     )
     return min(lifted, _ENHANCER.MAX_SCORE)
+
+
+def _patterns_of(recognizer: Any) -> list[Pattern]:  # noqa: ANN401 - its patterns are not typed
+    patterns: list[Pattern] = recognizer.patterns
+    return patterns
 
 
 def _is_stock(recognizer: EntityRecognizer) -> bool:

@@ -1,7 +1,6 @@
 """What one process goes by at this moment: a policy, and the detector and scanner made for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from threading import Lock
 
 from candor.kernel.ports import ContractMarks
@@ -15,18 +14,6 @@ from privacy.pii.suspicion import Lines
 from privacy.pii.transform import Transformer
 
 _MOST_KEYS = 20_000
-_NOTHING: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What is known of a key: whether its values are always looked at, and its context."""
-
-    is_suspect: bool
-    lifts: frozenset[int]
-
-
-_PLAIN = Key(is_suspect=False, lifts=_NOTHING)
 
 
 class Guard:
@@ -36,23 +23,24 @@ class Guard:
         self.policy = policy
         self.lines = lines
         self.scanner = scanner
-        self._keys: dict[str, Key] = {}
+        self._keys: dict[str, bool] = {}
 
-    def key(self, key: str) -> Key:
-        """Return what is known of a key."""
+    def is_suspect(self, key: str) -> bool:
+        """Whether whatever stands under a key must be looked at, or the key itself."""
         known = self._keys.get(key)
         if known is None:
-            known = self._study(key)
+            promises = self.policy.names != "off" and entity_of_key(key) is not None
+            known = promises or self.lines.lifts(key) or self.is_personal(key)
             if len(self._keys) >= _MOST_KEYS:
                 self._keys.clear()
             self._keys[key] = known
         return known
 
-    def _study(self, key: str) -> Key:
-        promises = self.policy.names != "off" and entity_of_key(key) is not None
-        holds = bool(self.scanner.findings_of(key, (), is_free=False))
-        lifts = self.lines.named(key)
-        return Key(promises or holds, lifts) if promises or holds or lifts else _PLAIN
+    def is_personal(self, key: str) -> bool:
+        """Whether a key holds personal data itself."""
+        if self.scanner.is_known_clean(key, ()):
+            return False
+        return bool(self.scanner.findings_of(key, (), is_free=False))
 
 
 class Guards:

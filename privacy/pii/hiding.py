@@ -1,4 +1,4 @@
-"""Texts inside texts: JSON in a string, what a URL carries, base64; each one level deep, bounded."""
+"""Texts inside texts: JSON in a string, what a URL carries, base64; one level deep, bounded."""
 
 import base64
 import binascii

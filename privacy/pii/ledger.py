@@ -51,7 +51,7 @@ class Sighting:
     @property
     def id(self) -> str:
         """What makes it the same sighting: its source, field and entity."""
-        text = "\0".join((self.source, self.path, self.entity))
+        text = f"{self.source}\0{self.path}\0{self.entity}"
         return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

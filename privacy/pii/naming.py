@@ -20,18 +20,70 @@ from privacy.pii.policy import BIRTH, LOCATION, PERSON
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _APART = re.compile(r"[^a-z0-9]+")
 _PERSONS = frozenset(
-    "first_name firstname given_name givenname forename middle_name middlename last_name lastname"
-    " surname family_name familyname full_name fullname maiden_name birth_name customer_name"
-    " contact_name recipient_name cardholder_name card_holder cardholder account_holder holder_name"
-    " patient_name employee_name person_name passenger_name guest_name vorname nachname".split()
+    [
+        "first_name",
+        "firstname",
+        "given_name",
+        "givenname",
+        "forename",
+        "middle_name",
+        "middlename",
+        "last_name",
+        "lastname",
+        "surname",
+        "family_name",
+        "familyname",
+        "full_name",
+        "fullname",
+        "maiden_name",
+        "birth_name",
+        "customer_name",
+        "contact_name",
+        "recipient_name",
+        "cardholder_name",
+        "card_holder",
+        "cardholder",
+        "account_holder",
+        "holder_name",
+        "patient_name",
+        "employee_name",
+        "person_name",
+        "passenger_name",
+        "guest_name",
+        "vorname",
+        "nachname",
+    ]
 )
 _PLACES = frozenset(
-    "street street_address streetaddress address address_line address_line_1 address_line_2"
-    " address_line1 address_line2 address1 address2 home_address postal_address mailing_address"
-    " shipping_address billing_address delivery_address city town postcode postal_code zip_code"
-    " zipcode strasse adresse".split()
+    [
+        "street",
+        "street_address",
+        "streetaddress",
+        "address",
+        "address_line",
+        "address_line_1",
+        "address_line_2",
+        "address_line1",
+        "address_line2",
+        "address1",
+        "address2",
+        "home_address",
+        "postal_address",
+        "mailing_address",
+        "shipping_address",
+        "billing_address",
+        "delivery_address",
+        "city",
+        "town",
+        "postcode",
+        "postal_code",
+        "zip_code",
+        "zipcode",
+        "strasse",
+        "adresse",
+    ]
 )
-_BIRTHS = frozenset("dob date_of_birth dateofbirth birth_date birthdate birthday".split())
+_BIRTHS = frozenset(["dob", "date_of_birth", "dateofbirth", "birth_date", "birthdate", "birthday"])
 _ENDINGS = tuple(
     f"_{name}"
     for name in (
@@ -43,8 +95,8 @@ _ENDINGS = tuple(
         "street_address",
     )
 )
-_TITLED = re.compile(r"\b(?:Mrs?|Ms|Dr|Prof)\.? ([A-Z][\w'’-]+(?: [A-Z][\w'’-]+)?)")
-_IN_A_ROW = re.compile(r"\b([A-Z][\w'’-]+)(?= ([A-Z][\w'’-]+))")
+_TITLED = re.compile(r"\b(?:Mrs?|Ms|Dr|Prof)\.? ([A-Z][\w'\u2019-]+(?: [A-Z][\w'\u2019-]+)?)")
+_IN_A_ROW = re.compile(r"\b([A-Z][\w'\u2019-]+)(?= ([A-Z][\w'\u2019-]+))")
 _SCORE_OF_KEY, _SCORE_IN_TEXT, _SCORE_OF_TITLE = 0.85, 0.6, 0.7
 FREE_TEXT_BLANKS = 2
 """From how many blanks on a text is free text: three words."""
@@ -98,7 +150,7 @@ def _listed(ending: str) -> frozenset[str]:
     found: set[str] = set()
     for provider in _providers():
         for attribute in dir(provider):
-            if attribute.startswith(ending) or attribute.startswith(f"{ending}_"):
+            if attribute == ending or attribute.startswith(f"{ending}_"):
                 names: Any = getattr(provider, attribute)
                 listed = names if isinstance(names, (list, tuple, dict)) else ()
                 found.update(name.lower() for name in listed if isinstance(name, str))

@@ -23,7 +23,7 @@ from candor.kernel.metrics import PiiMetrics
 from candor.kernel.ports import OtlpSignal
 from privacy.pii.guard import Guard
 from privacy.pii.scanning import Circumstances, Scan
-from privacy.pii.suspicion import suspect_lines
+from privacy.pii.suspicion import suspect_texts
 
 UNEXAMINED = "[not examined]"
 """What stands for a text that could not be examined."""
@@ -62,13 +62,11 @@ def redact_request(  # noqa: PLR0913, PLR0917 - a request, and all that treats i
     request: Any = _REQUESTS[signal]()
     request.ParseFromString(body)
     texts = list(_texts(signal, request))
-    suspects, weak = suspect_lines(guard.lines, [one.text.encode() for one in texts])
+    suspects = suspect_texts(guard.lines, [one.text for one in texts])
     about = Circumstances(source)
     changed = False
     for number, one in enumerate(texts):
-        key = guard.key(one.path[-1])
-        lifted = key.lifts and not key.lifts.isdisjoint(weak)
-        if number not in suspects and not key.is_suspect and not lifted:
+        if number not in suspects and not guard.is_suspect(one.path[-1]):
             continue
         try:
             changed |= _treat(one, guard, about, note)
@@ -108,27 +106,13 @@ def _put(one: Text, text: str) -> None:
 
 
 def _texts(signal: OtlpSignal, request: Any) -> Iterator[Text]:  # noqa: ANN401 - a request of this signal
-    if signal == "traces":
-        for resource in request.resource_spans:
-            yield from _attributes(resource.resource.attributes, "resource")
-            for scope in resource.scope_spans:
-                yield from _scope(scope.scope)
-                for span in scope.spans:
-                    yield from _span(span)
-    elif signal == "logs":
-        for resource in request.resource_logs:
-            yield from _attributes(resource.resource.attributes, "resource")
-            for scope in resource.scope_logs:
-                yield from _scope(scope.scope)
-                for record in scope.log_records:
-                    yield from _log_record(record)
-    else:
-        for resource in request.resource_metrics:
-            yield from _attributes(resource.resource.attributes, "resource")
-            for scope in resource.scope_metrics:
-                yield from _scope(scope.scope)
-                for metric in scope.metrics:
-                    yield from _metric(metric)
+    resources, scopes, records, texts_of = _SHAPES[signal]
+    for resource in getattr(request, resources):
+        yield from _attributes(resource.resource.attributes, "resource")
+        for scope in getattr(resource, scopes):
+            yield from _scope(scope.scope)
+            for record in getattr(scope, records):
+                yield from texts_of(record)
 
 
 def _scope(scope: Any) -> Iterator[Text]:  # noqa: ANN401 - InstrumentationScope
@@ -192,3 +176,10 @@ def _value(value: Any, path: tuple[str, ...], attributes: Any, attribute: Any) -
         for one in value.kvlist_value.values:
             where = (*path, one.key)
             yield from _value(one.value, where, value.kvlist_value.values, one)
+
+
+_SHAPES: Mapping[OtlpSignal, tuple[str, str, str, Callable[[Any], Iterator[Text]]]] = {
+    "traces": ("resource_spans", "scope_spans", "spans", _span),
+    "logs": ("resource_logs", "scope_logs", "log_records", _log_record),
+    "metrics": ("resource_metrics", "scope_metrics", "metrics", _metric),
+}

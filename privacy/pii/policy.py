@@ -1,14 +1,13 @@
 """A policy: what is looked for, and what becomes of what is found.
 
-The first rule that fits a finding decides; what no rule fits gets the policy's own action. A mark of
-a contract stands before all rules, for it speaks of the very field.
+The first rule that fits a finding decides; what no rule fits gets the policy's own action. A mark
+of a contract stands before all rules, for it speaks of the very field.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
-
 
 Action = Literal["allow", "drop", "mask", "hash", "tokenise", "encrypt", "quarantine"]
 ACTIONS: tuple[Action, ...] = get_args(Action)

@@ -41,10 +41,8 @@ ABROAD = rb"\+[0-9][0-9 ()./-]{6,}"
 WORDS = rb"\S \S+ \S"
 COARSE = {
     "EmailRecognizer": rb"@",
-    "CreditCardRecognizer": rb"\d{4}[- ]?\d{3,4}[- ]?\d{3,4}[- ]?\d{3}",
+    "CreditCardRecognizer": rb"\b[13-6]\d{3}[- ]?\d{3,4}[- ]?\d{3,4}[- ]?\d{3}",
     "IbanRecognizer": rb"[A-Z]{2}[0-9]{2}[- ]?[A-Z0-9]{4}[- ]?[A-Z0-9]{4}",
-    "MedicalLicenseRecognizer": rb"\d{7}",
-    "PhoneRecognizer": rb"\d",
 }
 """What every match of these recognizers' patterns contains, and what is searched in half the time.
 
@@ -95,10 +93,10 @@ class Prefilter:
         self._scan(text, match_event_handler=_note, context=found)
         return found
 
-    def places(self, text: bytes) -> list[tuple[int, int]]:
-        """Return the positions of the expressions that may match, each with where it ends."""
-        found: list[tuple[int, int]] = []
-        self._scan(text, match_event_handler=_note_place, context=found)
+    def ends(self, text: bytes) -> list[int]:
+        """Return where the expressions may match: the offsets behind their last bytes."""
+        found: list[int] = []
+        self._scan(text, match_event_handler=_note_end, context=found)
         return found
 
 
@@ -131,9 +129,9 @@ def _note(place: int, start: int, end: int, flags: int, found: Any) -> None:  # 
     found.append(place)
 
 
-def _note_place(place: int, start: int, end: int, flags: int, found: Any) -> None:  # noqa: ANN401 - as above
-    del start, flags
-    found.append((place, end))
+def _note_end(place: int, start: int, end: int, flags: int, found: Any) -> None:  # noqa: ANN401 - as above
+    del place, start, flags
+    found.append(end)
 
 
 def _compiled(expressions: Sequence[Expression], wanted: Sequence[int]) -> hyperscan.Database:

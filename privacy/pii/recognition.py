@@ -10,7 +10,7 @@ This module costs a second to import. Import it where it is needed, and only the
 
 import inspect
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,12 @@ class TokenEngine(SpacyNlpEngine):
 
     def __init__(self) -> None:
         super().__init__(models=[{"lang_code": LANGUAGE, "model_name": "blank"}])
-        self.nlp = {LANGUAGE: spacy.blank(LANGUAGE)}
+        self.pipeline = spacy.blank(LANGUAGE)
+        self.nlp: Any = {LANGUAGE: self.pipeline}
 
     def process_text(self, text: str, language: str) -> NlpArtifacts:
         """Return the tokens of a text; nothing of them may be kept after the memory zone."""
-        tokens = self.nlp[language].make_doc(text)
+        tokens = self.pipeline.make_doc(text)
         return NlpArtifacts(
             entities=[],
             tokens=tokens,
@@ -52,12 +53,6 @@ class TokenEngine(SpacyNlpEngine):
             nlp_engine=self,
             language=language,
         )
-
-    def process_batch(
-        self, texts: Iterable[str], language: str, **_: Any
-    ) -> Iterator[tuple[str, NlpArtifacts]]:
-        """Yield each text with its tokens."""
-        return ((text, self.process_text(text, language)) for text in texts)
 
     def get_supported_entities(self) -> list[str]:
         """Return that it finds nothing by itself."""
@@ -74,7 +69,7 @@ def every_recognizer(custom: Path | None = None) -> list[EntityRecognizer]:
     """
     tldextract.tldextract.TLD_EXTRACTOR = _OFFLINE
     found: list[EntityRecognizer] = [
-        kind(supported_language=LANGUAGE)
+        _made(kind)
         for _, kind in inspect.getmembers(predefined_recognizers, inspect.isclass)
         if issubclass(kind, PatternRecognizer) and kind is not PatternRecognizer
     ]
@@ -86,6 +81,11 @@ def stock_analyzer(engine: TokenEngine, recognizers: Iterable[EntityRecognizer])
     """Return Presidio's own analyzer over these recognizers."""
     registry = RecognizerRegistry(recognizers=list(recognizers), supported_languages=[LANGUAGE])
     return AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=[LANGUAGE])
+
+
+def _made(kind: Any) -> EntityRecognizer:  # noqa: ANN401 - a class whose instances need no more
+    recognizer: EntityRecognizer = kind(supported_language=LANGUAGE)
+    return recognizer
 
 
 def _read_custom(path: Path) -> list[EntityRecognizer]:

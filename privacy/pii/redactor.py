@@ -8,11 +8,10 @@ What tells events apart (their id and their instance) is masked one to one: by a
 same for the same text at all times. So two events never become one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
 from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, chain
 from operator import attrgetter
-from typing import Any
 
 import msgspec
 
@@ -26,7 +25,8 @@ from privacy.pii.ledger import FindingLedger
 from privacy.pii.otlp import redact_request
 from privacy.pii.policy import Mark
 from privacy.pii.scanning import Circumstances, Scan
-from privacy.pii.suspicion import suspect_lines
+from privacy.pii.shapes import is_impersonal
+from privacy.pii.suspicion import suspect_texts, suspect_values
 
 TEXTS = (
     "id",
@@ -126,57 +126,73 @@ def _suspects(
     guard: Guard, events: Sequence[StorableEvent], marks: Mapping[str, Mapping[str, Mark]]
 ) -> dict[int, set[str]]:
     """Return which fields of which events must be looked at; most often none."""
-    texts: list[str] = []
-    raws: list[Any] = []
-    for event in events:
-        texts += _texts_of(event)
-        raws += event.attributes.values()
     suspects: dict[int, set[str]] = {}
-    numbers, weak = suspect_lines(guard.lines, [text.encode() for text in texts])
-    for number in numbers:
-        index, field = divmod(number, len(TEXTS))
-        suspects.setdefault(index, set()).add(TEXTS[field])
-    numbers, weaker = suspect_lines(guard.lines, raws)
-    if numbers:
-        ends = list(accumulate(len(event.attributes) for event in events))
-        for number in numbers:
-            index = bisect_right(ends, number)
-            event = events[index]
-            key = list(event.attributes)[number - (ends[index] - len(event.attributes))]
-            suspects.setdefault(index, set()).add(f"/{key}")
-    for index, key in _suspect_keys(guard, events, weak | weaker):
-        suspects.setdefault(index, set()).add(f"/{key}")
-    if any(marks.values()):
-        for index, event in enumerate(events):
-            for name in _marked(event, marks[event.schema]):
-                suspects.setdefault(index, set()).add(name)
+    found = chain(
+        _suspect_texts(guard, events),
+        _suspect_attributes(guard, events),
+        _suspect_keys(guard, events),
+        _all_marked(events, marks) if any(marks.values()) else (),
+    )
+    for index, name in found:
+        suspects.setdefault(index, set()).add(name)
     return suspects
 
 
-def _suspect_keys(
-    guard: Guard, events: Sequence[StorableEvent], weak: frozenset[int]
-) -> Iterator[tuple[int, str]]:
+def _suspect_texts(guard: Guard, events: Sequence[StorableEvent]) -> Iterator[tuple[int, str]]:
+    texts: list[str] = []
+    for event in events:
+        texts += _texts_of(event)
+    distinct = list(dict.fromkeys(texts))
+    named = {distinct[number] for number in suspect_texts(guard.lines, distinct)}
+    if guard.policy.evidence:
+        named = {text for text in named if not is_impersonal(text)}
+    for number, text in enumerate(texts) if named else ():
+        if text in named:
+            index, field = divmod(number, len(TEXTS))
+            yield index, TEXTS[field]
+
+
+def _suspect_attributes(guard: Guard, events: Sequence[StorableEvent]) -> Iterator[tuple[int, str]]:
+    values: list[msgspec.Raw] = []
+    for event in events:
+        values += event.attributes.values()
+    ends = list(accumulate(len(event.attributes) for event in events))
+    for number in suspect_values(guard.lines, values):
+        if guard.policy.evidence and is_impersonal(bytes(values[number])[1:-1].decode()):
+            continue
+        index = bisect_right(ends, number)
+        keys = list(events[index].attributes)
+        yield index, f"/{keys[number - ends[index]]}"
+
+
+def _suspect_keys(guard: Guard, events: Sequence[StorableEvent]) -> Iterator[tuple[int, str]]:
     """Yield the attributes that must be looked at for the name that they bear."""
     keys: set[str] = set().union(*[event.attributes for event in events])
     for key in keys:
-        known = guard.key(key)
-        if known.is_suspect or (known.lifts and not known.lifts.isdisjoint(weak)):
-            yield from ((n, key) for n, event in enumerate(events) if key in event.attributes)
+        if guard.is_suspect(key):
+            yield from ((n, f"/{key}") for n, event in enumerate(events) if key in event.attributes)
 
 
-def _marked(event: StorableEvent, marks: Mapping[str, Mark]) -> Iterator[str]:
-    """Yield the fields of an event that its contract calls personal, or free text."""
-    for name, mark in marks.items():
-        if mark.kind in ("personal", "free_text"):
-            first, _, rest = name.partition(".")
-            if first in TEXTS:
-                yield first
-            elif first == "attributes":
-                yield from (
-                    f"/{key}"
-                    for key in event.attributes
-                    if f"{rest}.".startswith((f"{key}.", f"{key}["))
-                )
+def _all_marked(
+    events: Sequence[StorableEvent], marks: Mapping[str, Mapping[str, Mark]]
+) -> Iterator[tuple[int, str]]:
+    """Yield the fields that contracts call personal, or free text."""
+    for index, event in enumerate(events):
+        for field, mark in marks[event.schema].items():
+            if mark.kind in ("personal", "free_text"):
+                yield from ((index, name) for name in _named(event, field))
+
+
+def _named(event: StorableEvent, field: str) -> Iterator[str]:
+    """Yield the text or the attributes of an event that a field lies in."""
+    first, _, rest = field.partition(".")
+    if first in TEXTS:
+        yield first
+    elif first == "attributes":
+        within = f"{rest}."
+        yield from (
+            f"/{key}" for key in event.attributes if within.startswith((f"{key}.", f"{key}["))
+        )
 
 
 def _treat_text(guard: Guard, event: StorableEvent, name: str, about: Circumstances) -> Scan:
@@ -194,18 +210,20 @@ def _treat_text(guard: Guard, event: StorableEvent, name: str, about: Circumstan
 def _treat_attribute(guard: Guard, event: StorableEvent, key: str, about: Circumstances) -> Scan:
     """Mask an attribute of an event, its key too."""
     value = msgspec.json.decode(event.attributes[key])
+    if not guard.is_suspect(key):
+        scan = guard.scanner.scan(value, about, ("attributes", key))
+        if scan.is_dropped:
+            del event.attributes[key]
+        elif scan.payload is not value:
+            event.attributes[key] = msgspec.Raw(msgspec.json.encode(scan.payload))
+        return scan
     scan = guard.scanner.scan({key: value}, about, ("attributes",))
-    if scan.payload != {key: value}:
-        made: dict[str, msgspec.Raw] = {}
-        for name, raw in event.attributes.items():
-            if name != key:
-                made[name] = raw
-                continue
-            for new, one in scan.payload.items():
-                made[new if new not in event.attributes or new == key else f"{new}#2"] = (
-                    msgspec.Raw(msgspec.json.encode(one))
-                )
-        event.attributes = made
+    others = {name: raw for name, raw in event.attributes.items() if name != key}
+    for new, made in scan.payload.items():
+        others[new if new not in others else f"{new}#{guard.scanner.digest(key)[:8]}"] = (
+            msgspec.Raw(msgspec.json.encode(made))
+        )
+    event.attributes = others
     return scan
 
 

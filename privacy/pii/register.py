@@ -16,7 +16,7 @@ from candor.kernel.errors import InvalidInputError, NotFoundError, UnavailableEr
 from candor.kernel.logging import log
 from privacy.audit.store import Entry, append
 from privacy.pii import store
-from privacy.pii.policy import VAULT_ACTIONS, Policy, Rule
+from privacy.pii.policy import Policy, Rule
 
 DEFAULT = "default"
 _BELIEVED = timedelta(seconds=1)
@@ -100,8 +100,8 @@ def check_vault(policy: Policy, *, has_vault: bool) -> None:
     """
     if policy.needs_vault and not has_vault:
         raise InvalidInputError(
-            f"This installation has no vault, so that no rule may {' or '.join(sorted(VAULT_ACTIONS))}."
-            " Use mask, hash or drop.",
+            "This installation has no vault, so that no rule may tokenise or encrypt. Use mask,"
+            " hash or drop.",
             path="rules",
         )
 

@@ -47,7 +47,7 @@ def show_policy(name: str, session: SessionDep) -> dict[str, Any]:
 
 
 @router.put("/pii/policies/{name}", responses={201: {"description": "A new version"}})
-def put(  # noqa: PLR0913 - path, body and dependencies of one request
+def put(  # noqa: PLR0913, PLR0917 - path, body and dependencies of one request
     name: str,
     body: schemas.PolicyBody,
     services: ServicesDep,

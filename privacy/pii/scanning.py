@@ -1,22 +1,22 @@
 """Scanning one payload: every leaf and every key, with what a policy says about what is found.
 
 A leaf is judged with the names of its field as context. What a text hides (JSON, the parameters of
-an address, base64) is looked into one level deep. Beyond the limit of depth a subtree is left out as
-a whole: what is not looked at does not pass.
+an address, base64) is looked into one level deep. Beyond the limit of depth a subtree is left out
+as a whole: what is not looked at does not pass.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from privacy.pii import hiding, naming
+from privacy.pii.dialling import find_abroad
 from privacy.pii.finding import Finding, Located, Path, field_of
 from privacy.pii.memory import Recent
-from privacy.pii.policy import ACTIONS, PERSON, Mark, Policy, Rule
+from privacy.pii.policy import ACTIONS, Mark, Policy, Rule
 from privacy.pii.shapes import is_impersonal
-from privacy.pii.dialling import find_abroad
 from privacy.pii.transform import Dropped, Place, Transformer
 
 MOST_DEPTH = 32
@@ -27,7 +27,7 @@ _GENERIC = frozenset({"value", "name", "data", "key", "text", "content", "item",
 Names = tuple[str, ...]
 NameFinder = Callable[[str], Sequence[Finding]]
 """A model that finds names in a free text."""
-_NOTHING: Mapping[str, Mark] = {}
+_CLEAN: Final = True
 
 
 class TextDetector(Protocol):
@@ -44,6 +44,7 @@ class Scan:
     payload: Any
     findings: list[Located]
     samples: list[str]
+    is_dropped: bool = False
 
     @property
     def blocked(self) -> Located | None:
@@ -63,7 +64,7 @@ class Circumstances:
 class Scanner:
     """Scans payloads by one policy; ``literal`` texts are taken as they are, and hide nothing."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a scan, each passed in
         self,
         detector: TextDetector,
         policy: Policy,
@@ -88,7 +89,8 @@ class Scanner:
         """
         walk = _Walk(self, about)
         made = walk.value(payload, root, root[-1:], 0)
-        return Scan(None if isinstance(made, Dropped) else made, walk.found, walk.samples)
+        is_dropped = isinstance(made, Dropped)
+        return Scan(None if is_dropped else made, walk.found, walk.samples, is_dropped)
 
     def findings_of(self, text: str, names: Names, *, is_free: bool) -> list[Finding]:
         """Return what stands in a text itself, evidence considered."""
@@ -115,7 +117,7 @@ class Scanner:
     def note_clean(self, text: str, names: Names) -> None:
         """Remember that a text is clean in a field of this name, if it is short."""
         if self._memory and len(text) <= _MOST_KEPT_CHARACTERS:
-            self._clean.keep((text, names), True)
+            self._clean.keep((text, names), _CLEAN)
 
     def replace(self, value: str, entity: str, rule: Rule, place: Place) -> str | Dropped:
         """Return what stands in the place of a value."""
@@ -128,7 +130,8 @@ class Scanner:
     def _in_chunk(self, text: str, start: int, names: Names) -> Iterator[Finding]:
         found = list(self._detector.detect(text, names))
         if self.policy.evidence and "+" in text and "PHONE_NUMBER" in self.policy.entities:
-            found += find_abroad(text)
+            known = [one for one in found if one.entity == "PHONE_NUMBER"]
+            found += [one for one in find_abroad(text) if not _overlaps(one, known)]
         for one in found:
             yield one._replace(start=one.start + start, end=one.end + start) if start else one
 
@@ -147,20 +150,31 @@ class _Walk:
 
     def value(self, value: Any, path: Path, names: Names, depth: int, *, free: bool = False) -> Any:  # noqa: ANN401 - any JSON
         """Return a value as it may be stored, or that it is dropped."""
-        if self._marks and (mark := self._marks.get(field_of(path))) is not None:
-            if mark.kind in ("skip", "enum"):
-                return value
-            if mark.kind == "personal":
-                return self._marked(value, path, mark)
-            free = True
+        mark = self._marks.get(field_of(path)) if self._marks else None
+        if mark is not None and mark.kind in ("skip", "enum"):
+            return value
+        if mark is not None and mark.kind == "personal":
+            return self._marked(value, path, mark)
+        free = free or mark is not None
+        if isinstance(value, (Mapping, list)):
+            return self._nested(value, path, names, depth, free=free)
         if isinstance(value, str):
             return self._text(value, path, names, depth, free=free)
         if value is None or isinstance(value, bool):
             return value
-        if isinstance(value, (int, float)):
-            text = str(value)
-            made = self._text(text, path, names, depth, free=False)
-            return value if made is text else made
+        text = str(value)
+        made = self._text(text, path, names, depth, free=False)
+        return value if made is text else made
+
+    def _nested(
+        self,
+        value: Mapping[Any, Any] | list[Any],
+        path: Path,
+        names: Names,
+        depth: int,
+        *,
+        free: bool,
+    ) -> Any:  # noqa: ANN401 - any JSON
         if depth >= MOST_DEPTH:
             self._note(path, Finding("TOO_DEEP", 0, 0, 1.0, "DepthLimit"), "mask", "")
             return TOO_DEEP
@@ -207,7 +221,7 @@ class _Walk:
         before = len(self.found)
         inner = hiding.json_inside(text) if not self._is_inside else None
         if inner is not None:
-            made = self._inside(text, inner, path, names, depth)
+            made: str | Dropped = self._inside(text, inner, path, names, depth)
         else:
             found = self._scanner.findings_of(text, names, is_free=free)
             if not self._scanner.literal:
@@ -218,7 +232,7 @@ class _Walk:
         return made
 
     def _inside(self, text: str, inner: object, path: Path, names: Names, depth: int) -> str:
-        """Return JSON in a text with its leaves treated; they are named by the text they stand in."""
+        """Return JSON in a text with its leaves treated; findings stand for the whole text."""
         before = len(self.found)
         self._is_inside = True
         made = self.value(inner, path, names, depth)
@@ -249,14 +263,7 @@ class _Walk:
         for decoded, start, end in hiding.encoded(text):
             inner = self._decoded(decoded, names)
             found += (one._replace(start=start, end=end) for one in inner)
-        return [
-            one
-            for one in dict.fromkeys(found)
-            if not any(
-                one.entity == its.entity and its.start < one.end and one.start < its.end
-                for its in plain
-            )
-        ]
+        return [one for one in dict.fromkeys(found) if not _overlaps(one, plain)]
 
     def _decoded(self, text: str, names: Names) -> list[Finding]:
         """Return what a decoded text holds; leaves of JSON are judged by their own names."""
@@ -264,7 +271,7 @@ class _Walk:
         if inner is None:
             return self._scanner.findings_of(text, names, is_free=False)
         walk = _Walk(self._scanner, Circumstances(self._about.source))
-        walk._is_inside = True  # noqa: SLF001 - one of its own kind
+        walk._is_inside = True
         walk.value(inner, (), names, 0)
         return [one.finding for one in walk.found]
 
@@ -317,7 +324,7 @@ def names_of(key: str, above: Names) -> Names:
 def _clusters(
     ruled: Sequence[tuple[Finding, Rule]],
 ) -> Iterator[tuple[int, int, Finding, Rule]]:
-    """Yield stretches of findings that overlap: the strictest action and the surest finding count."""
+    """Yield stretches of findings that overlap: strictest action and surest finding count."""
     waiting = sorted(ruled, key=lambda one: (one[0].start, -one[0].end))
     while waiting:
         group = [waiting.pop(0)]
@@ -330,6 +337,13 @@ def _clusters(
         if rule.action != "allow":
             start, end = min(o.start for o in ruling), max(o.end for o in ruling)
         yield start, end, max(ruling, key=lambda one: (one.score, one.end - one.start)), rule
+
+
+def _overlaps(one: Finding, others: Sequence[Finding]) -> bool:
+    """Whether the same entity was found in the same place already."""
+    return any(
+        one.entity == its.entity and its.start < one.end and one.start < its.end for its in others
+    )
 
 
 def _chunks(text: str) -> Iterator[tuple[str, int]]:

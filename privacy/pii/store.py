@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -37,6 +37,9 @@ class CountedSighting(Protocol):
         """What makes it the same sighting."""
 
 
+Seen = TypeVar("Seen", bound=CountedSighting)
+
+
 def latest_policy(session: Session, name: str) -> Policy | None:
     """Return the newest version of a policy."""
     row = session.scalars(
@@ -68,7 +71,7 @@ def add_policy(session: Session, policy: Policy, author: str, at: datetime) -> N
     session.flush()
 
 
-def count_findings(session: Session, seen: Sequence[CountedSighting]) -> list[CountedSighting]:
+def count_findings(session: Session, seen: Sequence[Seen]) -> list[Seen]:
     """Add sightings to what is stored; return those whose place and kind are new."""
     return [one for one in seen if not _is_counted(session, one) and _is_added(session, one)]
 
@@ -85,7 +88,7 @@ def find_findings(
     return [_document(row) for row in session.scalars(query.limit(limit))]
 
 
-def triage_finding(  # noqa: PLR0913 - each is a column
+def triage_finding(  # noqa: PLR0913, PLR0917 - each is a column
     session: Session, finding_id: str, state: State, reason: str, author: str, at: datetime
 ) -> Mapping[str, Any]:
     """Write down what somebody decided about a finding, and return it.

@@ -54,6 +54,6 @@ def _fewest(code: int) -> int:
             if region == "001"
             else PhoneMetadata.metadata_for_region(region)
         )
-        if metadata is not None:
+        if metadata is not None and metadata.general_desc is not None:
             found += [one for one in metadata.general_desc.possible_length if one > 0]
     return min(found, default=1)

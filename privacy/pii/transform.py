@@ -68,7 +68,7 @@ class Transformer:
         return same_format(value) if rule.keeps_format else f"[{entity}]"
 
     def digest(self, value: str) -> str:
-        """Return 32 hexadecimal digits: the same for the same value, and of no use without a key."""
+        """Return 32 hexadecimal digits: the same for the same value, useless without the key."""
         return self._mac.hexdigest(value.encode("utf-8", "surrogatepass"))[:_DIGEST_DIGITS]
 
 

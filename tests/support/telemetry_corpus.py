@@ -8,7 +8,7 @@ from typing import Any
 
 _AGENTS = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0.6478.127 Safari/537.36",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0.6478.127",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148",
     "okhttp/4.12.0",
     "candor-sdk-python/1.4.2",
@@ -47,7 +47,7 @@ def clean_event(source: random.Random) -> dict[str, Any]:
         "route": source.choice(_ROUTES),
         "host": f"checkout-{source.randrange(40)}.eu-west-1.internal",
         "image": f"registry.example.net/shop/checkout:{source.randrange(999)}",
-        "object": f"s3://exports/2026/11/{source.randrange(1, 29):02d}/part-{source.randrange(999):05d}",
+        "object": f"s3://exports/2026/11/{source.randrange(1, 29):02d}/part-{epoch % 999}",
         "currency": source.choice(("EUR", "AUD", "USD")),
         "note": source.choice(_WORDS),
         "cached": source.random() < 0.5,
@@ -69,26 +69,22 @@ def clean_events(count: int, seed: int = 7) -> Iterator[dict[str, Any]]:
 def personal_value(entity: str, source: random.Random) -> str:
     """Return a valid value of an entity; none belongs to anybody."""
     digits = "".join(str(source.randrange(10)) for _ in range(20))
-    match entity:
-        case "EMAIL_ADDRESS":
-            return f"{source.choice('abcdefgh')}{digits[:5]}.{source.choice('klmn')}@example.{source.choice(('com', 'org', 'net'))}"
-        case "PHONE_NUMBER":
-            return source.choice((f"+1 425 88{digits[0]} {digits[1:5]}", f"+49 30 90{digits[:6]}"))
-        case "CREDIT_CARD":
-            return _luhn("4" + digits[:14])
-        case "US_SSN":
-            return f"{source.randrange(101, 600)}-{source.randrange(10, 99)}-{source.randrange(1001, 9999)}"
-        case "IBAN_CODE":
-            return _iban("DE", digits[:18])
-        case "IP_ADDRESS":
-            return ".".join(str(source.randrange(1, 255)) for _ in range(4))
-        case "MAC_ADDRESS":
-            return ":".join(f"{source.randrange(256):02x}" for _ in range(6))
-        case "US_ITIN":
-            return f"9{digits[:2]}-{source.randrange(70, 80)}-{source.randrange(1000, 9999)}"
-    raise ValueError(entity)
+    values: dict[str, str] = {
+        "EMAIL_ADDRESS": f"{source.choice('abcd')}{digits[:5]}@example.{source.choice(_ENDS)}",
+        "PHONE_NUMBER": source.choice(
+            (f"+1 425 88{digits[0]} {digits[1:5]}", f"+49 30 90{digits[:6]}")
+        ),
+        "CREDIT_CARD": _luhn("4" + digits[:14]),
+        "US_SSN": f"{source.randrange(101, 600)}-{source.randrange(10, 99)}-4{digits[:3]}",
+        "IBAN_CODE": _iban("DE", digits[:18]),
+        "IP_ADDRESS": ".".join(str(source.randrange(1, 255)) for _ in range(4)),
+        "MAC_ADDRESS": ":".join(f"{source.randrange(256):02x}" for _ in range(6)),
+        "US_ITIN": f"9{digits[:2]}-{source.randrange(70, 80)}-{source.randrange(1000, 9999)}",
+    }
+    return values[entity]
 
 
+_ENDS = ("com", "org", "net")
 STRUCTURED = (
     "EMAIL_ADDRESS",
     "PHONE_NUMBER",
@@ -100,11 +96,45 @@ STRUCTURED = (
     "US_ITIN",
 )
 _PIECES = (
-    "", " ", ", ", ": ", "-", "/", "=", "'", '"', "(", ")", "\n", "\t", "x", "#", ";", "phone", "call", "my number is ",
-    "ssn ", "email: ", "credit card ", "iban", "ip ", "tax id ", "passport ", "license", "bank account ", "NHS number ",
-    "medical certificate", "id=", "user ", "ext. 12", "+", "00", "http://", "www.", ".com", ".de/", "@", "http://a.io/?q=",
-)  # fmt: skip
-_FOREIGN = ("ä", "é", "\u202f", "\u0663", "\u30fc", "ſ", "\x1c", "\x00", "\u212a", "日本")
+    *("", " ", ", ", ": ", "-", "/", "=", "'", '"', "(", ")", "\n", "\t", "x", "#", ";", "+", "00"),
+    *(
+        "phone",
+        "call",
+        "my number is ",
+        "ssn ",
+        "email: ",
+        "credit card ",
+        "iban",
+        "ip ",
+        "tax id ",
+    ),
+    *(
+        "passport ",
+        "license",
+        "bank account ",
+        "NHS number ",
+        "medical certificate",
+        "id=",
+        "user ",
+    ),
+    *("ext. 12", "http://", "www.", ".com", ".de/", "@", "http://a.io/?q="),
+)
+_FOREIGN = ("\u00e4", "\u202f", "\u0663", "\u30fc", "\u017f", "\x1c", "\x00", "\u212a", "\u65e5")
+_SHAPES = (
+    *("###########", "##########", "#########", "########", "###-##-####", "### ### ####"),
+    *("@#######", "@@#######", "##.##.####", "(###) ###-####", "+## ### #######", "#-####-#####-#"),
+    *(
+        "@@## #### #### ####",
+        "##/##/####",
+        "####-##-##",
+        "@########",
+        "@@######@",
+        "## ### ### ###",
+    ),
+    *("#.#.#.#", "::#", "bc1@@@@@##########@@@@@@@@@@@#", "@#@ #@#", "##-#######", "0## ########"),
+    *("#### #### ####", "@@@@@####@", "########@"),
+)
+_MIXED = _LETTERS + _LETTERS.lower() + "0123456789"
 
 
 def fuzzed_text(source: random.Random) -> str:
@@ -120,30 +150,20 @@ def fuzzed_text(source: random.Random) -> str:
 
 
 def _piece(source: random.Random) -> str:
-    kind = source.randrange(9)
-    if kind <= 2:
-        return personal_value(source.choice(STRUCTURED), source)
-    if kind == 3:
-        event = clean_event(source)
-        return str(event[source.choice(list(event))])
-    if kind == 4:
-        shape = source.choice(
-            ("###########", "##########", "#########", "########", "###-##-####", "### ### ####", "@#######", "@@#######",
-             "##.##.####", "(###) ###-####", "+## ### #######", "@@## #### #### ####", "##/##/####", "####-##-##", "@########",
-             "@@######@", "## ### ### ###", "#.#.#.#", "::#", "bc1@@@@@##########@@@@@@@@@@@#", "@#@ #@#", "##-#######", "0## ########",
-             "#### #### ####", "@@@@@####@", "########@", "#-####-#####-##-#")
-        )  # fmt: skip
-        return "".join(_filled(sign, source) for sign in shape)
-    if kind == 5:
-        return base64.b64encode(personal_value("EMAIL_ADDRESS", source).encode()).decode()
-    if kind == 6:
-        return "".join(source.choice("0123456789 -./()+x#") for _ in range(source.randrange(4, 24)))
-    if kind == 7:
-        return "".join(
-            source.choice(_LETTERS + _LETTERS.lower() + "0123456789")
-            for _ in range(source.randrange(4, 40))
-        )
-    return source.choice(_WORDS)
+    personal = personal_value(source.choice(STRUCTURED), source)
+    event = clean_event(source)
+    made = (
+        personal,
+        personal,
+        str(event[source.choice(list(event))]),
+        "".join(_filled(sign, source) for sign in source.choice(_SHAPES)),
+        "".join(_filled(sign, source) for sign in source.choice(_SHAPES)),
+        base64.b64encode(personal.encode()).decode(),
+        "".join(source.choice("0123456789 -./()+x#") for _ in range(source.randrange(4, 24))),
+        "".join(source.choice(_MIXED) for _ in range(source.randrange(4, 40))),
+        source.choice(_WORDS),
+    )
+    return source.choice(made)
 
 
 def _filled(sign: str, source: random.Random) -> str:
