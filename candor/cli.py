@@ -12,6 +12,7 @@ from candor.commands import (
     funnel,
     ingest,
     keys,
+    pii,
     quarantine,
     run,
     slo,
@@ -39,6 +40,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(slo.app, name="slo")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(audit.app, name="audit")
+app.add_typer(pii.app, name="pii")
 
 
 def main() -> None:

@@ -53,6 +53,11 @@ class Surroundings:
     vault: Vault | None = None
 
 
+def mask_key(secrets: Secrets) -> bytes:
+    """Return the key of digests that stand for values."""
+    return hmac.digest(secrets.pepper, b"candor pii masks v1", "sha256")
+
+
 @contextmanager
 def open_pii(settings: PiiSettings, around: Surroundings) -> Iterator[Pii]:
     """Give PII protection; what was counted last is written at the end.
@@ -60,10 +65,9 @@ def open_pii(settings: PiiSettings, around: Surroundings) -> Iterator[Pii]:
     Raises:
         InvalidInputError: the model of names cannot be opened.
     """
-    key = hmac.digest(around.secrets.pepper, b"candor pii masks v1", "sha256")
     pool = DetectorPool(settings.cache_dir, settings.recognizers, settings.memory)
     policies = PolicyRegister(around.engine, around.clock, settings.policy)
-    transformer = Transformer(key, around.vault)
+    transformer = Transformer(mask_key(around.secrets), around.vault)
     model = open_model(settings.ner.model) if settings.ner.model is not None else None
     guards = Guards(pool, policies, transformer, model=model, memory=settings.memory)
     ledger = FindingLedger(around.engine, around.clock, around.metrics.pii)

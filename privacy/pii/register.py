@@ -16,6 +16,7 @@ from candor.kernel.errors import InvalidInputError, NotFoundError, UnavailableEr
 from candor.kernel.logging import log
 from privacy.audit.store import Entry, append
 from privacy.pii import store
+from privacy.pii.detectors import DetectorPool
 from privacy.pii.policy import Policy, Rule
 
 DEFAULT = "default"
@@ -90,6 +91,36 @@ def put_policy(session: Session, policy: Policy, author: str, at: datetime) -> P
     made = _renamed(policy, version)
     store.add_policy(session, made, author, at)
     return made
+
+
+def put_checked(  # noqa: PLR0913 - a policy, who puts it, and what it needs
+    session: Session,
+    policy: Policy,
+    pool: DetectorPool,
+    author: str,
+    at: datetime,
+    *,
+    has_vault: bool,
+) -> Policy:
+    """Store a policy that can be carried out, as ``put_policy``.
+
+    Raises:
+        InvalidInputError: it cannot; the sentence says why.
+    """
+    check_policy(policy, pool, has_vault=has_vault)
+    return put_policy(session, policy, author, at)
+
+
+def check_policy(policy: Policy, pool: DetectorPool, *, has_vault: bool) -> None:
+    """Return when a policy can be carried out.
+
+    Raises:
+        InvalidInputError: it names entities that there are not, or there is no vault for it.
+    """
+    pool.check(policy.entities, "entities")
+    for n, rule in enumerate(policy.rules):
+        pool.check(sorted(rule.entities), f"rules.{n}.entities")
+    check_vault(policy, has_vault=has_vault)
 
 
 def check_vault(policy: Policy, *, has_vault: bool) -> None:

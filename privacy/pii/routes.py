@@ -8,8 +8,8 @@ from fastapi.responses import JSONResponse, Response
 from candor.kernel.http import ServicesDep, SessionDep, acting, requires
 from privacy.pii import schemas, store
 from privacy.pii.assembly import Pii
-from privacy.pii.register import check_vault, exempted, find_policy, put_policy
-from privacy.pii.trial import compare, scan_once
+from privacy.pii.register import check_policy, exempted, find_policy, put_policy
+from privacy.pii.trial import Trial
 
 router = APIRouter(prefix="/api/v1", tags=["pii"])
 
@@ -36,7 +36,8 @@ def scan(body: schemas.ScanBody, session: SessionDep, pii: PiiDep) -> Response:
     policy = body.adapted(find_policy(session, body.policy))
     pii.pool.check(policy.entities, "entities")
     is_text = body.text is not None
-    found = scan_once(pii, policy, body.text if is_text else body.payload, literal=is_text)
+    value = body.text if is_text else body.payload
+    found = _trial(pii).scan(policy, value, literal=is_text)
     return Response(schemas.encoded(schemas.scan_document(found)), media_type="application/json")
 
 
@@ -59,9 +60,7 @@ def put(  # noqa: PLR0913, PLR0917 - path, body and dependencies of one request
 ) -> JSONResponse:
     """Put the next version of a policy; it is in force everywhere about a second later."""
     policy = body.policy(schemas.name_of(name))
-    wanted = {entity for rule in policy.rules for entity in rule.entities}
-    pii.pool.check([*policy.entities, *sorted(wanted)], "entities")
-    check_vault(policy, has_vault=pii.transformer.has_vault)
+    check_policy(policy, pii.pool, has_vault=pii.transformer.has_vault)
     if dry_run:
         return JSONResponse(schemas.policy_document(policy))
     before = store.latest_version(session, name)
@@ -76,7 +75,7 @@ def try_policy(name: str, body: schemas.TestBody, session: SessionDep, pii: PiiD
     before = find_policy(session, name)
     after = before if body.policy is None else body.policy.policy(name)
     pii.pool.check(after.entities, "policy.entities")
-    results = compare(pii, before, after, body.payloads)
+    results = _trial(pii).compare(before, after, body.payloads)
     return Response(schemas.encoded({"results": results}), media_type="application/json")
 
 
@@ -114,3 +113,7 @@ def triage(  # noqa: PLR0913, PLR0917 - path, body and dependencies of one reque
         put_policy(session, exempted(policy, *rule), author, now)
         pii.policies.refresh()
     return dict(found)
+
+
+def _trial(pii: Pii) -> Trial:
+    return Trial(pii.pool, pii.transformer, pii.model)
