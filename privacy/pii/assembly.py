@@ -72,6 +72,6 @@ def open_pii(settings: PiiSettings, around: Surroundings) -> Iterator[Pii]:
     guards = Guards(pool, policies, transformer, model=model, memory=settings.memory)
     ledger = FindingLedger(around.engine, around.clock, around.metrics.pii)
     marks = Marks(around.marks)
-    redactor = PolicyRedactor(guards, marks, ledger, around.metrics.pii)
+    redactor = PolicyRedactor(guards.current, marks, ledger, around.metrics.pii)
     with ledger.running():
         yield Pii(pool, policies, transformer, guards, model, ledger, redactor, around.data_map)

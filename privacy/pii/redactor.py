@@ -9,7 +9,7 @@ same for the same text at all times. So two events never become one.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 from operator import attrgetter
 
@@ -20,7 +20,7 @@ from candor.kernel.logging import log
 from candor.kernel.metrics import PiiMetrics
 from candor.kernel.ports import OtlpSignal, Refusal, StorableEvent
 from privacy.pii.finding import Located, field_of
-from privacy.pii.guard import Guard, Guards, Marks
+from privacy.pii.guard import Guard, Marks
 from privacy.pii.ledger import FindingLedger
 from privacy.pii.otlp import redact_request
 from privacy.pii.policy import Mark
@@ -53,9 +53,9 @@ class PolicyRedactor:
     """Masks by the policy in force. Safe to share between threads."""
 
     def __init__(
-        self, guards: Guards, marks: Marks, ledger: FindingLedger, metrics: PiiMetrics
+        self, guard: Callable[[], Guard], marks: Marks, ledger: FindingLedger, metrics: PiiMetrics
     ) -> None:
-        self._guards = guards
+        self._guard = guard
         self._marks = marks
         self._ledger = ledger
         self._metrics = metrics
@@ -68,7 +68,7 @@ class PolicyRedactor:
         Raises:
             UnavailableError: the policy or the vault cannot be asked; nothing may be stored.
         """
-        guard = self._guards.current()
+        guard = self._guard()
         refusals: dict[int, Refusal] = {}
         if not events:
             return refusals
@@ -94,7 +94,7 @@ class PolicyRedactor:
         Raises:
             UnavailableError: the policy or the vault cannot be asked; nothing may be stored.
         """
-        guard = self._guards.current()
+        guard = self._guard()
 
         def note(scan: Scan) -> None:
             self._note(guard, source, scan)

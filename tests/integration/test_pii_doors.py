@@ -176,8 +176,8 @@ def test_actions_that_leave_things_out(shop: Application) -> None:
 class Broken:
     """A guard that cannot do its work."""
 
-    def __init__(self, guard: Guard, error: Exception) -> None:
-        self._guard, self._error = guard, error
+    def __init__(self, error: Exception) -> None:
+        self._error = error
 
     def current(self) -> Guard:
         error = self._error
@@ -193,7 +193,7 @@ class Broken:
 
 def break_detector(shop: Application, error: Exception) -> None:
     redactor: Any = shop.pii.redactor
-    redactor._guards = Broken(shop.pii.guards.current(), error)
+    redactor._guard = Broken(error).current
 
 
 def test_an_event_that_cannot_be_examined_is_quarantined_and_no_other(shop: Application) -> None:
