@@ -23,8 +23,8 @@ from sqlalchemy import create_engine
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from candor.kernel.clock import utc_now
+from candor.kernel.field_ports import NoMarks
 from candor.kernel.metrics import new_metrics
-from candor.kernel.ports import NoMarks
 from collector.event import Event
 from privacy.pii.detection import Detector
 from privacy.pii.detectors import DetectorPool

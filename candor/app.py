@@ -12,11 +12,15 @@ from candor.wiring import Installation
 from collector import routes as collector_routes
 from collector.contracts import routes as contract_routes
 from collector.quarantine import routes as quarantine_routes
+from dashboards import routes as person_routes
 from privacy.audit import routes as audit_routes
 from privacy.consent import doors as consent_doors
 from privacy.consent import routes as consent_routes
+from privacy.investigation import routes as investigation_routes
 from privacy.pii import routes as pii_routes
+from privacy.propagation import routes as propagation_routes
 from privacy.subjects import routes as subject_routes
+from privacy.vault import routes as vault_routes
 from slo import routes as slo_routes
 from slo.alerts import routes as alert_routes
 from slo.governance import routes as governance_routes
@@ -30,6 +34,7 @@ def create_app(installation: Installation) -> Dispatcher:
     framework.state.collector = installation.collector
     framework.state.consent = installation.consent
     framework.state.pii = installation.pii
+    framework.state.desk = installation.desk
     doors = {
         **collector_routes.doors(installation.services, installation.collector),
         **consent_doors.doors(installation.services, installation.consent),
@@ -55,8 +60,13 @@ def create_framework() -> FastAPI:
     framework.include_router(funnel_routes.router)
     framework.include_router(consent_routes.router)
     framework.include_router(pii_routes.router)
+    framework.include_router(investigation_routes.router)
+    framework.include_router(propagation_routes.router)
     framework.include_router(subject_routes.router)
     framework.include_router(audit_routes.router)
+    framework.include_router(vault_routes.router)
+    framework.include_router(person_routes.people)
+    framework.include_router(person_routes.router)
     install_problem_handlers(framework)
 
     def documented() -> dict[str, Any]:

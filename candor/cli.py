@@ -16,6 +16,7 @@ from candor.commands import (
     quarantine,
     run,
     slo,
+    vault,
 )
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ app.add_typer(slo.app, name="slo")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(audit.app, name="audit")
 app.add_typer(pii.app, name="pii")
+app.add_typer(vault.app, name="vault")
 
 
 def main() -> None:

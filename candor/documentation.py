@@ -74,4 +74,4 @@ def _schemes_of(path: str) -> tuple[str, ...]:
         return (_KEY, "segmentKey")
     if path == "/v1/rum":
         return ("pageKey",)
-    return (_KEY,) if path.startswith(("/api/", "/v1/")) else ()
+    return (_KEY,) if path.startswith(("/api/", "/v1/", "/ext_authz/")) else ()

@@ -26,6 +26,8 @@ from candor.kernel.settings import Settings
 from candor.wiring import Installation, open_installation
 from collector import jobs as collector_jobs
 from privacy.audit import jobs as audit_jobs
+from privacy.consent import jobs as consent_jobs
+from privacy.propagation import jobs as propagation_jobs
 from slo import jobs as slo_jobs
 
 LEASE = timedelta(seconds=60)
@@ -42,7 +44,13 @@ def jobs_of(installation: Installation) -> tuple[Job, ...]:
     """
     services = installation.services
     recurring = collector_jobs.jobs(services, installation.collector)
-    return (*recurring, *slo_jobs.JOBS, *audit_jobs.JOBS)
+    return (
+        *recurring,
+        *slo_jobs.JOBS,
+        *audit_jobs.JOBS,
+        *consent_jobs.JOBS,
+        *propagation_jobs.JOBS,
+    )
 
 
 def work_until_stopped(settings: Settings) -> None:
@@ -138,11 +146,11 @@ class JobRunner:
             ran = self._run_leased(job)
         except Exception as error:  # noqa: BLE001 - one job that fails must not end the others
             log().error("job failed", job=job.name, error=type(error).__name__)
-            metrics.job_runs.labels(job.name, "error").inc()
+            metrics.jobs.runs.labels(job.name, "error").inc()
             return
         if ran:
-            metrics.job_runs.labels(job.name, "ok").inc()
-            metrics.job_last_success.labels(job.name).set(self._services.clock().timestamp())
+            metrics.jobs.runs.labels(job.name, "ok").inc()
+            metrics.jobs.last_success.labels(job.name).set(self._services.clock().timestamp())
 
     def renew(self) -> None:
         """Hold every lease of a running job for longer."""
@@ -183,7 +191,7 @@ class JobRunner:
         if lease is None:
             return False
         due = slot_of(started, job.every) + job.every
-        with self._holding(lease, due), services.metrics.job_seconds.labels(job.name).time():
+        with self._holding(lease, due), services.metrics.jobs.seconds.labels(job.name).time():
             job.run(services)
         return True
 

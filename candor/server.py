@@ -4,7 +4,7 @@ import gc
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 
@@ -51,13 +51,23 @@ def serve_until_stopped(settings: Settings) -> None:
             server.run(sockets=[listener])
 
 
-def _grpc(installation: Installation) -> AbstractContextManager[None]:
-    """Return the gRPC doors, closed before the stores are; nothing when they are switched off."""
-    if not installation.services.settings.grpc_port:
-        return nullcontext()
-    from collector.doors.otlp_grpc import serving_grpc  # noqa: PLC0415 - starts threads of its own
+@contextmanager
+def _grpc(installation: Installation) -> Iterator[None]:
+    """Keep the gRPC doors open, closed before the stores are; none when they are switched off."""
+    services = installation.services
+    if not services.settings.grpc_port:
+        yield
+        return
+    from candor.kernel.rpc import serving_rpc  # noqa: PLC0415 - gRPC starts threads of its own
+    from collector.doors.otlp_grpc import otlp_handlers  # noqa: PLC0415 - as above
+    from privacy.consent.authorization import authorization  # noqa: PLC0415 - as above
 
-    return serving_grpc(Entrance(installation.services, installation.collector))
+    entrance = Entrance(services, installation.collector)
+    with (
+        authorization(services, installation.consent) as gateways,
+        serving_rpc(services.settings, [*otlp_handlers(entrance), gateways]),
+    ):
+        yield
 
 
 def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:

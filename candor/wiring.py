@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from candor.kernel.clock import Clock, utc_now
 from candor.kernel.database import open_engine
 from candor.kernel.errors import ConflictError
+from candor.kernel.field_ports import NoDataMap
 from candor.kernel.metrics import new_metrics
 from candor.kernel.migrate import migrate, pending_migrations
-from candor.kernel.ports import NoDataMap, NoRedaction
+from candor.kernel.ports import NoRedaction
 from candor.kernel.secrets import open_secrets
 from candor.kernel.security import KeyRing
 from candor.kernel.services import Services
@@ -25,6 +26,7 @@ from privacy.consent.reading import open_reader
 from privacy.consent.register import PolicyRegister
 from privacy.pii.assembly import Pii, Surroundings, open_pii
 from privacy.subjects.index import StoredSubjectIndex
+from privacy.vault.assembly import Desk, new_vault, open_desk
 from slo.exposition import ObjectiveCounters
 
 
@@ -35,6 +37,7 @@ class Installation:
     services: Services
     collector: Collector
     consent: Consent
+    desk: Desk
     pii: Pii
 
 
@@ -66,7 +69,8 @@ def _open(settings: Settings, clock: Clock) -> Iterator[tuple[Services, Pii]]:
         reader = open_reader(engine)
         stack.callback(reader.close)
         marks, data_map = StoredMarks(engine, clock), NoDataMap()
-        around = Surroundings(engine, clock, secrets, metrics, marks, data_map)
+        vault = new_vault(engine, secrets, settings.vault, clock)
+        around = Surroundings(engine, clock, secrets, metrics, marks, data_map, vault)
         pii = stack.enter_context(open_pii(settings.pii, around))
         services = Services(
             settings=settings,
@@ -82,6 +86,7 @@ def _open(settings: Settings, clock: Clock) -> Iterator[tuple[Services, Pii]]:
             subjects=StoredSubjectIndex(engine),
             marks=marks,
             data_map=data_map,
+            vault=vault,
         )
         yield services, pii
 
@@ -102,7 +107,7 @@ def open_installation(settings: Settings, clock: Clock = utc_now) -> Iterator[In
             open_collector(services) as collector,
             open_consent(services, SpooledDecisions(collector)) as consent,
         ):
-            yield Installation(services, collector, consent, pii)
+            yield Installation(services, collector, consent, open_desk(services), pii)
 
 
 def ensure_migrated(services: Services) -> None:

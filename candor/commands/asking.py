@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -10,6 +10,8 @@ from candor.commands.console import FAILED, WRONG_USE, fail, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
 
     from candor.kernel.services import Services
 
@@ -49,6 +51,22 @@ class Client:
         """Return what ``POST`` answers."""
         return self._request("POST", path, body, content_type)
 
+    def lines(self, path: str, body: bytes, content_type: str) -> "Iterator[str]":
+        """Yield what ``POST`` answers, line by line as it comes."""
+        import httpx  # noqa: PLC0415 - keeps --help quick
+
+        headers = self._headers | {"content-type": content_type}
+        with (
+            self._reached(),
+            httpx.stream(
+                "POST", self._url + path, content=body, headers=headers, timeout=120
+            ) as answer,
+        ):
+            if answer.is_error:
+                answer.read()
+                self._refuse(answer)
+            yield from answer.iter_lines()
+
     def put(self, path: str, body: bytes, content_type: str) -> Any:  # noqa: ANN401 - as above
         """Return what ``PUT`` answers."""
         return self._request("PUT", path, body, content_type)
@@ -66,22 +84,38 @@ class Client:
         import httpx  # noqa: PLC0415 - keeps --help quick
 
         headers = self._headers | ({"content-type": content_type} if content_type else {})
-        try:
+        with self._reached():
             answer = httpx.request(
                 method, self._url + path, content=body, headers=headers, timeout=120
             )
+        is_taken = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and even_if_unwell
+        if answer.is_error and not is_taken:
+            self._refuse(answer, absent)
+        if not _is_json(answer):
+            fail(f"What answers at {self._url} is no Candor.")
+        return answer.json()
+
+    @contextmanager
+    def _reached(self) -> "Iterator[None]":
+        import httpx  # noqa: PLC0415 - keeps --help quick
+
+        try:
+            yield
         except httpx.UnsupportedProtocol:
             fail(f"{self._url} is no address. Write it as http://host:8080.", WRONG_USE)
         except httpx.TransportError as error:
             fail(f"{self._url} does not answer ({type(error).__name__}). Is the server running?")
-        is_json = "json" in answer.headers.get("content-type", "")
-        is_taken = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and even_if_unwell
-        if answer.is_error and not is_taken:
-            is_absent = answer.status_code == httpx.codes.NOT_FOUND
-            fail(_sentence(answer.json() if is_json else {}), absent if is_absent else FAILED)
-        if not is_json:
-            fail(f"What answers at {self._url} is no Candor.")
-        return answer.json()
+
+    def _refuse(self, answer: "httpx.Response", absent: int = FAILED) -> NoReturn:
+        import httpx  # noqa: PLC0415 - keeps --help quick
+
+        is_absent = answer.status_code == httpx.codes.NOT_FOUND
+        told = answer.json() if _is_json(answer) else {}
+        fail(_sentence(told), absent if is_absent else FAILED)
+
+
+def _is_json(answer: "httpx.Response") -> bool:
+    return "json" in answer.headers.get("content-type", "")
 
 
 def _sentence(problem: dict[str, Any]) -> str:

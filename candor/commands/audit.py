@@ -61,16 +61,16 @@ def public_key(*, as_json: AsJson = False) -> None:
 def verify(
     file: Annotated[
         Path | None,
-        typer.Argument(help="A proof or head to check; the whole log of the store when absent."),
+        typer.Argument(help="A receipt, proof or head; the whole log of the store when absent."),
     ] = None,
     public: Annotated[
         str | None,
         typer.Option("--public-key", help="64 hexadecimal digits; this installation's if absent."),
     ] = None,
 ) -> None:
-    """Check a proof offline, or the whole log; exit 1 and one sentence if anything does not hold.
+    """Check a receipt or proof offline, or the whole log; exit 1 and one sentence if it fails.
 
-    Example: candor audit verify proof.json --public-key 3b6a27bc...
+    Example: candor audit verify receipt.json --public-key 3b6a27bc...
     """
     with told_errors():
         found = _faults_here() if file is None else _faults_in(file, public)
@@ -84,22 +84,40 @@ def verify(
 def _faults_in(file: Path, public: str | None) -> list[str]:
     from candor.kernel.secrets import open_secrets  # noqa: PLC0415 - keeps --help quick
     from privacy.audit.head import public_key as of_seed  # noqa: PLC0415 - as above
-    from privacy.audit.schemas import fault_of  # noqa: PLC0415 - as above
 
     try:
-        document: Any = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        document: Any = json.loads(text, object_pairs_hook=_once_each)
         key = bytes.fromhex(public) if public is not None else None
     except OSError as error:
         fail(f"{file} cannot be read ({error.strerror}).", WRONG_USE)
     except ValueError:
-        fail("The file is no JSON, or the key is not hexadecimal.", WRONG_USE)
+        fail("The file is no JSON with each name once, or the key not hexadecimal.", WRONG_USE)
     if not isinstance(document, dict) or (public and len(public) != _PUBLIC_KEY_DIGITS):
         fail("Give a JSON object, and a public key of 64 hexadecimal digits.", WRONG_USE)
     if key is None:
         seed = open_secrets(settings().master_key_file, may_create=False).audit_seed
         key = of_seed(seed)
-    fault = fault_of(document, key)
+    fault = _fault_of(document, key)
     return [] if fault is None else [fault]
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object whose names are all different: of two values only one is checked."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
+
+
+def _fault_of(document: dict[str, Any], key: bytes) -> str | None:
+    from privacy.audit.head import key_id  # noqa: PLC0415 - keeps --help quick
+    from privacy.audit.schemas import fault_of  # noqa: PLC0415 - as above
+    from privacy.consent.receipt import fault_of as fault_of_receipt  # noqa: PLC0415 - as above
+
+    if "schema_version" in document or "pii_processing" in document:
+        return fault_of_receipt(document, key, key_id(key))
+    return fault_of(document, key)
 
 
 def _faults_here() -> list[str]:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import typer
 
+from candor.commands import consent_investigation, consent_subscribers
 from candor.commands.asking import Client, Key, Url
 from candor.commands.consent_state import ACTOR, open_ledger
 from candor.commands.console import (
@@ -21,6 +22,8 @@ from candor.commands.console import (
 )
 
 app = typer.Typer(help="What persons allow, and whether a use is allowed.", no_args_is_help=True)
+app.add_typer(consent_investigation.app)
+app.add_typer(consent_subscribers.app, name="subscribers")
 Person = Annotated[str, typer.Argument(help="Type and value: email:customer-1@example.org.")]
 Purpose = Annotated[str, typer.Argument(help="The key of a purpose.")]
 Channel = Annotated[str | None, typer.Option("--channel", help="On this channel alone.")]

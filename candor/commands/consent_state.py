@@ -36,11 +36,14 @@ class LedgerHere:
 
     def record(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return an act as it is on record now."""
-        from privacy.consent.importing import read_act  # noqa: PLC0415 - keeps --help quick
+        from privacy.consent.assembly import issuer_of  # noqa: PLC0415 - keeps --help quick
+        from privacy.consent.importing import read_act  # noqa: PLC0415 - as above
         from privacy.consent.schemas import recorded_document  # noqa: PLC0415 - as above
 
         act = read_act(body, self._secrets, self._now)
-        return recorded_document(self._ledger.record(self._session, act, self._now, ACTOR))
+        recorded = self._ledger.record(self._session, act, self._now, ACTOR)
+        issuer = issuer_of(settings(), self._secrets, self._ledger.policies)
+        return recorded_document(recorded, issuer.of_recorded(self._session, recorded))
 
     def show(self, subject: dict[str, str], *, history: bool) -> list[dict[str, Any]]:
         """Return what a person allows, or every act of theirs."""

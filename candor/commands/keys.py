@@ -13,6 +13,7 @@ import typer
 from candor.commands.console import WRONG_USE, AsJson, fail, print_json, say, settings, told_errors
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
     from candor.kernel.secrets import Secrets
@@ -121,7 +122,16 @@ def revoke(
 @contextmanager
 def open_state(effective: "Settings") -> "Iterator[tuple[Session, Secrets]]":
     """Give a transaction on the state store; embedded stores get their tables first."""
-    from candor.kernel.database import open_engine, session_of  # noqa: PLC0415 - keeps --help quick
+    from candor.kernel.database import session_of  # noqa: PLC0415 - keeps --help quick
+
+    with prepared_state(effective) as (engine, secrets), session_of(engine) as session:
+        yield session, secrets
+
+
+@contextmanager
+def prepared_state(effective: "Settings") -> "Iterator[tuple[Engine, Secrets]]":
+    """Give the state store with its secrets; embedded stores get their tables first."""
+    from candor.kernel.database import open_engine  # noqa: PLC0415 - keeps --help quick
     from candor.kernel.migrate import migrate_state  # noqa: PLC0415 - as above
     from candor.kernel.secrets import open_secrets  # noqa: PLC0415 - as above
 
@@ -130,8 +140,7 @@ def open_state(effective: "Settings") -> "Iterator[tuple[Session, Secrets]]":
     try:
         if effective.is_embedded:
             migrate_state(engine)
-        with session_of(engine) as session:
-            yield session, secrets
+        yield engine, secrets
     finally:
         engine.dispose()
 

@@ -1,7 +1,8 @@
 """HTTP below the framework: a dispatcher for the hot doors, and what ordinary routes depend on.
 
-Hot doors are found by (method, path) before FastAPI sees the request. Each reads its own body,
-under limits that are checked before the first byte and again while it is unpacked.
+Hot doors are found by (method, path) before FastAPI sees the request; one whose path ends in a
+slash takes everything below its first segment, whatever the method. Each reads its own body, under
+limits that are checked before the first byte and again while it is unpacked.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -58,6 +59,10 @@ class DoorRequest:
     def header(self, name: bytes) -> str:
         """Return a header's value, or the empty string; ``name`` in lower case."""
         return self.headers.get(name, b"").decode("latin-1")
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return every value of a header, as many times as it was sent; ``name`` in lower case."""
+        return [value for key, value in self.scope["headers"] if key == name]
 
     def parameter(self, name: str) -> str:
         """Return a parameter of the address, or the empty string."""
@@ -138,8 +143,9 @@ class DoorRequest:
 
 
 Door = Callable[[DoorRequest], Awaitable[Answer]]
+ANY = "*"
 Doors = Mapping[tuple[str, str], Door]
-"""Hot doors by (method, path)."""
+"""Hot doors by (method, path); by (``ANY``, ``/segment/``) what takes all that lies below."""
 
 
 class Dispatcher:
@@ -153,19 +159,28 @@ class Dispatcher:
         self._framework = framework
         self._tracer = tracer
         self._allowed: dict[str, list[str]] = {}
-        for method, path in doors:
-            self._allowed.setdefault(path, []).append(method)
+        self._below: dict[str, Door] = {}
+        for (method, path), door in doors.items():
+            if method == ANY:
+                self._below[path] = door
+            else:
+                self._allowed.setdefault(path, []).append(method)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
-        if scope["type"] != "http" or scope["path"] not in self._allowed:
-            await self._framework(scope, receive, send)
-            return
-        door = self._doors.get((scope["method"], scope["path"]))
-        if door is None:
-            await _send(send, _not_allowed(self._allowed[scope["path"]]))
-            return
-        with start_span(self._tracer, f"{scope['method']} {scope['path']}") as span:
+        place = scope["path"] if scope["type"] == "http" else ""
+        if place in self._allowed:
+            door = self._doors.get((scope["method"], place))
+            if door is None:
+                await _send(send, _not_allowed(self._allowed[place]))
+                return
+        else:
+            place = place[: place.find("/", 1) + 1]
+            door = self._below.get(place)
+            if door is None:
+                await self._framework(scope, receive, send)
+                return
+        with start_span(self._tracer, f"{scope['method']} {place}") as span:
             answer = await door(DoorRequest(scope, receive))
             span.set_attribute("http.response.status_code", answer.status)
         await _send(send, answer)

@@ -44,14 +44,13 @@ class Metrics:
     records_corrupt: Gauge
     load_failures: Counter
     identities: Gauge
-    job_runs: Counter
-    job_seconds: Histogram
-    job_last_success: Gauge
+    jobs: "JobMetrics"
     sources: "SourceMetrics"
     kafka: "KafkaMetrics"
     objectives: "ObjectiveMetrics"
     consent: "ConsentMetrics"
     pii: "PiiMetrics"
+    vault_reveals: Counter
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -87,6 +86,15 @@ class SourceMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class JobMetrics:
+    """The instruments of recurring jobs."""
+
+    runs: Counter
+    seconds: Histogram
+    last_success: Gauge
+
+
+@dataclass(frozen=True, slots=True)
 class KafkaMetrics:
     """The instruments of the consumer of Kafka."""
 
@@ -116,6 +124,8 @@ class ConsentMetrics:
 
     decisions: Counter
     gated: Counter
+    propagated: Counter
+    lag: "FadingGauge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +191,15 @@ def new_metrics() -> Metrics:
         ),
         load_failures=new.counter("load_failures", "Inserts that failed and are tried again."),
         identities=new.gauge("dedupe_identities", "Identities that are remembered."),
-        job_runs=new.counter("job_runs", "Runs of recurring jobs.", "job", "outcome"),
-        job_seconds=new.seconds("job_seconds", "Time of one run.", "job", most=_JOB_SECONDS),
-        job_last_success=new.gauge(
-            "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
-        ),
+        jobs=_jobs(new),
         sources=_sources(new),
         kafka=_kafka(new),
         objectives=_objectives(new),
         consent=_consent(new),
         pii=_pii(new),
+        vault_reveals=new.counter(
+            "vault_reveals", "Values that somebody asked the vault for, by outcome.", "outcome"
+        ),
     )
 
 
@@ -204,6 +213,16 @@ def _pii(new: "_Maker") -> PiiMetrics:
     )
 
 
+def _jobs(new: "_Maker") -> JobMetrics:
+    return JobMetrics(
+        runs=new.counter("job_runs", "Runs of recurring jobs.", "job", "outcome"),
+        seconds=new.seconds("job_seconds", "Time of one run.", "job", most=_JOB_SECONDS),
+        last_success=new.gauge(
+            "job_last_success_timestamp_seconds", "When a job last ended well.", "job"
+        ),
+    )
+
+
 def _consent(new: "_Maker") -> ConsentMetrics:
     return ConsentMetrics(
         decisions=new.counter(
@@ -214,6 +233,17 @@ def _consent(new: "_Maker") -> ConsentMetrics:
             "Events that the entry gate refused, or took the person from (stripped).",
             "outcome",
             "reason",
+        ),
+        propagated=new.counter(
+            "consent_propagated",
+            "Changes of consent told to subscribers: delivered, failed (tried again) or dead.",
+            "subscriber",
+            "outcome",
+        ),
+        lag=new.fading(
+            "consent_propagation_lag_seconds",
+            "Age of the oldest change that a subscriber was not told.",
+            "subscriber",
         ),
     )
 

@@ -147,22 +147,51 @@ class Redactor(Protocol):
         """Return an OTLP request in protobuf with personal values masked; the same when clean."""
 
 
-class ContractMarks(Protocol):
-    """Tells what contracts say of the fields of their events."""
+class PersonalValue(msgspec.Struct, frozen=True, gc=False):
+    """One personal value of a batch: whose it is (empty: nobody knows), and where it stands.
 
-    def marks(self, schema: str) -> Mapping[str, Mapping[str, Any]]:
-        """Return the ``paths`` of a contract by JSON pointer; none for an unknown schema.
+    ``field`` is the path of the field, as the policy spells it; encryption binds the value to it.
+    """
 
-        The same object as long as nothing has changed. Raises UnavailableError when it cannot be
-        told now.
+    value: str
+    subject_key: str = ""
+    field: str = ""
+
+    def __repr__(self) -> str:
+        """Return everything but the value."""
+        return f"PersonalValue(subject_key={self.subject_key!r}, field={self.field!r})"
+
+
+class Vault(Protocol):
+    """Keeps what must not be stored in clear but may have to be read again by who is allowed to.
+
+    Every call is one read of the state store for the whole batch, and writes when a person or a
+    value is new: so hand over all values of a batch at once. Safe to share between threads.
+
+    Every method raises UnavailableError when the state store or the key that protects all others
+    cannot be had: nothing may be stored then.
+    """
+
+    def tokenise(self, values: Sequence[str], scope: str, subject_key: str = "") -> list[str]:
+        """Return a token (``tok_...``) for each value: the same for the same value in one scope.
+
+        Tokens of two scopes cannot be joined, not even by who knows how they are made: a token is
+        random, and only the vault knows what it stands for. ``scope`` names the purpose in lower
+        case, such as ``support``.
         """
 
+    def tokenise_all(self, values: Sequence[PersonalValue], scope: str) -> list[str]:
+        """Return what ``tokenise`` does for values of many people; fields do not matter."""
 
-class DataMap(Protocol):
-    """Where personal data lies, as far as anybody knows."""
+    def encrypt(self, values: Sequence[str], subject_key: str, field: str) -> list[str]:
+        """Return each value encrypted (``enc1...``) under the person's own key.
 
-    def add_field(self, source: str, path: str, entity: str, at: datetime) -> None:
-        """Take note that somebody confirmed personal data in a field of a source's events."""
+        The text opens for that person and field alone, differs at every call, and is lost with the
+        key of the person.
+        """
+
+    def encrypt_all(self, values: Sequence[PersonalValue]) -> list[str]:
+        """Return what ``encrypt`` does for values of many people and fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +255,25 @@ class SubjectIndex(Protocol):
         """Return every subject key of the person, itself among them, in order.
 
         A key that was never linked is a person of its own.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """An identifier as it was sent: the only shape in which one leaves the place that keeps it."""
+
+    type: str
+    value: str
+
+
+class Originals(Protocol):
+    """Gives identifiers back where they were kept, to who must send them on."""
+
+    def originals(self, subject_keys: Sequence[str]) -> Mapping[str, Original]:
+        """Return what pseudonyms stand for; one that was erased, or never kept, is left out.
+
+        Raises:
+            UnavailableError: it cannot tell now.
         """
 
 
@@ -302,22 +350,6 @@ class NoRedaction:
         return request
 
 
-class NoMarks:
-    """The contracts of an installation that has none."""
-
-    def marks(self, schema: str) -> Mapping[str, Mapping[str, Any]]:
-        """Return no marks."""
-        del schema
-        return {}
-
-
-class NoDataMap:
-    """The data map of an installation without one."""
-
-    def add_field(self, source: str, path: str, entity: str, at: datetime) -> None:
-        """Take no note."""
-
-
 class NoSubjectIndex:
     """The subject index of an installation without one: each identifier is a person of its own."""
 
@@ -335,6 +367,15 @@ class NoSubjectIndex:
     def linked(self, subject_key: str) -> tuple[str, ...]:
         """Return the key alone."""
         return (subject_key,)
+
+
+class NoOriginals:
+    """The originals of an installation that keeps none: pseudonyms stay pseudonyms."""
+
+    def originals(self, subject_keys: Sequence[str]) -> Mapping[str, Original]:
+        """Return nothing."""
+        del subject_keys
+        return {}
 
 
 class NoDecisionLog:

@@ -32,6 +32,8 @@ class Secrets:
     key_pepper: bytes = field(repr=False)
     quarantine_key: bytes = field(repr=False)
     audit_seed: bytes = field(repr=False)
+    vault_key: bytes = field(repr=False)
+    link_key: bytes = field(repr=False)
     _subject_mac: "Mac" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +53,10 @@ class Secrets:
     def key_hash(self, key: str) -> str:
         """Return what is stored of an API key: 64 hexadecimal digits."""
         return hmac.digest(self.key_pepper, key.encode(), "sha256").hex()
+
+    def sealing_key(self, use: str) -> bytes:
+        """Return the 32 bytes that seal what the state store keeps secret for one use."""
+        return hmac.digest(self.quarantine_key, f"sealing of {use}".encode(), "sha256")
 
 
 class Mac:
@@ -90,6 +96,22 @@ def canonical_identifier(subject_type: str, value: str) -> str:
     return value
 
 
+def read_key_file(path: Path) -> bytes:
+    """Return the 32 bytes of a key file beside the master key's.
+
+    Raises:
+        UnavailableError: it cannot be read.
+        InvalidInputError: it is not 32 bytes long, or others may read it.
+    """
+    try:
+        return _read_key(path)
+    except OSError as error:
+        raise UnavailableError(
+            f"The key file {path} cannot be used ({error.strerror}). Put 32 random bytes there,"
+            " readable by this user alone (mode 0600)."
+        ) from None
+
+
 def open_secrets(master_key_file: Path, *, may_create: bool) -> Secrets:
     """Return the secrets that derive from the master key in ``master_key_file``.
 
@@ -114,6 +136,8 @@ def open_secrets(master_key_file: Path, *, may_create: bool) -> Secrets:
         key_pepper=_derive(master_key, b"candor api key pepper v1"),
         quarantine_key=_derive(master_key, b"candor quarantine key v1"),
         audit_seed=_derive(master_key, b"candor audit signing seed v1"),
+        vault_key=_derive(master_key, b"candor vault key v1"),
+        link_key=_derive(master_key, b"candor personal link key v1"),
     )
 
 
@@ -131,13 +155,11 @@ def _create_once(path: Path) -> None:
 
 def _read_key(path: Path) -> bytes:
     if path.stat().st_mode & _OTHERS:
-        raise InvalidInputError(
-            f"The master key file {path} can be read by others. Run: chmod 600 {path}"
-        )
+        raise InvalidInputError(f"The key file {path} can be read by others. Run: chmod 600 {path}")
     key = path.read_bytes()
     if len(key) != MASTER_KEY_BYTES:
         raise InvalidInputError(
-            f"The master key file {path} holds {len(key)} bytes; it must hold {MASTER_KEY_BYTES}."
+            f"The key file {path} holds {len(key)} bytes; it must hold {MASTER_KEY_BYTES}."
         )
     return key
 

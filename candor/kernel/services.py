@@ -1,27 +1,25 @@
 """What one running Candor is made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opentelemetry.trace import Tracer
 from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
+from candor.kernel.field_ports import ContractMarks, DataMap, NoDataMap, NoMarks
 from candor.kernel.metrics import Metrics
 from candor.kernel.ports import (
-    ContractMarks,
-    DataMap,
     EntryGate,
-    NoDataMap,
-    NoMarks,
+    NoOriginals,
+    Originals,
     Redactor,
     SubjectIndex,
+    Vault,
 )
 from candor.kernel.secrets import Secrets
 from candor.kernel.security import KeyRing
 from candor.kernel.settings import Settings
 from candor.kernel.telemetry_store import TelemetryStore
-
-_NO_MARKS, _NO_DATA_MAP = NoMarks(), NoDataMap()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +37,7 @@ class Services:
     gate: EntryGate
     redactor: Redactor
     subjects: SubjectIndex
-    marks: ContractMarks = _NO_MARKS
-    data_map: DataMap = _NO_DATA_MAP
+    vault: Vault
+    originals: Originals = field(default_factory=NoOriginals)
+    marks: ContractMarks = field(default_factory=NoMarks)
+    data_map: DataMap = field(default_factory=NoDataMap)

@@ -32,9 +32,11 @@ from candor.kernel.objective_settings import (
     PrometheusSettings,
     WebhookSettings,
 )
+from candor.kernel.people_settings import ControllerSettings, LinkSettings
 from candor.kernel.setting_faults import complaints
 from candor.kernel.setting_group import Group
 from candor.kernel.topics import Shape, read_topics
+from candor.kernel.vault_settings import VaultSettings
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _MIB = 1024 * 1024
@@ -278,6 +280,9 @@ class Settings(BaseSettings):
     checks: ChecksSettings = ChecksSettings()
     kafka: KafkaSettings = KafkaSettings()
     pii: PiiSettings = PiiSettings()
+    vault: VaultSettings = VaultSettings()
+    controller: ControllerSettings = ControllerSettings()
+    links: LinkSettings = LinkSettings()
 
     @field_validator("telemetry_dsn")
     @classmethod

@@ -1,4 +1,4 @@
-"""The three Export services of OTLP over gRPC, on a port of their own.
+"""The three Export services of OTLP over gRPC.
 
 Messages arrive as bytes and take the same way as over HTTP. Trouble that passes is UNAVAILABLE with
 RetryInfo and never RESOURCE_EXHAUSTED, which clients take for final; only gRPC itself says that,
@@ -7,17 +7,14 @@ of a message over the limit.
 Source: OTLP specification 1.x, "OTLP/gRPC"; google.rpc.Status in ``grpc-status-details-bin``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import grpc
 
-from candor.kernel.errors import CandorError, ConflictError, TooLargeError
+from candor.kernel.errors import CandorError, TooLargeError
 from candor.kernel.http import bearer_key
 from candor.kernel.logging import log
 from candor.kernel.ports import OtlpSignal
-from candor.kernel.settings import Settings
 from candor.kernel.tracing import start_span
 from collector.doors.otlp import KINDS, submit_otlp
 from collector.entrance import Entrance
@@ -31,50 +28,16 @@ _SERVICES: Mapping[OtlpSignal, str] = {
 }
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _METRIC_LABEL = "otlp-grpc"
-_THREADS = 32
-_GRACE_SECONDS = 10
 
 
-@contextmanager
-def serving_grpc(entrance: Entrance) -> Iterator[None]:
-    """Take OTLP over gRPC inside the block; at its end finish the calls at hand.
-
-    Raises:
-        ConflictError: the port is taken or not allowed.
-    """
-    settings = entrance.services.settings
-    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="otlp-grpc")
-    server = grpc.server(
-        pool,
-        handlers=[
-            grpc.method_handlers_generic_handler(
-                service, {"Export": grpc.unary_unary_rpc_method_handler(_export(entrance, signal))}
-            )
-            for signal, service in _SERVICES.items()
-        ],
-        options=[
-            ("grpc.max_receive_message_length", settings.limits.body_bytes),
-            ("grpc.so_reuseport", 0),
-        ],
-    )
-    _bind(server, settings)
-    server.start()
-    try:
-        yield
-    finally:
-        server.stop(_GRACE_SECONDS).wait()
-        pool.shutdown()
-
-
-def _bind(server: grpc.Server, settings: Settings) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    try:
-        server.add_insecure_port(f"{host}:{settings.grpc_port}")
-    except RuntimeError:
-        raise ConflictError(
-            f"Cannot listen on {host}:{settings.grpc_port} for OTLP over gRPC. Choose another port"
-            " with CANDOR_GRPC_PORT, or none with 0."
-        ) from None
+def otlp_handlers(entrance: Entrance) -> list[grpc.GenericRpcHandler]:
+    """Return the services, each with its method Export."""
+    return [
+        grpc.method_handlers_generic_handler(
+            service, {"Export": grpc.unary_unary_rpc_method_handler(_export(entrance, signal))}
+        )
+        for signal, service in _SERVICES.items()
+    ]
 
 
 def _export(

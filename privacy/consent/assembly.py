@@ -5,22 +5,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from candor.kernel.ports import DecisionLog
+from candor.kernel.secrets import Secrets
 from candor.kernel.services import Services
+from candor.kernel.settings import Settings
 from privacy.consent.checking import Checker
+from privacy.consent.choosing import Preferences
+from privacy.consent.issuing import Issuer
 from privacy.consent.ledger import Ledger
 from privacy.consent.log import GroupedLog
 from privacy.consent.reading import open_reader
+from privacy.consent.receipt import Controller
 from privacy.consent.register import PolicyRegister
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """The checker, the ledger, and the policy that both go by."""
+    """The checker, the ledger, the policy that both go by, receipts, and what people choose."""
 
     checker: Checker
     ledger: Ledger
     policies: PolicyRegister
     log: DecisionLog
+    issuer: Issuer
+    preferences: Preferences
 
 
 @contextmanager
@@ -36,7 +43,17 @@ def open_consent(services: Services, log: DecisionLog) -> Iterator[Consent]:
         clock=services.clock,
         metrics=services.metrics,
     )
+    ledger = Ledger(policies)
+    issuer = issuer_of(services.settings, services.secrets, policies)
+    preferences = Preferences(services.engine, ledger, services.subjects, services.clock)
     try:
-        yield Consent(checker, Ledger(policies), policies, log)
+        yield Consent(checker, ledger, policies, log, issuer, preferences)
     finally:
         reader.close()
+
+
+def issuer_of(settings: Settings, secrets: Secrets, policies: PolicyRegister) -> Issuer:
+    """Return who issues the receipts of this installation."""
+    told = settings.controller
+    controller = Controller(told.name, told.contact, told.url)
+    return Issuer(policies, controller, secrets.audit_seed)

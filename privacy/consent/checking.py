@@ -88,13 +88,15 @@ class Checker:
         self._clock = clock
         self._decisions = metrics.consent.decisions
         self._groups: WeakKeyDictionary[asyncio.AbstractEventLoop, _Group] = WeakKeyDictionary()
-        self._answering: set[asyncio.Task[None]] = set()
+        self._answering: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = (
+            WeakKeyDictionary()
+        )
 
     async def check_one(self, asked: Asked) -> Answered:
         """Return one answer as ``check`` does, at the price of a part of it.
 
-        What comes in one turn of the event loop is read and logged together. A question about the
-        past holds up nobody.
+        What comes while one group is read and logged is the next: it could not be logged sooner,
+        and is read once. A question about the past holds up nobody.
         """
         if asked.as_of is not None or asked.entry_decision is not None:
             (answered,) = await self.check([asked])
@@ -103,7 +105,7 @@ class Checker:
         group = self._groups.get(loop)
         if group is None:
             group = self._groups[loop] = []
-            loop.call_soon(self._answer, loop)
+            self._answering[loop] = loop.create_task(self._answer(group, loop))
         answer: asyncio.Future[Answered] = loop.create_future()
         group.append((asked, answer))
         return await answer
@@ -120,7 +122,7 @@ class Checker:
             past = [one for one in asked if one.as_of or one.entry_decision]
             before = await asyncio.to_thread(self._past, past) if past else {}
         except UnavailableError as error:
-            return self._unavailable(asked, error)
+            return self.unavailable(asked, error)
         ids = new_ids(now, len(asked))
         answers, records = [], []
         for identifier, one in zip(ids, asked, strict=True):
@@ -140,25 +142,38 @@ class Checker:
         try:
             await self._log.append(_ENCODER.encode_lines(records), len(records))
         except UnavailableError as error:
-            return self._unavailable(asked, error)
+            return self.unavailable(asked, error)
         self._count(records)
         return answers
 
-    def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer what came since the loop's last turn."""
-        group = self._groups.pop(loop)
-        task = loop.create_task(self._answer_all(group))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+    def unavailable(self, asked: Sequence[Asked], error: UnavailableError) -> list[Answered]:
+        """Return denials, in order, because something that a decision needs cannot be had."""
+        log().warning("consent cannot be decided", reason=error.detail, questions=len(asked))
+        now = self._clock()
+        for one in asked:
+            self._decisions.labels(one.question.stage, STATE_UNAVAILABLE.reason).inc()
+        return [Answered(one, STATE_UNAVAILABLE, now) for one in new_ids(now, len(asked))]
+
+    async def _answer(self, group: "_Group", loop: asyncio.AbstractEventLoop) -> None:
+        """Answer a group, and then what came meanwhile, until nobody waits."""
+        try:
+            while group:
+                waiting, group[:] = list(group), []
+                await self._answer_all(waiting)
+        finally:
+            del self._groups[loop], self._answering[loop]
 
     async def _answer_all(self, group: "_Group") -> None:
+        """Answer a group; what nobody foresaw is told to each who asked, and ends nothing else."""
         try:
             answers = await self.check([asked for asked, _ in group])
         except BaseException as error:
             for _, answer in group:
                 if not answer.done():
                     answer.set_exception(error)
-            raise
+            if not isinstance(error, Exception):
+                raise
+            return
         for (_, answer), answered in zip(group, answers, strict=True):
             if not answer.done():  # whoever asked has gone
                 answer.set_result(answered)
@@ -173,13 +188,6 @@ class Checker:
                     session, self._policies, one.subject_key or "", one.question, moment
                 )
         return found
-
-    def _unavailable(self, asked: Sequence[Asked], error: UnavailableError) -> list[Answered]:
-        log().warning("consent cannot be decided", reason=error.detail, questions=len(asked))
-        now = self._clock()
-        for one in asked:
-            self._decisions.labels(one.question.stage, STATE_UNAVAILABLE.reason).inc()
-        return [Answered(one, STATE_UNAVAILABLE, now) for one in new_ids(now, len(asked))]
 
     def _count(self, records: Sequence[DecisionRecord]) -> None:
         for (stage, reason), count in Counter((one.stage, one.reason) for one in records).items():
@@ -216,8 +224,8 @@ def resolved(secrets: Secrets, subject_type: str, value: str) -> str | None:
 
 
 def _keys(asked: Sequence[Asked]) -> list[str]:
-    keys = (one.subject_key for one in asked)
-    return list(dict.fromkeys(key for key in keys if key is not None))
+    keys = dict.fromkeys([one.subject_key for one in asked])
+    return [key for key in keys if key is not None]
 
 
 def _entry(identifier: str, then: Decision, now: Decision) -> Entry:

@@ -118,19 +118,7 @@ def _on_person(  # noqa: PLR0913, PLR0917 - everything that a decision may turn 
     question: Question,
     now: datetime,
 ) -> Decision:
-    key, channel = question.purpose, question.channel
-    said = [
-        acts
-        for standings in person
-        if (
-            acts := [
-                act
-                for act in standings
-                if (not act.channel or act.channel == channel)
-                and (act.purpose == key or act.purpose == EVERY_PURPOSE)  # noqa: PLR1714 - a tuple costs more
-            ]
-        )
-    ]
+    said = [acts for standings in person if (acts := _bearing(standings, question))]
     if len(said) == 1 and len(said[0]) == 1 and said[0][0].action in YES:
         scopes: list[_Scopes] = []  # most often one yes is all there is: nothing stands against it
         yeses: list[_Yes] = [(said[0][0], None)]
@@ -140,12 +128,27 @@ def _on_person(  # noqa: PLR0913, PLR0917 - everything that a decision may turn 
         if denial is not None:
             return denial
         yeses = [yes for scope in scopes for yes in scope.yeses(now)]
+    channel = question.channel
     if channel and purpose.channels and channel not in purpose.channels:
         return _CHANNEL
     if choice >= _CHOICE and question.gpc and purpose.honours_gpc:
         return _GPC
     best = _best(policy, yeses, purpose, question, now) if choice >= _CHOICE else None
     return _without_no(purpose, choice, best) or _end_without_yes(scopes, purpose)
+
+
+def _bearing(standings: Standings, question: Question) -> Sequence[Standing]:
+    """Return the acts that bear on a question: of its purpose or every, on its channel or every."""
+    key, channel = question.purpose, question.channel
+    if len(standings) == 1:  # as most often: nothing is copied
+        act = standings[0]
+        bears = not act.channel or act.channel == channel
+        return standings if bears and act.purpose in (key, EVERY_PURPOSE) else ()
+    return [
+        act
+        for act in standings
+        if (not act.channel or act.channel == channel) and act.purpose in (key, EVERY_PURPOSE)
+    ]
 
 
 def _without_no(purpose: Purpose, choice: int, best: Decision | None) -> Decision | None:

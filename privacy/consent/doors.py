@@ -1,4 +1,4 @@
-"""The hot doors of consent: ``POST /api/v1/consent/check``, ``/check/batch`` and ``/filter``."""
+"""The hot doors of consent: the check, the batch and the filter, and the one that gateways ask."""
 
 import asyncio
 import time
@@ -8,24 +8,36 @@ import msgspec
 
 from candor.kernel.errors import (
     CandorError,
+    UnavailableError,
     UnsupportedTypeError,
 )
-from candor.kernel.http import Answer, Door, DoorRequest, Doors
+from candor.kernel.http import ANY, Answer, Door, DoorRequest, Doors
 from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
 from candor.kernel.services import Services
 from privacy.consent.answering import answer_batch, answer_check
 from privacy.consent.assembly import Consent
 from privacy.consent.audience import Audience
+from privacy.consent.gateway import (
+    JURISDICTION,
+    RECIPIENT,
+    SCOPE,
+    STAGE,
+    SUBJECT,
+    SUBJECT_TYPE,
+    GatewayQuestion,
+    body_of,
+    headers_of,
+)
 from privacy.consent.questions import (
     read_check,
 )
 from privacy.consent.signals import GPC_HEADER, is_gpc
 
-SCOPE = "consent:check"
 MOST_ITEMS = 1000
 CHECK = "/api/v1/consent/check"
 BATCH = "/api/v1/consent/check/batch"
 FILTER = "/api/v1/consent/filter"
+GATEWAYS = "/ext_authz/"
 _ENCODER = msgspec.json.Encoder()
 _LINES = "application/x-ndjson"
 _TYPES = {"", "application/json"}
@@ -40,6 +52,7 @@ def doors(services: Services, consent: Consent) -> Doors:
         ("POST", CHECK): entrance.guarded(entrance.check, "consent_check"),
         ("POST", BATCH): entrance.guarded(entrance.check_batch, "consent_batch"),
         ("POST", FILTER): entrance.guarded(entrance.filter, "consent_filter"),
+        (ANY, GATEWAYS): entrance.guarded(entrance.gateway, "ext_authz"),
     }
 
 
@@ -112,6 +125,26 @@ class _Entrance:
         lines = audience.filtered(request.chunks(), self._services.settings.spool_dir)
         return Answer(200, b"", _LINES, stream=lines)
 
+    async def gateway(self, request: DoorRequest) -> Answer:
+        """Answer a gateway: 200 to let its request through, 403 to refuse it.
+
+        What cannot be decided is 403 too: gateways take 503 for an outage of whom they ask, which
+        they can be told to overlook. Whatever a gateway adds to the path is not looked at.
+        """
+        question, gpc = _gateway_question(request), _gpc(request)
+        services, checker = self._services, self._checker
+        now = services.clock()
+        try:
+            caller = await self._caller(request)
+        except UnavailableError as error:
+            asked = question.asked(services.secrets, now, "", gpc=gpc)
+            (answered,) = checker.unavailable([asked], error)
+        else:
+            asked = question.asked(services.secrets, now, caller, gpc=gpc)
+            answered = await checker.check_one(asked)
+        status = 200 if answered.decision.allow else 403
+        return Answer(status, body_of(answered), headers=headers_of(answered))
+
     async def _caller(self, request: DoorRequest) -> str:
         if self._services.settings.auth.mode == "open":
             return "open"
@@ -125,6 +158,26 @@ class _Entrance:
         if request.media_type not in _TYPES:
             raise UnsupportedTypeError("Send JSON, as application/json.")
         return await request.body(self._most_bytes)
+
+
+def _gateway_question(request: DoorRequest) -> GatewayQuestion:
+    purpose, _, rest = request.scope["path"][len(GATEWAYS) :].partition("/")
+    told = {
+        name: _texts(request.values(name.encode()))
+        for name in (SUBJECT_TYPE, SUBJECT, STAGE, JURISDICTION, RECIPIENT)
+    }
+    return GatewayQuestion(
+        purpose,
+        rest.partition("/")[0],
+        told[SUBJECT_TYPE],
+        told[SUBJECT],
+        *(",".join(told[name]) for name in (STAGE, JURISDICTION, RECIPIENT)),
+    )
+
+
+def _texts(values: list[bytes]) -> list[str]:
+    """Return what values of a header say; what is no UTF-8 is no text of ours."""
+    return [value.decode("utf-8", "replace") for value in values]
 
 
 def _gpc(request: DoorRequest) -> bool:

@@ -7,7 +7,7 @@ sees the last act that was committed.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -23,6 +23,8 @@ from privacy.consent.purpose import EVERY_PURPOSE
 from privacy.consent.register import PolicyRegister
 from privacy.consent.standing import Standings, folded, standing_of
 
+_ACT_FIELDS = tuple(one.name for one in fields(Act))
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -31,6 +33,10 @@ class Recorded:
     event: ConsentEvent
     audit_index: int
     content: str
+
+
+Choose = Callable[[Policy, Mapping[str, Standings]], Sequence[Act]]
+"""Makes acts of the policy and of what stands of some identifiers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,23 @@ class Ledger:
         store.add_request(session, key_digest, body_digest, told, at)
         return told
 
+    def record_chosen(
+        self, session: Session, keys: Sequence[str], choose: Choose, at: datetime, by: str
+    ) -> list[Recorded]:
+        """Append the acts that follow from the policy and from what stands of these identifiers.
+
+        Nobody else writes to the ledger between the two, so ``choose`` sees what is the latest.
+
+        Raises:
+            MissingElementError: as ``record``; nothing is appended then.
+        """
+        turn = store.take_turn(session)
+        policy = self.policies.policy(turn.policy)
+        acts = choose(policy, store.read_standings(session, keys))
+        for act in acts:
+            check_act(act, policy.purposes.get(act.purpose), policy.notices.get(act.notice or ""))
+        return _append(session, turn, policy, [(act, None) for act in acts], at, by)
+
     def bring_in(  # noqa: PLR0913 - the rows, whose, and when
         self,
         session: Session,
@@ -180,7 +203,9 @@ def _append(  # noqa: PLR0913, PLR0917 - what is appended, and all that is stamp
         _event(act, turn, number, policy.notices.get(act.notice or ""), at, by)
         for number, (act, _) in enumerate(acts)
     ]
-    store.add_events(session, events, [key for _, key in acts])
+    entries = [_entry(event) for event in events]
+    places = append(session, entries)
+    store.add_events(session, events, [key for _, key in acts], places)
     known = store.read_standings(session, {act.subject_key for act, _ in acts})
     standings = dict(known)
     for event in events:
@@ -188,8 +213,6 @@ def _append(  # noqa: PLR0913, PLR0917 - what is appended, and all that is stamp
         standings[key] = folded([standing_of(event)], standings.get(key, ()))
     store.write_standings(session, turn, standings, known)
     store.mark_served(session, [act.notice for act, _ in acts if act.notice is not None])
-    entries = [_entry(event) for event in events]
-    places = append(session, entries)
     return [
         Recorded(event, place, entry.content)
         for event, place, entry in zip(events, places, entries, strict=True)
@@ -230,7 +253,8 @@ def _event(  # noqa: PLR0913, PLR0917 - as _append
 
 
 def _act_digest(act: Act) -> str:
-    return _digest({name: str(value) for name, value in asdict(act).items() if value is not None})
+    values = ((name, getattr(act, name)) for name in _ACT_FIELDS)
+    return _digest({name: str(value) for name, value in values if value is not None})
 
 
 def _digest(document: object) -> str:

@@ -11,10 +11,9 @@ from candor.kernel.ports import DecisionLog
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from privacy.consent import schemas, store
-from privacy.consent.decision import Question
 from privacy.consent.overview import current_consents
 from privacy.consent.register import PolicyRegister
-from privacy.consent.replay import decision_again, standings_of
+from privacy.consent.replay import decisions_again, record_of, standings_of
 from privacy.subjects.history import linked_at
 
 _AROUND = timedelta(seconds=2)
@@ -45,17 +44,7 @@ def explanation(
         raise NotFoundError("No decision bears that id.")
     again = None
     if logged["subject_key"] and logged["as_of"] is None:
-        question = Question(
-            logged["purpose"],
-            logged["channel"],
-            logged["stage"],
-            tuple(logged["jurisdictions"]),
-            logged["recipient"] or None,
-            bool(logged["gpc"]),
-        )
-        keys = [logged["subject_key"], *logged["identifiers"]]
-        turn, now = logged["ledger_turn"], logged["at"]
-        again = decision_again(session, policies, keys, question, turn, now)
+        ((again, _),) = decisions_again(session, policies, [record_of(logged)])
     return _explanation(logged, schemas.decision_document(again) if again else None)
 
 

@@ -133,7 +133,61 @@ _FILTER: dict[str, Any] = {
         },
     }
 }
+_GATEWAY_HEADERS = {
+    "X-Candor-Subject-Type": "The type of the person's identifier, such as email",
+    "X-Candor-Subject": "The person's identifier, as the gateway has verified it",
+    "X-Candor-Stage": "send (as without it), or entry",
+    "X-Candor-Jurisdiction": "One, or several with commas of which the strictest counts",
+    "X-Candor-Recipient": "Who is given the data, if that is not the controller",
+    "Sec-GPC": "1 is a live signal of the person's browser",
+}
+_GATEWAY_PARAMETERS: list[dict[str, Any]] = [
+    *(
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in ("purpose", "channel")
+    ),
+    *(
+        {"name": name, "in": "header", "description": told, "schema": {"type": "string"}}
+        for name, told in _GATEWAY_HEADERS.items()
+    ),
+]
+_VERDICT = {
+    "headers": {
+        name: {"schema": {"type": "string"}} for name in ("x-candor-decision-id", "x-candor-reason")
+    },
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["decision_id", "allow", "reason"],
+                "properties": {
+                    name: _DECISION["properties"][name]
+                    for name in ("decision_id", "allow", "reason")
+                },
+            }
+        }
+    },
+}
+_GATEWAY: dict[str, Any] = {
+    method: {
+        "tags": ["consent"],
+        "summary": "May this request pass? For Envoy's HTTP service and nginx's auth_request",
+        "description": "Any method, and any path below, is answered alike.",
+        "parameters": _GATEWAY_PARAMETERS,
+        "responses": {
+            "200": {"description": "It may pass; decided, and in the log", **_VERDICT},
+            "401": _PROBLEMS["401"],
+            "403": {
+                "description": "It may not, or that cannot be decided (state_unavailable), or the"
+                " key lacks the scope consent:check (a problem)",
+                **_VERDICT,
+            },
+        },
+    }
+    for method in ("get", "post")
+}
 PATHS: dict[str, Any] = {
+    "/ext_authz/{purpose}/{channel}": _GATEWAY,
     "/api/v1/consent/check": _door(
         "May this purpose use this person's data on this channel now?", _QUESTION, _DECISION
     ),

@@ -43,6 +43,11 @@ class PolicyHistory:
         self._made: dict[int, Policy] = {}
         self.current = self._upto(len(self._applied))
 
+    @property
+    def changed_at(self) -> datetime | None:
+        """When a purpose or notice was put last; none before the first."""
+        return self._times[-1] if self._times else None
+
     def at_turn(self, turn: int) -> Policy:
         """Return the policy that the transaction of this number left."""
         return self._upto(bisect_right(self._turns, turn))

@@ -20,7 +20,7 @@ from privacy.consent.standing import Standing
 
 CORRELATION_ID = re.compile(r"[\w-]{1,36}", re.ASCII)
 _PLACE = re.compile(r"at `\$\.?(?P<path>[a-z_.0-9\[\]]+)`$")
-_MOST_VALUE = 320
+MOST_VALUE = 320
 _WORDS = {
     "subject.type": re.compile(r"[a-z][a-z0-9_]{0,39}"),
     "purpose": re.compile(r"[a-z0-9][a-z0-9._-]{0,62}"),
@@ -34,7 +34,7 @@ class SubjectBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A person as the caller knows them."""
 
     type: str
-    value: Annotated[str, Meta(max_length=_MOST_VALUE)]
+    value: Annotated[str, Meta(max_length=MOST_VALUE)]
 
 
 class ContextBody(msgspec.Struct):
@@ -65,7 +65,14 @@ class CheckBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         """
         said, subject, key = self.jurisdiction, self.subject, None
         jurisdictions = (said,) if isinstance(said, str) else tuple(said or ())
-        _check_words(self.purpose, self.channel, self.recipient, jurisdictions)
+        question = _question(
+            self.purpose,
+            self.channel,
+            self.stage,
+            jurisdictions,
+            self.recipient,
+            self.gpc or gpc,
+        )
         if subject is not None:
             _check_word("subject.type", subject.type)
             key = resolved(secrets, subject.type, subject.value)
@@ -74,20 +81,7 @@ class CheckBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
             check_entry_decision(entry)
         if self.as_of is not None and self.as_of > now:
             raise InvalidInputError("A past decision lies in the past.", path="as_of")
-        return Asked(
-            key,
-            Question(
-                self.purpose,
-                self.channel or "",
-                self.stage,
-                jurisdictions,
-                self.recipient,
-                self.gpc or gpc,
-            ),
-            caller,
-            entry if key is not None else None,
-            self.as_of,
-        )
+        return Asked(key, question, caller, entry if key is not None else None, self.as_of)
 
 
 class Evidence(msgspec.Struct, gc=False):
@@ -143,16 +137,22 @@ _TEXT = msgspec.json.Decoder(str)
 
 
 @lru_cache(maxsize=4096)
-def _check_words(
-    purpose: str, channel: str | None, recipient: str | None, jurisdictions: tuple[str, ...]
-) -> None:
-    """Return when all are words; the same few come again and again."""
+def _question(  # noqa: PLR0913, PLR0917 - the fields of a question
+    purpose: str,
+    channel: str | None,
+    stage: Stage,
+    jurisdictions: tuple[str, ...],
+    recipient: str | None,
+    gpc: bool,  # noqa: FBT001 - as above
+) -> Question:
+    """Return a question whose words are words; the same few come again and again."""
     _check_word("purpose", purpose)
     for name, word in (("channel", channel), ("recipient", recipient)):
         if word is not None:
             _check_word(name, word)
     for jurisdiction in jurisdictions:
         _check_word("jurisdiction", jurisdiction)
+    return Question(purpose, channel or "", stage, jurisdictions, recipient, gpc)
 
 
 @lru_cache(maxsize=1024)

@@ -36,17 +36,16 @@ CROSS JOIN consent_standings s ON s.subject_key = o.subject_key
 WHERE i.subject_key = ?1 AND o.subject_key <> ?1
 """
 _SQLITE_MANY = """
-SELECT t.turn, t.policy_turn, k.asked, s.subject_key, s.packed FROM consent_turns t
-LEFT JOIN (
-  SELECT value AS asked, value AS member FROM json_each(?1)
-  UNION ALL
-  SELECT j.value, o.subject_key FROM json_each(?1) j
-  CROSS JOIN subjects i ON i.subject_key = j.value
-  CROSS JOIN subjects o ON o.person = i.person
-  WHERE o.subject_key <> j.value
-) k ON true
-LEFT JOIN consent_standings s ON s.subject_key = k.member
+SELECT t.turn, t.policy_turn, NULL, s.subject_key, s.packed FROM consent_turns t
+LEFT JOIN json_each(?1) k ON true
+LEFT JOIN consent_standings s ON s.subject_key = k.value
 WHERE t.id = 1
+UNION ALL
+SELECT 0, 0, k.value, s.subject_key, s.packed FROM json_each(?1) k
+CROSS JOIN subjects i ON i.subject_key = k.value
+CROSS JOIN subjects o ON o.person = i.person
+CROSS JOIN consent_standings s ON s.subject_key = o.subject_key
+WHERE o.subject_key <> k.value
 """
 _POSTGRESQL = SELECT_MANY.replace("$1", "%(keys)s")
 
@@ -236,10 +235,11 @@ def _snapshot(rows: Sequence[Row]) -> Snapshot:
     snapshot = Snapshot(turn, policy_turn)
     people = snapshot.standings
     for _, _, asked, member, stored in rows:
-        if asked is not None and member is not None and stored is not None:
-            person = people.get(asked)
+        if member is not None and stored is not None:
+            key = asked or member  # SQLite does not say a key twice
+            person = people.get(key)
             if person is None:
-                people[asked] = {member: unpacked(stored)}
+                people[key] = {member: unpacked(stored)}
             else:
                 person[member] = unpacked(stored)
     return snapshot

@@ -3,11 +3,13 @@
 Three records are read as of that moment: the acts, the policy, and who was linked with whom.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
+from candor.kernel.ports import DecisionRecord
 from privacy.consent import store
 from privacy.consent.act import ConsentEvent
 from privacy.consent.decision import Decision, Question, decide
@@ -31,19 +33,49 @@ def decision_at(
     return decide(policy, standings_of(events), question, moment), keys
 
 
-def decision_again(  # noqa: PLR0913, PLR0917 - all that a decision depends on
+def decisions_again(
     session: Session,
     policies: PolicyRegister,
-    keys: Sequence[str],
-    question: Question,
-    ledger_turn: int,
-    now: datetime,
-) -> Decision:
-    """Return the decision on these identifiers by what the ledger held after that turn."""
-    turn = store.current_turn(session)
-    events = store.read_events(session, keys, upto_turn=ledger_turn)
-    policy = policies.history(turn.policy).at_turn(ledger_turn)
-    return decide(policy, standings_of(events), question, now)
+    records: Sequence[DecisionRecord],
+    leaves_out: Callable[[ConsentEvent], bool] = lambda _: False,
+) -> list[tuple[Decision, list[ConsentEvent]]]:
+    """Return logged decisions made again from the ledger, in order, each by what it saw then.
+
+    ``leaves_out`` names acts that are taken as if they had never been; beside each decision stand
+    those that it went without. One reading of the ledger serves them all.
+    """
+    history = policies.history(store.current_turn(session).policy)
+    keys = {key for record in records for key in (record.subject_key, *record.identifiers)}
+    acts: dict[str, list[ConsentEvent]] = {}
+    for event in store.read_events(session, sorted(keys)):
+        acts.setdefault(event.act.subject_key, []).append(event)
+    again = []
+    for one in records:
+        person = (one.subject_key, *one.identifiers)
+        seen = [act for key in person for act in acts.get(key, ()) if act.turn <= one.ledger_turn]
+        without = [act for act in seen if leaves_out(act)]
+        kept = standings_of(act for act in seen if not leaves_out(act))
+        policy = history.at_turn(one.ledger_turn)
+        again.append((decide(policy, kept, question_of(one), one.at), without))
+    return again
+
+
+def record_of(row: Mapping[str, Any]) -> DecisionRecord:
+    """Return a row of the log of decisions."""
+    words = {name: tuple(row[name]) for name in ("identifiers", "jurisdictions", "obligations")}
+    return DecisionRecord(**{**row, **words, "allow": bool(row["allow"]), "gpc": bool(row["gpc"])})
+
+
+def question_of(record: DecisionRecord) -> Question:
+    """Return what a logged decision answered."""
+    return Question(
+        record.purpose,
+        record.channel,
+        record.stage,  # type: ignore[arg-type]  # a question put it there
+        record.jurisdictions,
+        record.recipient or None,
+        record.gpc,
+    )
 
 
 def standings_of(events: Iterable[ConsentEvent]) -> list[Standings]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from candor.kernel.database import session_of
@@ -16,6 +17,8 @@ from candor.kernel.services import Services
 from privacy.consent import schemas, store
 from privacy.consent.assembly import Consent
 from privacy.consent.importing import apply_text, import_rows, lines_of
+from privacy.consent.ledger import Recorded
+from privacy.consent.linking import check_scope, links_document
 from privacy.consent.looking import consents_of, explanation, history_of
 from privacy.consent.register import put_all, serve_notice
 
@@ -26,6 +29,7 @@ DryRun = Annotated[bool, Query(description="Show what would change, and keep not
 SubjectType = Annotated[str, Query(alias="type", pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 SubjectValue = Annotated[str, Query(alias="value", pattern=r"\S", max_length=320)]
 AsOf = Annotated[AwareDatetime | None, Query(description="What was on record at that instant")]
+IdempotencyKey = Annotated[str | None, Header(max_length=255)]
 _MOST_ROWS = 50_000
 _UNTIMED = datetime(1970, 1, 1, tzinfo=UTC)
 _AROUND = timedelta(seconds=2)
@@ -123,24 +127,49 @@ def record(  # noqa: PLR0913, PLR0917 - body, header and dependencies of one req
     session: SessionDep,
     consent: ConsentDep,
     author: Author,
-    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Append an act of consent to the ledger; the same key with the same act appends it once."""
-    now = services.clock()
-    act = body.act(services.secrets, now)
-    if idempotency_key is None:
-        recorded = consent.ledger.record(session, act, now, author)
-        return JSONResponse(schemas.recorded_document(recorded), 201)
-    told = consent.ledger.record_once(
-        session,
-        act,
-        now,
-        author,
-        idempotency_key,
-        lambda recorded: json.dumps(schemas.recorded_document(recorded)),
-        body.act(services.secrets, _UNTIMED),
-    )
-    return Response(told, 201, media_type="application/json")
+    return _appended(body, services, session, consent, author, idempotency_key)
+
+
+@router.post("/consent/opt-outs", status_code=201)
+def take_opt_out(  # noqa: PLR0913, PLR0917 - body, header and dependencies of one request
+    body: schemas.OptOutBody,
+    services: ServicesDep,
+    session: SessionDep,
+    consent: ConsentDep,
+    author: Author,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Append what a person told somebody of the staff; it counts from the next send on.
+
+    Who took it and where it can be looked up must be said; the person is asked for nothing.
+    """
+    return _appended(body, services, session, consent, author, idempotency_key)
+
+
+@router.post("/consent/links")
+def make_links(  # noqa: PLR0913, PLR0917 - body and dependencies of one request
+    body: schemas.LinksBody,
+    request: Request,
+    services: ServicesDep,
+    session: SessionDep,
+    consent: ConsentDep,
+    author: Author,
+) -> dict[str, Any]:
+    """Make the links that a message to a person carries, and its headers for unsubscribing.
+
+    Whoever holds a link is taken for the person, so send it to nobody else. Links to unsubscribe
+    never end; those to preferences do.
+    """
+    del author
+    policy = consent.policies.policy(store.current_turn(session).policy)
+    link = body.link(services.secrets)
+    check_scope(policy, link.purpose, link.channel)
+    base = (services.settings.public_url or str(request.base_url)).rstrip("/")
+    until = services.clock() + services.settings.links.preferences
+    return links_document(link, services.secrets.link_key, base, until)
 
 
 @router.post("/consent/events/import")
@@ -190,6 +219,31 @@ def explain(
 ) -> dict[str, Any]:
     """Return a decision from the log, and the same made again from the ledger."""
     return explanation(services.telemetry, consent.log, session, consent.policies, decision_id)
+
+
+def _appended(  # noqa: PLR0913, PLR0917 - as the routes
+    body: schemas.ActBody | schemas.OptOutBody,
+    services: Services,
+    session: Session,
+    consent: Consent,
+    author: str,
+    idempotency_key: str | None,
+) -> Response:
+    """Append an act and answer with its receipt; a key that came with it before appends nothing."""
+    now = services.clock()
+    act = body.act(services.secrets, now)
+
+    def told(recorded: Recorded) -> str:
+        receipt = consent.issuer.of_recorded(session, recorded)
+        return json.dumps(schemas.recorded_document(recorded, receipt))
+
+    if idempotency_key is None:
+        text = told(consent.ledger.record(session, act, now, author))
+    else:
+        untimed = body.act(services.secrets, _UNTIMED)
+        text = consent.ledger.record_once(session, act, now, author, idempotency_key, told, untimed)
+    headers = {"location": f"/api/v1/receipts/{json.loads(text)['id']}"}
+    return Response(text, 201, headers, media_type="application/json")
 
 
 async def _body(request: Request, services: Services) -> bytes:

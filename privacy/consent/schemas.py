@@ -7,13 +7,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from candor.kernel.errors import InvalidInputError
 from candor.kernel.secrets import Secrets
-from privacy.audit.tree import leaf_hash
 from privacy.consent.act import Act, ConsentEvent, MissingElementError, Source
 from privacy.consent.decision import Decision
 from privacy.consent.ledger import ImportReport, Recorded
+from privacy.consent.link import Link
 from privacy.consent.notice import Notice
 from privacy.consent.overview import CurrentConsent
 from privacy.consent.purpose import Mechanism, Purpose, parse_period
+from privacy.consent.receipt import Receipt
 from privacy.consent.register import Change
 
 Word = Annotated[str, Field(min_length=1, max_length=120)]
@@ -138,6 +139,72 @@ class ActBody(BaseModel):
         )
 
 
+class OptOutBody(BaseModel):
+    """What a person told somebody of the staff, on the telephone, by letter or in the shop.
+
+    Whoever takes it must say who they are (``agent``, a staff number rather than a name) and where
+    it can be looked up (``reference``, of the call or case). Nothing is asked of the person:
+    without a purpose it is about every one, without a channel about all.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject: SubjectBody
+    purpose: Annotated[str, Field(pattern=_PURPOSE)] | None = None
+    channel: Annotated[str, Field(pattern=_WORD)] | None = None
+    action: Literal["withdraw", "object", "refuse"] = "withdraw"
+    agent: Text
+    reference: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)
+    ]
+    said: Literal["spoken", "written", "in_person"] = "spoken"
+    at: AwareDatetime | None = None
+    locale: Annotated[str, Field(max_length=40)] | None = None
+    jurisdiction: Annotated[str, Field(pattern=_WORD, max_length=20)] | None = None
+
+    def act(self, secrets: Secrets, now: datetime) -> Act:
+        """Return the act.
+
+        Raises:
+            InvalidInputError: the identifier can be nobody's.
+        """
+        return Act(
+            subject_key=secrets.subject_key(self.subject.type, self.subject.value),
+            subject_type=self.subject.type,
+            purpose=self.purpose or "*",
+            channel=self.channel or "",
+            action=self.action,
+            at=self.at or now,
+            source="agent",
+            method=self.said,
+            actor=self.agent,
+            evidence=self.reference,
+            locale=self.locale,
+            jurisdiction=self.jurisdiction,
+        )
+
+
+class LinksBody(BaseModel):
+    """For whom to make links, and about what the one for unsubscribing is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject: SubjectBody
+    purpose: Annotated[str, Field(pattern=_PURPOSE)] | None = None
+    channel: Annotated[str, Field(pattern=_WORD)] | None = None
+    jurisdiction: Annotated[str, Field(pattern=_WORD, max_length=20)] | None = None
+
+    def link(self, secrets: Secrets) -> Link:
+        """Return the link; it is about every purpose and channel where none is named."""
+        return Link(
+            secrets.subject_key(self.subject.type, self.subject.value),
+            self.subject.type,
+            self.purpose or "*",
+            self.channel or "",
+            self.jurisdiction or "",
+        )
+
+
 class ApplyBody(BaseModel):
     """Purposes by key and notices by key/version, as a file holds them."""
 
@@ -237,22 +304,9 @@ _TOLD = (
 )
 
 
-def recorded_document(recorded: Recorded) -> dict[str, Any]:
-    """Return an act as it is on record, with its receipt.
-
-    The receipt is what the audit log hashed and where it stands there: with the inclusion proof
-    and a signed head it proves that the act is on record, unchanged.
-    """
-    content = recorded.content
-    return event_document(recorded.event) | {
-        "receipt": {
-            "id": recorded.event.id,
-            "audit_index": recorded.audit_index,
-            "content": content,
-            "leaf_hash": leaf_hash(content.encode()).hex(),
-            "inclusion": f"/api/v1/audit/inclusion?index={recorded.audit_index}",
-        }
-    }
+def recorded_document(recorded: Recorded, receipt: Receipt) -> dict[str, Any]:
+    """Return an act as it is on record, with its signed receipt."""
+    return event_document(recorded.event) | {"receipt": receipt}
 
 
 def consent_document(one: CurrentConsent) -> dict[str, Any]:

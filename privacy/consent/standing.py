@@ -10,7 +10,8 @@ from datetime import datetime
 
 import msgspec
 
-from privacy.consent.act import NO, YES, ConsentEvent
+from privacy.consent.act import EVERY_CHANNEL, NO, YES, ConsentEvent
+from privacy.consent.purpose import EVERY_PURPOSE
 
 _STRICTNESS = {"refuse": 0, "withdraw": 1, "object": 2}
 _FAMILIES = (
@@ -64,6 +65,26 @@ def folded(standings: Iterable[Standing], known: Standings = ()) -> Standings:
     for one in standings:
         known = _with(known, one)
     return known
+
+
+def standing_no(known: Standings, purpose: str, channel: str) -> Standing | None:
+    """Return the no that stands in just this scope; none when a later yes reaches into it."""
+    inside = [
+        one
+        for one in known
+        if purpose in {one.purpose, EVERY_PURPOSE} and channel in {one.channel, EVERY_CHANNEL}
+    ]
+    no = next(
+        (
+            one
+            for one in inside
+            if one.action in NO and (one.purpose, one.channel) == (purpose, channel)
+        ),
+        None,
+    )
+    if no is None or any(one.action in YES and one.at > no.at for one in inside):
+        return None
+    return no
 
 
 def _with(known: Standings, new: Standing) -> Standings:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from privacy.consent.act import Act, ConsentEvent
@@ -109,14 +109,17 @@ def mark_served(session: Session, references: Iterable[str]) -> None:
 
 
 def add_events(
-    session: Session, events: Sequence[ConsentEvent], repeat_keys: Sequence[str | None]
+    session: Session,
+    events: Sequence[ConsentEvent],
+    repeat_keys: Sequence[str | None],
+    audit_places: Sequence[int],
 ) -> None:
-    """Append acts to the ledger."""
+    """Append acts to the ledger, each with its place in the audit log."""
     if not events:
         return
     rows = [
-        _columns(event) | {"repeat_key": key}
-        for event, key in zip(events, repeat_keys, strict=True)
+        _columns(event) | {"repeat_key": key, "audit_index": place}
+        for event, key, place in zip(events, repeat_keys, audit_places, strict=True)
     ]
     session.execute(insert(ConsentEventRow), rows)
 
@@ -190,6 +193,27 @@ def read_events(
     return sorted(found, key=lambda one: (one.turn, one.number))
 
 
+def find_event(session: Session, event_id: str) -> tuple[ConsentEvent, int | None] | None:
+    """Return an act and its place in the audit log; no place where it was not kept yet."""
+    row = session.scalar(select(ConsentEventRow).where(ConsentEventRow.id == event_id))
+    return None if row is None else (_event(row), row.audit_index)
+
+
+def events_after(session: Session, turn: int, number: int, most: int) -> list[ConsentEvent]:
+    """Return the next acts behind a place of the ledger, in the order of their recording.
+
+    Turns are committed in order, so nothing comes later to a place that was passed.
+    """
+    place = tuple_(ConsentEventRow.turn, ConsentEventRow.number)
+    rows = session.scalars(
+        select(ConsentEventRow)
+        .where(place > (turn, number))
+        .order_by(ConsentEventRow.turn, ConsentEventRow.number)
+        .limit(most)
+    )
+    return [_event(row) for row in rows]
+
+
 def all_events(session: Session) -> Iterator[ConsentEvent]:
     """Yield every act in the order of its recording, without holding them all."""
     rows = session.scalars(
@@ -220,6 +244,11 @@ def add_request(
     session.add(
         ConsentRequestRow(key_digest=key_digest, body_digest=body_digest, answer=answer, at=at)
     )
+
+
+def forget_requests(session: Session, before: datetime) -> None:
+    """Forget what requests with a key were answered before that time."""
+    session.execute(delete(ConsentRequestRow).where(ConsentRequestRow.at < before))
 
 
 def packed(standings: Standings) -> bytes:

@@ -86,6 +86,7 @@ class ConsentEventRow(Base):
     user_agent_hash: Mapped[str | None] = mapped_column(String(150))
     origin: Mapped[str | None] = mapped_column(String(300))
     repeat_key: Mapped[str | None] = mapped_column(_KEY, unique=True)
+    audit_index: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class StandingsRow(Base):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
+from candor.kernel.field_ports import ContractMarks, DataMap
 from candor.kernel.metrics import Metrics
-from candor.kernel.ports import ContractMarks, DataMap
+from candor.kernel.ports import Vault
 from candor.kernel.secrets import Secrets
 from candor.kernel.settings import PiiSettings
 from privacy.pii.detectors import DetectorPool
@@ -19,7 +20,7 @@ from privacy.pii.namemodel import open_model
 from privacy.pii.redactor import PolicyRedactor
 from privacy.pii.register import PolicyRegister
 from privacy.pii.scanning import NameFinder
-from privacy.pii.transform import Transformer, Vault
+from privacy.pii.transform import Transformer
 
 
 @dataclass(frozen=True, slots=True)

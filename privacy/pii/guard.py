@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from threading import Lock
 
-from candor.kernel.ports import ContractMarks
+from candor.kernel.field_ports import ContractMarks
 from privacy.pii.detectors import DetectorPool
 from privacy.pii.finding import field_of
 from privacy.pii.naming import entity_of_key

@@ -1,8 +1,9 @@
 """What is put in the place of a personal value."""
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
+from candor.kernel.ports import Vault
 from candor.kernel.secrets import Mac
 from privacy.pii.policy import Rule
 
@@ -14,19 +15,6 @@ class Dropped:
 
 
 DROPPED: Final = Dropped()
-
-
-class Vault(Protocol):
-    """Keeps values so that they can be shown again to whoever may see them."""
-
-    def tokenise(self, value: str, scope: str, subject: str) -> str:
-        """Return a token that stands for a value within a scope: the same for the same value."""
-
-    def encrypt(self, value: str, subject: str, path: str) -> str:
-        """Return a value encrypted under the person's own key, bound to the field it stands in.
-
-        ``subject`` is a pseudonym, and empty where nobody is known.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +50,9 @@ class Transformer:
         if rule.action == "hash":
             return f"[{entity}:{self.digest(value)}]"
         if self._vault is not None and rule.action == "tokenise":
-            return self._vault.tokenise(value, rule.scope, place.subject)
+            return self._vault.tokenise([value], rule.scope, place.subject)[0]
         if self._vault is not None and rule.action == "encrypt":
-            return self._vault.encrypt(value, place.subject, place.field)
+            return self._vault.encrypt([value], place.subject, place.field)[0]
         return same_format(value) if rule.keeps_format else f"[{entity}]"
 
     def digest(self, value: str) -> str:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
+from candor.kernel.backoff import pause_after
 from slo.alerting import Alert, Transition
 
 DeliveryState = Literal["waiting", "sent", "dead", "silenced"]
-_FIRST_PAUSE = timedelta(seconds=30)
-_LONGEST_PAUSE = timedelta(hours=1)
 MOST_ATTEMPTS = 10
 
 
@@ -68,5 +67,4 @@ def attempted(delivery: Delivery, outcome: str, *, sent: bool, at: datetime) -> 
         return replace(after, state="sent")
     if attempts >= MOST_ATTEMPTS:
         return replace(after, state="dead")
-    pause = min(_FIRST_PAUSE * 2 ** (attempts - 1), _LONGEST_PAUSE)
-    return replace(after, next_at=at + pause)
+    return replace(after, next_at=at + pause_after(attempts))

@@ -3,19 +3,14 @@
 A fault is told by its kind alone: the other side's text may hold anything.
 """
 
-import base64
-import hmac
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from hashlib import sha256
-from typing import Any
 
 import httpx
-from pydantic import SecretStr
 
 from candor.kernel.objective_settings import WebhookSettings
 from candor.kernel.settings import Settings
+from candor.kernel.webhook import post_signed
 from slo.alerts.delivery import Delivery
 from slo.alerts.messages import cloud_event, words
 
@@ -58,16 +53,6 @@ def notify_by_apprise(address: str, title: str, body: str) -> bool:
     return bool(services.add(address)) and bool(services.notify(title=title, body=body))
 
 
-def signature(secret: SecretStr, message_id: str, at: datetime, body: bytes) -> str:
-    """Return the signature of a message: ``v1,`` and HMAC-SHA-256 over id, time and body.
-
-    Source: Standard Webhooks 1.0, "Signature scheme".
-    """
-    signed = f"{message_id}.{int(at.timestamp())}.".encode() + body
-    digest = hmac.digest(secret.get_secret_value().encode(), signed, sha256)
-    return "v1," + base64.b64encode(digest).decode()
-
-
 def _post(
     webhook: WebhookSettings,
     delivery: Delivery,
@@ -75,15 +60,6 @@ def _post(
     client: httpx.Client,
     at: datetime,
 ) -> tuple[bool, str]:
-    body = json.dumps(cloud_event(delivery.id, facts, delivery.created_at)).encode()
-    headers: dict[str, Any] = {
-        "content-type": "application/cloudevents+json",
-        "webhook-id": delivery.id,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": signature(webhook.secret, delivery.id, at, body),
-    }
-    try:
-        answer = client.post(webhook.url, content=body, headers=headers)
-    except httpx.HTTPError as error:
-        return False, type(error).__name__
-    return answer.is_success, f"status {answer.status_code}"
+    event = cloud_event(delivery.id, facts, delivery.created_at)
+    outcome = post_signed(client, webhook.url, webhook.secret.get_secret_value(), event, at)
+    return outcome.taken, outcome.told

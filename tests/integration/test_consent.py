@@ -10,6 +10,7 @@ import pytest
 from candor.kernel.database import session_of
 from candor.kernel.ports import Identifier, Provenance
 from privacy.consent import store
+from privacy.consent.jobs import ANSWERS_KEPT_FOR, forget_answers
 from privacy.consent.ledger import rebuilt_standings
 from tests.support.asgi import Application
 from tests.support.consent import (
@@ -23,7 +24,7 @@ from tests.support.consent import (
     put_purpose,
     record,
 )
-from tests.support.stores import NOON
+from tests.support.stores import NOON, FixedClock
 
 
 def test_a_grant_allows_its_channel_and_a_withdrawal_denies_the_next_check(
@@ -176,6 +177,21 @@ def test_the_same_key_with_the_same_act_appends_once_and_with_another_conflicts(
     assert [one["action"] for one in history] == ["withdraw"]
 
 
+def test_an_answer_is_given_again_for_a_week(application: Application) -> None:
+    prepare(application)
+    key, clock = {"idempotency-key": "form-2"}, application.services.clock
+    assert isinstance(clock, FixedClock)
+    first = record(application, "grant", headers=key)
+    clock.pass_by(ANSWERS_KEPT_FOR)
+    forget_answers(application.services)
+    assert record(application, "grant", headers=key).json() == first.json()
+    clock.pass_by(timedelta(seconds=1))
+    forget_answers(application.services)
+    again = record(application, "grant", headers=key)
+    assert again.status_code == 201
+    assert again.json()["id"] != first.json()["id"]
+
+
 def test_acts_count_by_their_time_and_at_the_same_instant_the_withdrawal_wins(
     application: Application,
 ) -> None:
@@ -268,12 +284,14 @@ def test_a_receipt_is_an_entry_of_the_audit_log_without_an_identifier(
 ) -> None:
     prepare(application)
     receipt = record(application, "grant", evidence="call with Anna").json()["receipt"]
-    kept = application.get(f"/api/v1/audit/leaves/{receipt['audit_index']}").json()
-    assert kept["content"] == receipt["content"]
-    assert json.loads(receipt["content"])["id"] == receipt["id"]
-    assert application.get(receipt["inclusion"]).status_code == 200
-    assert "anna" not in receipt["content"].lower()
-    assert hashlib.sha256(b"\0" + receipt["content"].encode()).hexdigest() == receipt["leaf_hash"]
+    place = receipt["audit_log"]
+    kept = application.get(f"/api/v1/audit/leaves/{place['index']}").json()
+    assert kept["content"] == place["content"]
+    assert json.loads(place["content"])["id"] == receipt["id"]
+    proof = application.get("/api/v1/audit/inclusion", params={"index": place["index"]})
+    assert proof.status_code == 200
+    assert "anna" not in json.dumps(receipt).lower()
+    assert hashlib.sha256(b"\0" + place["content"].encode()).hexdigest() == place["leaf_hash"]
 
 
 def test_what_stands_follows_from_the_ledger_alone(application: Application) -> None:

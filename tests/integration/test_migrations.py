@@ -9,6 +9,7 @@ import candor.kernel.lease  # noqa: F401 - registers its table
 import collector.contracts.tables
 import collector.quarantine.tables  # noqa: F401 - as above
 import privacy.consent.tables
+import privacy.propagation.tables
 import privacy.subjects.tables  # noqa: F401 - registers its tables
 import slo.tables  # noqa: F401 - registers its tables
 from candor.kernel.database import Base

@@ -16,8 +16,9 @@ from sqlalchemy import Engine
 
 from candor.kernel.errors import ConflictError
 from candor.kernel.ports import NoRedaction, OtlpSignal
+from candor.kernel.rpc import serving_rpc
 from candor.kernel.telemetry_store import TelemetryStore
-from collector.doors.otlp_grpc import serving_grpc
+from collector.doors.otlp_grpc import otlp_handlers
 from collector.entrance import Entrance
 from tests.support.asgi import Application, application_on
 from tests.support.otlp import log_request, metric_request, span_request
@@ -50,7 +51,9 @@ def open_doors(
         )
         with (
             application_on(services) as application,
-            serving_grpc(Entrance(services, application.collector)),
+            serving_rpc(
+                services.settings, otlp_handlers(Entrance(services, application.collector))
+            ),
             grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
         ):
             yield Served(application, channel)
@@ -164,6 +167,6 @@ def test_a_full_spool_is_unavailable_with_a_time_to_come_back(
 
 
 def test_a_port_that_is_taken_is_named_with_the_setting(served: Served) -> None:
-    entrance = Entrance(served.application.services, served.application.collector)
-    with pytest.raises(ConflictError, match="CANDOR_GRPC_PORT"), serving_grpc(entrance):
+    settings = served.application.services.settings
+    with pytest.raises(ConflictError, match="CANDOR_GRPC_PORT"), serving_rpc(settings, []):
         pass

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from candor.kernel.database import session_of
+from candor.kernel.field_ports import NoDataMap
 from candor.kernel.metrics import new_metrics
-from candor.kernel.ports import NoDataMap
 from collector.contracts.marks import StoredMarks
 from privacy.pii import store
 from privacy.pii.finding import Finding, Located

@@ -16,6 +16,7 @@ from collector.assembly import open_collector
 from collector.decision_log import SpooledDecisions
 from privacy.consent.assembly import open_consent
 from privacy.pii.assembly import Pii, Surroundings, open_pii
+from privacy.vault.assembly import open_desk
 
 
 class Application:
@@ -27,6 +28,7 @@ class Application:
         self.collector = installation.collector
         self.consent = installation.consent
         self.pii = installation.pii
+        self.desk = installation.desk
         self.asgi = create_app(installation)
         self.key = ""
 
@@ -69,6 +71,7 @@ def pii_on(services: Services) -> Iterator[Pii]:
         services.metrics,
         services.marks,
         services.data_map,
+        services.vault,
     )
     with open_pii(services.settings.pii, around) as pii:
         yield pii
@@ -81,6 +84,8 @@ def application_on(services: Services, pii: Pii | None = None) -> Iterator[Appli
         collector = stack.enter_context(open_collector(services))
         consent = stack.enter_context(open_consent(services, SpooledDecisions(collector)))
         protection = pii or stack.enter_context(pii_on(services))
-        application = Application(Installation(services, collector, consent, protection))
+        application = Application(
+            Installation(services, collector, consent, open_desk(services), protection)
+        )
         application.key = application.make_key("admin")
         yield application

@@ -67,6 +67,30 @@ class Browser:
         element = self._command("POST", "element", using)[_ELEMENT]
         self._command("POST", f"element/{element}/click", {})
 
+    def press(self, *keys: str) -> None:
+        """Press and release keys one after the other, as WebDriver spells them."""
+        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        keyboard = {"type": "key", "id": "keyboard", "actions": actions}
+        self._command("POST", "actions", {"actions": [keyboard]})
+
+    def show_at(self, width: int, height: int, *, dark: bool = False) -> None:
+        """Be a screen of this size, whose owner likes it light or dark, and still."""
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        motion = {"name": "prefers-reduced-motion", "value": "reduce"}
+        self.devtools("Emulation.setEmulatedMedia", features=[scheme, motion])
+
+    def complaints(self) -> list[str]:
+        """Return what the browser warned of since it was asked last: errors, blocked requests."""
+        entries = self._command("POST", "se/log", {"type": "browser"})
+        return [str(entry["message"]) for entry in entries]
+
     def screenshot(self) -> bytes:
         """Return the window as a PNG."""
         return base64.b64decode(self._command("GET", "screenshot"))

@@ -6,13 +6,14 @@ from typing import Any
 
 from presidio_analyzer import EntityRecognizer
 
+from candor.kernel.ports import Vault
 from privacy.pii.detection import Detector
 from privacy.pii.detectors import DetectorPool
 from privacy.pii.guard import Guard
 from privacy.pii.policy import Mark, Policy
 from privacy.pii.recognition import TokenEngine, every_recognizer
 from privacy.pii.scanning import Circumstances, NameFinder, Scan, Scanner
-from privacy.pii.transform import Transformer, Vault
+from privacy.pii.transform import Transformer
 
 KEY = bytes(range(32))
 

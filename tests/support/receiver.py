@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,11 +23,21 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What came, and the statuses to answer with, one for each request; 200 when they run out."""
+    """What came, and the statuses to answer with, one for each request; 200 when they run out.
+
+    ``judge`` answers instead where it is given, by what came.
+    """
 
     url: str = ""
     requests: list[Received] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    judge: Callable[[Received], int] | None = None
+
+    def answer(self, received: Received) -> int:
+        self.requests.append(received)
+        if self.judge is not None:
+            return self.judge(received)
+        return self.statuses.pop(0) if self.statuses else 200
 
 
 @contextmanager
@@ -38,8 +48,7 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            kept.requests.append(Received(self.path, headers, body))
-            self.send_response(kept.statuses.pop(0) if kept.statuses else 200)
+            self.send_response(kept.answer(Received(self.path, headers, body)))
             self.send_header("content-length", "0")
             self.end_headers()
 

@@ -20,6 +20,7 @@ from candor.kernel.services import Services
 from candor.kernel.settings import Settings, TelemetryLimits
 from candor.kernel.telemetry_store import TelemetryStore, open_telemetry_store
 from privacy.subjects.index import StoredSubjectIndex
+from privacy.vault.assembly import new_vault
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECRETS = Secrets(
@@ -27,6 +28,8 @@ SECRETS = Secrets(
     key_pepper=bytes(range(32)),
     quarantine_key=bytes(range(32, 64)),
     audit_seed=bytes(range(64, 96)),
+    vault_key=bytes(range(96, 128)),
+    link_key=bytes(range(128, 160)),
 )
 
 
@@ -187,4 +190,5 @@ def services_on(  # noqa: PLR0913 - whatever a test wants to be different
         gate=gate or OpenGate(),
         redactor=redactor or NoRedaction(),
         subjects=subjects or StoredSubjectIndex(engine),
+        vault=new_vault(engine, secrets, effective.vault, clock),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("candor", "collector", "privacy", "slo")
+PACKAGES = ("candor", "collector", "dashboards", "privacy", "slo")
 FORBIDDEN_NAMES = {
     *("service", "manager", "utils", "util", "helpers", "helper", "common", "models", "misc"),
 }

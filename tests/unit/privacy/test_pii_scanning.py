@@ -2,12 +2,14 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from candor.kernel.ports import PersonalValue
 from privacy.pii import naming
 from privacy.pii.finding import field_of, pointer
 from privacy.pii.policy import Mark, Policy, Rule, mark_of, policy_of
@@ -24,11 +26,17 @@ OTHER_CARD = 5555555555554444
 class Safe:
     """A vault that shows what it was asked."""
 
-    def tokenise(self, value: str, scope: str, subject: str) -> str:
-        return f"tok:{scope}:{subject}:{len(value)}"
+    def tokenise(self, values: Sequence[str], scope: str, subject_key: str = "") -> list[str]:
+        return [f"tok:{scope}:{subject_key}:{len(value)}" for value in values]
 
-    def encrypt(self, value: str, subject: str, path: str) -> str:
-        return f"enc:{path}:{subject}:{len(value)}"
+    def tokenise_all(self, values: Sequence[PersonalValue], scope: str) -> list[str]:
+        return [self.tokenise([one.value], scope, one.subject_key)[0] for one in values]
+
+    def encrypt(self, values: Sequence[str], subject_key: str, field: str) -> list[str]:
+        return [f"enc:{field}:{subject_key}:{len(value)}" for value in values]
+
+    def encrypt_all(self, values: Sequence[PersonalValue]) -> list[str]:
+        return [self.encrypt([one.value], one.subject_key, one.field)[0] for one in values]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+"""The settings of the vault: what protects its keys, how long it remembers them, who may look."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+
+from candor.kernel.setting_group import Group
+
+
+class VaultSettings(Group):
+    """Which key protects the vault's, and how it is used.
+
+    Without more, that is a key derived from the master key. The last of ``key_files`` (32 bytes
+    each, for the owner alone) takes its place, and ``kms_key``, the ARN of a key of AWS KMS, that
+    of both; `candor vault rotate` then moves all keys there. ``register_file`` names the destroyed
+    keys, and must not be restored together with the state store. Opened keys are remembered up to
+    ``cached_keys`` and for ``cached_for``.
+    """
+
+    key_files: tuple[Path, ...] = ()
+    kms_key: str | None = Field(default=None, min_length=1, max_length=200)
+    kms_region: str | None = None
+    kms_endpoint: str | None = Field(default=None, pattern="^https?://")
+    register_file: Path = Path(".candor/vault-destroyed.log")
+    cached_keys: int = Field(default=10_000, ge=1)
+    cached_for: timedelta = Field(default=timedelta(minutes=10), gt=timedelta(0))
+    reveals_per_minute: int = Field(default=1000, ge=1)

@@ -1,0 +1,56 @@
+"""Signed webhooks: CloudEvents that their receiver can tell from anybody else's.
+
+A fault is told by its kind alone: the other side's text may hold anything.
+"""
+
+import base64
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import httpx
+
+_RECEIVER_FAULTS = frozenset({401, 403, 404, 407, 408, 410, 421, 425, 429, 502, 503, 504})
+
+
+class Outcome(NamedTuple):
+    """Whether a message was taken, and how that ended.
+
+    ``blames_receiver`` tells an address that takes nothing now from one that refused this message.
+    """
+
+    taken: bool
+    told: str
+    blames_receiver: bool = False
+
+
+def signature(secret: str, message_id: str, at: datetime, body: bytes) -> str:
+    """Return the signature of a message: ``v1,`` and HMAC-SHA-256 over id, time and body.
+
+    Source: Standard Webhooks 1.0, "Signature scheme".
+    """
+    signed = f"{message_id}.{int(at.timestamp())}.".encode() + body
+    return "v1," + base64.b64encode(hmac.digest(secret.encode(), signed, sha256)).decode()
+
+
+def post_signed(
+    client: httpx.Client, url: str, secret: str, event: Mapping[str, Any], at: datetime
+) -> Outcome:
+    """Send a CloudEvent in structured mode once; its id tells a receiver that it came before."""
+    body = json.dumps(event).encode()
+    message_id = str(event["id"])
+    headers = {
+        "content-type": "application/cloudevents+json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": signature(secret, message_id, at, body),
+    }
+    try:
+        answer = client.post(url, content=body, headers=headers)
+    except httpx.HTTPError as error:
+        return Outcome(taken=False, told=type(error).__name__, blames_receiver=True)
+    status = answer.status_code
+    return Outcome(answer.is_success, f"status {status}", status in _RECEIVER_FAULTS)

@@ -1,0 +1,155 @@
+"""Puts subscribers, says what that changes, and lets them be told again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from candor.kernel.errors import ConflictError
+from privacy.audit.store import Entry, append
+from privacy.consent.store import current_turn
+from privacy.propagation import store
+from privacy.propagation.lane import Waiting
+from privacy.propagation.position import BEGINNING, Position, end_of
+from privacy.propagation.subscriber import Subscriber, subscriber_of
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A subscriber to put; a secret that is none stays as it is, and ``start`` counts at first."""
+
+    name: str
+    definition: dict[str, Any]
+    secret: str | None = field(default=None, repr=False)
+    properties: dict[str, str | int | bool] | None = field(default=None, repr=False)
+    start: str = "now"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What putting a subscriber changes: by field, what it was and what it becomes."""
+
+    name: str
+    fields: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    is_new: bool = False
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything changes at all."""
+        return self.is_new or bool(self.fields)
+
+
+def put_all(  # noqa: PLR0913 - what is put, and all that is stamped on it
+    session: Session,
+    key: bytes,
+    wanted: Sequence[Wanted],
+    at: datetime,
+    by: str,
+    *,
+    dry_run: bool = False,
+) -> list[Change]:
+    """Put subscribers, all or none, and return what changes; with ``dry_run`` keep nothing.
+
+    Raises:
+        InvalidInputError: one is none; its place is named.
+    """
+    changes = []
+    for one in wanted:
+        known = store.find(session, key, one.name)
+        before = known[0] if known else None
+        after = _subscriber(one, before)
+        changes.append(_change(before, after))
+        if changes[-1].is_any and not dry_run:
+            start = _start(session, one.start)
+            store.put(session, key, after, start, at, by)
+            session.flush()
+    if not dry_run:
+        append(session, [_entry("put", one.name, at, by) for one in changes if one.is_any])
+    return changes
+
+
+def remove(session: Session, key: bytes, name: str, at: datetime, by: str) -> None:
+    """Forget a subscriber.
+
+    Raises:
+        NotFoundError: nobody bears that name.
+    """
+    store.found(session, key, name)
+    store.remove(session, name)
+    append(session, [_entry("removed", name, at, by)])
+
+
+def replay(  # noqa: PLR0913, PLR0917 - whom to tell again, from where, and who says so
+    session: Session, key: bytes, name: str, position: Position, at: datetime, by: str
+) -> None:
+    """Let a subscriber be told again of everything from a place of the ledger on.
+
+    Raises:
+        NotFoundError: nobody bears that name.
+        ConflictError: the ledger does not reach that far.
+    """
+    store.found(session, key, name)
+    if position.turn > current_turn(session).number + 1:
+        raise ConflictError("The ledger does not reach that far yet.")
+    store.move(session, name, position, at)
+    append(session, [_entry("replayed", name, at, by)])
+
+
+def revive(session: Session, key: bytes, name: str, at: datetime, by: str) -> int:
+    """Try what was given up again, and return how many acts that were.
+
+    Each person is told anew from the oldest of theirs on, so that the order stays.
+
+    Raises:
+        NotFoundError: nobody bears that name.
+    """
+    store.found(session, key, name)
+    revived = 0
+    while dead := store.dead_letters(session, name, BEGINNING, _PAGE):
+        for one in dead:
+            known = store.waiting_of(session, name, one.subject_key)
+            if known is None or known.position > one.position:
+                waiting = Waiting(one.subject_key, one.position, 0, at, "")
+                store.keep_waiting(session, name, waiting)
+                session.flush()
+        store.forget_dead(session, name, [one.position for one in dead])
+        revived += len(dead)
+    append(session, [_entry("revived", name, at, by)])
+    return revived
+
+
+def _subscriber(wanted: Wanted, before: Subscriber | None) -> Subscriber:
+    """Return what is put; of a secret that is not said, the one that is known stays."""
+    known = before.secrets() if before else {"secret": "", "properties": {}}
+    said = {"secret": wanted.secret, "properties": wanted.properties}
+    given = {name: value for name, value in said.items() if value is not None}
+    return subscriber_of(wanted.name, wanted.definition, known | given)
+
+
+def _change(before: Subscriber | None, after: Subscriber) -> Change:
+    """Return what changes; of secrets it is only told that they do."""
+    if before is None:
+        return Change(after.name, is_new=True)
+    old, new = before.definition(), after.definition()
+    fields = {
+        name: (old.get(name), new.get(name))
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    }
+    if before.secrets() != after.secrets():
+        fields["secrets"] = ("sealed", "sealed anew")
+    return Change(after.name, fields)
+
+
+def _start(session: Session, start: str) -> Position:
+    if start == "beginning":
+        return BEGINNING
+    return end_of(current_turn(session).number)
+
+
+def _entry(what: str, name: str, at: datetime, by: str) -> Entry:
+    return Entry("consent_subscriber", at, {"what": what, "name": name, "by": by})

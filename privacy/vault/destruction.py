@@ -1,0 +1,144 @@
+"""How keys are destroyed, and why no restored copy of the state store brings them back."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from candor.kernel.database import session_of
+from candor.kernel.errors import InvalidInputError
+from privacy.audit.store import Entry, append
+from privacy.vault import store
+from privacy.vault.register import Register, Tombstone
+from privacy.vault.sealing import new_key_id
+from privacy.vault.store import StoredKey, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Destruction:
+    """What was destroyed: keys by id, and how many values of tokens went with them."""
+
+    key_ids: tuple[str, ...]
+    values: int
+
+
+def destroy_subjects(  # noqa: PLR0913 - whose keys, and what the audit log must know
+    session: Session,
+    register: Register,
+    subject_keys: Collection[str],
+    *,
+    at: datetime,
+    by: str,
+    reason: str,
+) -> Destruction:
+    """Destroy every key that these people have; what was sealed under them opens nowhere any more.
+
+    It is so for every process as soon as the caller's transaction is committed, and is written into
+    the register before: if the transaction fails, the next start finishes it. Somebody without a
+    key is noted too, so that a copy of the store in which there was one does not count. The caller
+    must not have read in this transaction.
+
+    Raises:
+        InvalidInputError: nobody is named.
+        UnavailableError: the register cannot be written; nothing is destroyed.
+    """
+    if not subject_keys or not all(subject_keys):
+        raise InvalidInputError("Name the people whose keys to destroy.", path="subject_key")
+    turn = store.take_turn(session, new_key_id())
+    keys = store.living_keys_of(session, subject_keys)
+    tombstones = [
+        Tombstone(one, at, tuple(key.id for key in keys if key.owner.subject_key == one))
+        for one in sorted(set(subject_keys))
+    ]
+    register.append(tombstones)
+    return _carry_out(session, turn, tombstones, keys, Entries("vault.destroy", at, by, reason))
+
+
+def finish_destructions(engine: Engine, register: Register, at: datetime) -> int:
+    """Hold the state store against the register, and return how many keys had come back.
+
+    They are destroyed again; that is how a restored copy of the store revives nobody. And what only
+    the store knows is added to the register, as another machine may have destroyed it.
+    """
+    known = register.read()
+    with session_of(engine) as session:
+        recorded = [one for _, one in store.destructions_since(session, 0)]
+        has_revived = bool(_revived(session, known))
+    register.append(recorded)
+    if not has_revived:
+        return 0
+    with session_of(engine) as session:
+        turn = store.take_turn(session, new_key_id())
+        keys = _revived(session, known)
+        if not keys:  # another process was faster
+            session.rollback()
+            return 0
+        people = {key.owner.subject_key for key in keys}
+        tombstones = [one for one in _latest(known) if one.subject_key in people]
+        entries = Entries("vault.destroy_again", at, "register", "the state store was restored")
+        _carry_out(session, turn, tombstones, keys, entries)
+        return len(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What the audit log is told of a destruction, beside whose keys they were."""
+
+    kind: str
+    at: datetime
+    by: str
+    reason: str
+
+    def of(self, tombstones: Iterable[Tombstone]) -> list[Entry]:
+        """Return one entry for each person."""
+        return [
+            Entry(
+                self.kind,
+                self.at,
+                {
+                    "subject_key": one.subject_key,
+                    "keys": list(one.key_ids),
+                    "by": self.by,
+                    "reason": self.reason,
+                },
+            )
+            for one in tombstones
+        ]
+
+
+def _carry_out(
+    session: Session,
+    turn: Turn,
+    tombstones: list[Tombstone],
+    keys: list[StoredKey],
+    entries: Entries,
+) -> Destruction:
+    store.add_destructions(session, turn, tombstones)
+    key_ids = tuple(key.id for key in keys)
+    values = store.destroy_keys(session, key_ids, entries.at)
+    append(session, entries.of(tombstones))
+    return Destruction(key_ids, values)
+
+
+def _revived(session: Session, known: list[Tombstone]) -> list[StoredKey]:
+    """Return the living keys that a tombstone stands for."""
+    by_subject: dict[str, list[Tombstone]] = {}
+    for one in known:
+        by_subject.setdefault(one.subject_key, []).append(one)
+    return [
+        key
+        for key in store.living_keys_of(session, by_subject)
+        if any(one.covers(key.id, key.created_at) for one in by_subject[key.owner.subject_key])
+    ]
+
+
+def _latest(known: list[Tombstone]) -> list[Tombstone]:
+    """Return one tombstone for each person: the last instant, and every key."""
+    merged: dict[str, Tombstone] = {}
+    for one in known:
+        before = merged.get(one.subject_key, one)
+        key_ids = tuple(dict.fromkeys((*before.key_ids, *one.key_ids)))
+        merged[one.subject_key] = Tombstone(one.subject_key, max(before.at, one.at), key_ids)
+    return list(merged.values())

@@ -1,0 +1,180 @@
+"""Subscribers through the API and the command line: put, shown, told again, and taken away."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from candor.cli import app
+from privacy.propagation.jobs import propagate
+from tests.support.asgi import Application
+from tests.support.consent import prepare, record
+from tests.support.receiver import receiver
+
+PATH = "/api/v1/consent/subscribers"
+SECRET = "a secret of the receiver"
+CRM: dict[str, Any] = {"webhook": {"url": "https://crm.example.org/hook", "secret": SECRET}}
+KAFKA: dict[str, Any] = {
+    "kafka": {"bootstrap": "b:9092", "topic": "t", "properties": {"sasl.password": SECRET}}
+}
+
+
+def put(application: Application, name: str = "crm", **body: Any) -> Any:  # noqa: ANN401 - any field
+    return application.request("PUT", f"{PATH}/{name}", json=body or CRM)
+
+
+def test_a_subscriber_is_put_with_a_diff_and_its_secrets_never_come_out(
+    application: Application,
+) -> None:
+    trial = application.request("PUT", f"{PATH}/crm?dry_run=1", json=CRM)
+    assert (trial.status_code, trial.json()["change"]) == (200, "created")
+    assert application.get(PATH).json() == []
+    assert put(application).status_code == 201
+    assert put(application, "topic", **KAFKA).status_code == 201
+    assert put(application).json()["change"] == "unchanged"
+    kept: dict[str, Any] = {
+        "webhook": {"url": "https://crm.example.org/other"},
+        "purposes": ["marketing"],
+    }
+    changed = put(application, **kept).json()
+    assert changed["fields"] == {
+        "purposes": {"before": [], "after": ["marketing"]},
+        "webhook": {
+            "before": {"url": "https://crm.example.org/hook"},
+            "after": {"url": "https://crm.example.org/other"},
+        },
+    }
+    fresh = kept | {"webhook": {"url": "https://crm.example.org/other", "secret": SECRET + "2"}}
+    assert list(put(application, **fresh).json()["fields"]) == ["secrets"]
+    listed = application.get(PATH)
+    assert [one["name"] for one in listed.json()] == ["crm", "topic"]
+    assert SECRET not in listed.text
+    one = application.get(f"{PATH}/crm").json()
+    assert (one["persons_waiting"], one["dead_letters"], one["outcome"]) == (0, 0, None)
+    assert one["purposes"] == ["marketing"]
+    leaves = application.get("/api/v1/audit/head").json()["tree_size"]
+    assert application.request("DELETE", f"{PATH}/crm").status_code == 204
+    assert application.get(f"{PATH}/crm").status_code == 404
+    assert application.request("DELETE", f"{PATH}/crm").status_code == 404
+    leaf = application.get(f"/api/v1/audit/leaves/{leaves}").json()
+    assert "consent_subscriber" in json.dumps(leaf)
+    assert SECRET not in json.dumps(leaf)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"webhook": {"url": "https://crm.example.org/"}},
+        {"webhook": {"url": "https://crm.example.org/", "secret": "short"}},
+        CRM | KAFKA,
+        {"purposes": ["marketing"]},
+        {"webhook": {"url": "mailto:crm@example.org", "secret": SECRET}},
+        {"webhook": {"url": "http://crm.example.org/", "secret": SECRET}, "identifiers": ["email"]},
+        CRM | {"identifiers": ["E-Mail"]},
+        CRM | {"start": "yesterday"},
+    ],
+)
+def test_what_describes_no_subscriber_is_refused(
+    application: Application, body: dict[str, Any]
+) -> None:
+    answer = put(application, **body)
+    assert answer.status_code == 422
+    assert SECRET not in answer.text
+    assert application.get(PATH).json() == []
+
+
+def test_a_document_is_applied_as_a_whole(application: Application) -> None:
+    document = {"subscribers": {"crm": CRM, "bad": {"webhook": {"url": "https://x.example.org"}}}}
+
+    def applied(text: str) -> Any:  # noqa: ANN401 - an answer
+        return application.post(f"{PATH}/apply", content=text)
+
+    assert applied(json.dumps(document)).status_code == 422
+    assert application.get(PATH).json() == []
+    assert applied("a: [").status_code == 400
+    fault = applied(json.dumps({"subscribers": {"crm": {"webhook": {"secret": SECRET}}}}))
+    assert (fault.status_code, fault.json()["path"]) == (422, "subscribers.crm.webhook.url")
+    assert SECRET not in fault.text
+    done = applied(json.dumps({"subscribers": {"crm": CRM, "topic": KAFKA}})).json()
+    assert [one["change"] for one in done["changes"]] == ["created", "created"]
+
+
+def test_a_subscriber_is_told_again_when_asked(application: Application) -> None:
+    prepare(application)
+    with receiver() as target:
+        put(application, webhook={"url": target.url, "secret": SECRET})
+        target.judge = lambda _: 422
+        record(application, "withdraw")
+        for _ in range(10):
+            application.services.clock.pass_by(timedelta(hours=1))  # type: ignore[attr-defined]  # a FixedClock
+            propagate(application.services)
+        (dead,) = application.get(f"{PATH}/crm/dead-letters").json()
+        assert (dead["outcome"], dead["attempts"]) == ("status 422", 10)
+        later = application.get(f"{PATH}/crm/dead-letters?after={dead['position']}")
+        assert later.json() == []
+        target.judge = None
+        again = application.post(f"{PATH}/crm/replay", json={"from": "dead_letters"})
+        assert (again.status_code, again.json()["persons_waiting"]) == (202, 1)
+        propagate(application.services)
+        assert len(target.requests) == 11
+        moved = application.post(f"{PATH}/crm/replay", json={"from": dead["position"]})
+        assert moved.json()["position"] < dead["position"]
+        propagate(application.services)
+        assert len(target.requests) == 12
+    for asked, status in (("999999", 409), ("here", 422), ("", 422)):
+        assert application.post(f"{PATH}/crm/replay", json={"from": asked}).status_code == status
+    assert application.post(f"{PATH}/none/replay", json={"from": "0"}).status_code == 404
+    assert application.get(f"{PATH}/none/dead-letters").status_code == 404
+
+
+def test_subscribers_need_their_scopes(application: Application) -> None:
+    reader = {"authorization": f"Bearer {application.make_key('consent:read')}"}
+    assert application.get(PATH, headers=reader).status_code == 200
+    put_it = application.request("PUT", f"{PATH}/crm", json=CRM, headers=reader)
+    assert put_it.status_code == 403
+    again = application.post(f"{PATH}/crm/replay", json={"from": "0"}, headers=reader)
+    assert again.status_code == 403
+
+
+RUNNER = CliRunner()
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    done = RUNNER.invoke(app, ["consent", "subscribers", *arguments])
+    assert done.exit_code == code, done.output
+    return done.stdout
+
+
+def test_the_command_applies_lists_and_tells_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document: dict[str, Any] = {
+        "subscribers": {
+            "crm": {"webhook": {"url": "https://x.example.org/", "secret": {"env": "CRM_SECRET"}}},
+            "topic": {"kafka": {"bootstrap": "b:9092", "topic": "t"}, "channels": ["email"]},
+        }
+    }
+    (tmp_path / "s.yaml").write_text(json.dumps(document), encoding="utf-8")
+    run("apply", "s.yaml", code=2)
+    monkeypatch.setenv("CRM_SECRET", SECRET)
+    assert run("list") == ""
+    assert "created: subscriber crm" in run("apply", "s.yaml", "--dry-run")
+    assert json.loads(run("apply", "s.yaml", "--json"))["dry_run"] is False
+    document["subscribers"]["topic"]["channels"] = ["sms"]
+    (tmp_path / "s.yaml").write_text(json.dumps(document), encoding="utf-8")
+    assert "  channels: ['email'] -> ['sms']" in run("apply", "s.yaml")
+    assert "crm: up to 0." in run("list")
+    assert [one["name"] for one in json.loads(run("list", "--json"))] == ["crm", "topic"]
+    assert "is told again of what follows 0.-1" in run("replay", "crm", "--from", "0")
+    assert json.loads(run("replay", "crm", "--dead-letters", "--json"))["dead_letters"] == 0
+    assert run("dead-letters", "crm") == ""
+    assert json.loads(run("dead-letters", "crm", "--json")) == []
+    run("replay", "crm", code=2)
+    run("replay", "crm", "--from", "0", "--dead-letters", code=2)
+    run("replay", "none", "--from", "0", code=1)
+    (tmp_path / "s.yaml").write_text("a: [", encoding="utf-8")
+    run("apply", "s.yaml", code=2)
+    run("apply", "absent.yaml", code=2)
