@@ -50,6 +50,7 @@ class Metrics:
     objectives: "ObjectiveMetrics"
     consent: "ConsentMetrics"
     vault: "VaultMetrics"
+    pii: "PiiMetrics"
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -134,6 +135,15 @@ class VaultMetrics:
     reveals: Counter
 
 
+@dataclass(frozen=True, slots=True)
+class PiiMetrics:
+    """What was found of personal data at the entry, and what could not be examined."""
+
+    findings: Counter
+    new_kinds: Counter
+    failures: Counter
+
+
 class FadingGauge(Collector):
     """A gauge whose samples are shown together, and fade when nobody renews them."""
 
@@ -192,6 +202,17 @@ def new_metrics() -> Metrics:
         objectives=_objectives(new),
         consent=_consent(new),
         vault=_vault(new),
+        pii=_pii(new),
+    )
+
+
+def _pii(new: "_Maker") -> PiiMetrics:
+    return PiiMetrics(
+        findings=new.counter("pii_findings", "Personal values found.", "entity", "action"),
+        new_kinds=new.counter(
+            "pii_new_kinds", "Kinds of personal data at a place where none was known.", "entity"
+        ),
+        failures=new.counter("pii_failures", "Events and texts that could not be examined."),
     )
 
 

@@ -180,6 +180,34 @@ class ChecksSettings(Group):
     location: str = Field(default="default", pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]{0,62}$")
 
 
+class NameModelSettings(Group):
+    """What finds names in free text beside lists of names: a pipeline of spaCy, from a folder."""
+
+    engine: Literal["none", "spacy"] = "none"
+    model: Path | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "NameModelSettings":
+        if (self.engine == "none") is not (self.model is None):
+            raise ValueError("engine=spacy needs model, the folder of a pipeline; none needs none")
+        return self
+
+
+class PiiSettings(Group):
+    """Whether events are searched for personal data before they are stored, and by which policy.
+
+    ``recognizers`` is a YAML file of recognizers of one's own; ``memory`` is how many texts that
+    were judged lately are remembered, in this process only; in ``cache_dir`` lie compiled patterns.
+    """
+
+    enabled: bool = True
+    policy: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$")
+    recognizers: Path | None = None
+    memory: int = Field(default=50_000, ge=0)
+    cache_dir: Path = Path(".candor/pii")
+    ner: NameModelSettings = NameModelSettings()
+
+
 class KafkaSettings(Group):
     """Which topics are read, and what their messages hold; none is read without ``bootstrap``.
 
@@ -256,6 +284,7 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     checks: ChecksSettings = ChecksSettings()
     kafka: KafkaSettings = KafkaSettings()
+    pii: PiiSettings = PiiSettings()
     vault: VaultSettings = VaultSettings()
     controller: ControllerSettings = ControllerSettings()
     links: LinkSettings = LinkSettings()
