@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import spacy
 from spacy.training import Example
-from spacy.util import fix_random_seed
+from spacy.util import fix_random_seed  # type: ignore[attr-defined]  # it is spaCy's way
 
 from candor.kernel.errors import InvalidInputError
 from candor.kernel.settings import NameModelSettings, PiiSettings
