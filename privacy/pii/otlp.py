@@ -24,6 +24,7 @@ from candor.kernel.ports import OtlpSignal
 from privacy.pii.guard import Guard
 from privacy.pii.scanning import Circumstances, Scan
 from privacy.pii.suspicion import suspect_texts
+from privacy.pii.transform import Errands, filled
 
 UNEXAMINED = "[not examined]"
 """What stands for a text that could not be examined."""
@@ -63,20 +64,24 @@ def redact_request(  # noqa: PLR0913, PLR0917 - a request, and all that treats i
     request.ParseFromString(body)
     texts = list(_texts(signal, request))
     suspects = suspect_texts(guard.lines, [one.text for one in texts])
-    about = Circumstances(source)
-    changed = False
+    about = Circumstances(source, errands=Errands())
+    changed: list[Text] = []
     for number, one in enumerate(texts):
         if number not in suspects and not guard.is_suspect(one.path[-1]):
             continue
         try:
-            changed |= _treat(one, guard, about, note)
+            if _treat(one, guard, about, note):
+                changed.append(one)
         except CandorError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever fails hides its text, and no other
             metrics.failures.inc()
             log().error("a text could not be examined", reason=type(error).__name__)
             _put(one, UNEXAMINED)
-            changed = True
+            changed.append(one)
+    if changed and about.errands and (settled := guard.scanner.settle(about.errands)):
+        for one in changed:
+            _fill_in(one, settled)
     return bytes(request.SerializeToString()) if changed else body
 
 
@@ -98,6 +103,14 @@ def _treat(one: Text, guard: Guard, about: Circumstances, note: Callable[[Scan],
     else:
         _put(one, "")
     return True
+
+
+def _fill_in(one: Text, settled: Mapping[str, str]) -> None:
+    """Put what the vault answered in the place of the marks of a text and of its key."""
+    field = "string_value" if one.field in _PLAIN else one.field
+    setattr(one.holder, field, filled(getattr(one.holder, field), settled))
+    if one.attribute is not None:
+        one.attribute.key = filled(one.attribute.key, settled)
 
 
 def _put(one: Text, text: str) -> None:

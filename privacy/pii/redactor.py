@@ -27,6 +27,7 @@ from privacy.pii.policy import Mark
 from privacy.pii.scanning import Circumstances, Scan
 from privacy.pii.shapes import is_impersonal
 from privacy.pii.suspicion import suspect_texts, suspect_values
+from privacy.pii.transform import Errands, filled
 
 TEXTS = (
     "id",
@@ -73,9 +74,11 @@ class PolicyRedactor:
         if not events:
             return refusals
         marks = {schema: self._marks.of(schema) for schema in {one.schema for one in events}}
-        for index, fields in _suspects(guard, events, marks).items():
+        errands = Errands()
+        suspects = _suspects(guard, events, marks)
+        for index, fields in suspects.items():
             event = events[index]
-            about = Circumstances(source, event.subject_key, marks[event.schema])
+            about = Circumstances(source, event.subject_key, marks[event.schema], errands)
             try:
                 refusal = self._treat(guard, event, fields, about)
             except CandorError:
@@ -86,6 +89,9 @@ class PolicyRedactor:
                 refusal = _FAILED
             if refusal is not None:
                 refusals[index] = refusal
+        if suspects and (settled := guard.scanner.settle(errands)):
+            for index in suspects:
+                _fill_in(events[index], settled)
         return refusals
 
     def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> bytes:
@@ -225,6 +231,16 @@ def _treat_attribute(guard: Guard, event: StorableEvent, key: str, about: Circum
         )
     event.attributes = others
     return scan
+
+
+def _fill_in(event: StorableEvent, settled: Mapping[str, str]) -> None:
+    """Put what the vault answered in the place of the marks of an event."""
+    for name in TEXTS:
+        setattr(event, name, filled(getattr(event, name), settled))
+    event.attributes = {
+        filled(key, settled): msgspec.Raw(filled(bytes(raw).decode(), settled).encode())
+        for key, raw in event.attributes.items()
+    }
 
 
 def _blocked(located: Located) -> Refusal:

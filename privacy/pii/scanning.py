@@ -17,7 +17,7 @@ from privacy.pii.finding import Finding, Located, Path, field_of
 from privacy.pii.memory import Recent
 from privacy.pii.policy import ACTIONS, Mark, Policy, Rule
 from privacy.pii.shapes import is_impersonal
-from privacy.pii.transform import Dropped, Place, Transformer
+from privacy.pii.transform import Dropped, Errands, Place, Transformer
 
 MOST_DEPTH = 32
 TOO_DEEP = "[nested too deeply]"
@@ -54,11 +54,15 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Whose payload it is, where it comes from, and what a contract says of its fields."""
+    """Whose payload it is, where it comes from, and what a contract says of its fields.
+
+    With ``errands`` the vault is not asked here: marks stand where its answers belong.
+    """
 
     source: str = ""
     subject: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict)
+    errands: Errands | None = None
 
 
 class Scanner:
@@ -122,6 +126,15 @@ class Scanner:
     def replace(self, value: str, entity: str, rule: Rule, place: Place) -> str | Dropped:
         """Return what stands in the place of a value."""
         return self._transformer.replace(value, entity, rule, place)
+
+    def settle(self, errands: Errands) -> Mapping[str, str]:
+        """Return what stands in the place of each mark.
+
+        Raises:
+            UnavailableError: the vault cannot be asked.
+        """
+        vault = self._transformer.vault
+        return errands.run(vault) if vault is not None else {}
 
     def digest(self, value: str) -> str:
         """Return a keyed digest of a value."""
@@ -288,7 +301,7 @@ class _Walk:
     ) -> str | Dropped:
         """Return a text with its findings replaced, where they overlap all of them at once."""
         name = field_of(path)
-        place = Place(name, self._about.subject)
+        place = Place(name, self._about.subject, self._about.errands)
         ruled = [(one, self._rule(one, name, mark)) for one in found]
         for one, rule in ruled:
             self._note(path, one, rule.action, text[one.start : one.end])

@@ -1,11 +1,13 @@
 """What is put in the place of a personal value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Final
 
-from candor.kernel.ports import Vault
+from candor.kernel.ports import PersonalValue, Vault
 from candor.kernel.secrets import Mac
-from privacy.pii.policy import Rule
+from privacy.pii.policy import VAULT_ACTIONS, Rule
 
 _DIGEST_DIGITS = 32
 
@@ -17,12 +19,50 @@ class Dropped:
 DROPPED: Final = Dropped()
 
 
+class Errands:
+    """What a batch wants of the vault, asked for all at once: until then, marks stand in its place.
+
+    A mark is drawn anew for each batch, so that nobody can send one.
+    """
+
+    def __init__(self) -> None:
+        self._mark = f"errand-{token_hex(16)}-"
+        self._wanted: list[tuple[Rule, PersonalValue]] = []
+
+    def put(self, rule: Rule, value: PersonalValue) -> str:
+        """Return the mark that stands for a value until the vault has been asked."""
+        self._wanted.append((rule, value))
+        return f"{self._mark}{len(self._wanted) - 1}."
+
+    def run(self, vault: Vault) -> dict[str, str]:
+        """Return what stands in the place of each mark.
+
+        Raises:
+            UnavailableError: the vault cannot be asked.
+        """
+        made: dict[int, str] = {}
+        scopes = {rule.scope for rule, _ in self._wanted if rule.action == "tokenise"}
+        for scope in (None, *sorted(scopes)):
+            places = [n for n, (rule, _) in enumerate(self._wanted) if _scope_of(rule) == scope]
+            values = [self._wanted[n][1] for n in places]
+            if not values:
+                continue
+            kept = vault.encrypt_all(values) if scope is None else vault.tokenise_all(values, scope)
+            made |= dict(zip(places, kept, strict=True))
+        return {f"{self._mark}{n}.": one for n, one in made.items()}
+
+
+def _scope_of(rule: Rule) -> str | None:
+    return rule.scope if rule.action == "tokenise" else None
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands: the field, whose it is, and whether other values must stay apart."""
+    """Where a value stands: the field, whose it is, and what its batch wants of the vault."""
 
     field: str
     subject: str = ""
+    errands: Errands | None = None
 
 
 class Transformer:
@@ -30,12 +70,7 @@ class Transformer:
 
     def __init__(self, key: bytes, vault: Vault | None = None) -> None:
         self._mac = Mac(key)
-        self._vault = vault
-
-    @property
-    def has_vault(self) -> bool:
-        """Whether values can be tokenised and encrypted."""
-        return self._vault is not None
+        self.vault = vault
 
     def replace(self, value: str, entity: str, rule: Rule, place: Place) -> str | Dropped:
         """Return what stands in the place of a value from now on.
@@ -49,15 +84,23 @@ class Transformer:
             return DROPPED
         if rule.action == "hash":
             return f"[{entity}:{self.digest(value)}]"
-        if self._vault is not None and rule.action == "tokenise":
-            return self._vault.tokenise([value], rule.scope, place.subject)[0]
-        if self._vault is not None and rule.action == "encrypt":
-            return self._vault.encrypt([value], place.subject, place.field)[0]
+        if self.vault is not None and rule.action in VAULT_ACTIONS:
+            errands = place.errands or Errands()
+            mark = errands.put(rule, PersonalValue(value, place.subject, place.field))
+            return mark if place.errands is not None else errands.run(self.vault)[mark]
         return same_format(value) if rule.keeps_format else f"[{entity}]"
 
     def digest(self, value: str) -> str:
         """Return 32 hexadecimal digits: the same for the same value, useless without the key."""
         return self._mac.hexdigest(value.encode("utf-8", "surrogatepass"))[:_DIGEST_DIGITS]
+
+
+def filled(text: str, settled: Mapping[str, str]) -> str:
+    """Return a text with marks replaced by what stands in their place."""
+    if any(mark in text for mark in settled):
+        for mark, made in settled.items():
+            text = text.replace(mark, made)
+    return text
 
 
 def same_format(value: str) -> str:

@@ -325,6 +325,38 @@ def test_a_clean_request_passes_as_the_bytes_that_came(shop: Application, signal
     assert redactor.redact_otlp(signal, body, "shop") is body
 
 
+def test_what_the_vault_keeps_comes_back_by_the_authorised_way(shop: Application) -> None:
+    rules = [
+        {"action": "tokenise", "entities": ["EMAIL_ADDRESS"], "scope": "support"},
+        {"action": "encrypt", "entities": ["PHONE_NUMBER", "US_SSN"]},
+    ]
+    put_policy(shop, rules=rules)
+    subject = {"type": "email", "value": MAIL}
+    attributes = {
+        "mail": MAIL,
+        "text": f"to {MAIL} or joe@example.org",
+        "deep": {"phone": "4258828080"},
+        "ssn": "536-22-1234",
+        MAIL: "key",
+    }
+    sent = [native_event(n, subject=subject, attributes=attributes) for n in (1, 2)]
+    assert shop.post(EVENTS, json=sent).json()["accepted"] == 2
+    first, second = stored(shop)
+    assert MAIL not in json.dumps([first, second])
+    assert first["told"]["mail"].startswith("tok_")
+    assert first["told"]["mail"] == second["told"]["mail"]
+    assert first["told"]["text"].startswith(f"to {first['told']['mail']} or tok_")
+    assert first["told"]["deep"]["phone"].startswith("enc1")
+    assert first["told"]["deep"] != second["told"]["deep"]
+    assert "errand" not in json.dumps([first, second])
+    logs = log_request(f"to {MAIL}", mail=MAIL, plan="pro")
+    body = logs.SerializeToString()
+    assert shop.post("/v1/logs", content=body, headers=PROTOBUF | SYNC).status_code == 200
+    [row] = shop.services.telemetry.query("SELECT Body, LogAttributes FROM otel_logs")
+    assert row["Body"].startswith("to tok_")
+    assert row["LogAttributes"]["mail"] == first["told"]["mail"]
+
+
 def test_values_with_line_ends_and_letters_of_all_kinds_are_placed_rightly(
     shop: Application,
 ) -> None:
