@@ -20,13 +20,15 @@ Form = dict[str, str]
 async def read_form(request: Request) -> Form:
     """Return the fields of a form; of a field that comes twice, the last value.
 
+    What names no type counts as the usual one: whoever unsubscribes must not fail over a header.
+
     Raises:
         UnsupportedTypeError: it is no form.
         TooLargeError: it is far over what a page has.
         MalformedError: it cannot be read.
     """
     door = DoorRequest(request.scope, request.receive)
-    kind = door.media_type
+    kind = door.media_type or _URLENCODED
     if kind not in {_URLENCODED, _MULTIPART}:
         raise UnsupportedTypeError(f"Send a form, as {_URLENCODED} or {_MULTIPART}.")
     body = await door.body(_MOST_BYTES)

@@ -190,7 +190,7 @@ def unsubscribe(  # noqa: PLR0913, PLR0917 - path, form and dependencies of one 
     now = services.clock()
     link = link_of(token, "unsubscribe", services.secrets.link_key, now)
     name, _, value = ONE_CLICK.partition("=")
-    if form.get(name) != value:
+    if form.get(name, "").strip() != value:
         raise MalformedError(f"Send the form {ONE_CLICK}.")
     done = withdraw_by_link(session, consent.ledger, link, now)
     state = "done" if done is not None else "already"

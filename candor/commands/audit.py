@@ -115,6 +115,8 @@ def _fault_of(document: dict[str, Any], key: bytes) -> str | None:
     from privacy.audit.schemas import fault_of  # noqa: PLC0415 - as above
     from privacy.consent.receipt import fault_of as fault_of_receipt  # noqa: PLC0415 - as above
 
+    if isinstance(document.get("receipt"), dict):
+        fail("Give the receipt alone: what this file has under 'receipt'.", WRONG_USE)
     if "schema_version" in document or "pii_processing" in document:
         return fault_of_receipt(document, key, key_id(key))
     return fault_of(document, key)

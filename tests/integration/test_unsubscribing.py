@@ -2,12 +2,16 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
-from tests.support.asgi import Application
+from candor.kernel.telemetry_store import TelemetryStore
+from tests.support.asgi import Application, application_on
 from tests.support.consent import ANNA, check, prepare, put_purpose, record
+from tests.support.stores import FixedClock, services_on
 
 LINKS = "/api/v1/consent/links"
 PRESS = {"List-Unsubscribe": "One-Click"}
@@ -128,6 +132,42 @@ def test_a_mail_program_sends_it_as_multipart_and_across_sites(application: Appl
     assert check(application)["reason"] == "withdrawn"
 
 
+@pytest.mark.parametrize(
+    "headers", [{}, {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}]
+)
+def test_a_careless_mail_program_is_understood(
+    application: Application, headers: dict[str, str]
+) -> None:
+    prepare(application)
+    record(application, "grant")
+    later(application, minutes=1)
+    path = links(application)["unsubscribe"]
+    body = b"List-Unsubscribe=One-Click\r\n"
+    assert application.post(path, content=body, headers=headers).status_code == 200
+    assert check(application)["reason"] == "withdrawn"
+
+
+def test_the_address_for_the_outside_is_in_the_header_and_the_controller_on_the_page(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    services = services_on(
+        *(tmp_path, sqlite, embedded_telemetry, clock),
+        public_url="https://privacy.example.org/",
+        controller={"name": "Example Store", "contact": "privacy@example.org"},
+        links={"preferences": timedelta(minutes=30)},
+    )
+    with application_on(services) as application:
+        prepare(application)
+        receipt = record(application, "grant").json()["receipt"]
+        told = links(application)
+        page = application.get(told["preferences"]).text
+    assert told["list_unsubscribe"] == f"<https://privacy.example.org{told['unsubscribe']}>"
+    assert told["preferences_until"] == "2026-11-22T12:30:00+00:00"
+    assert receipt["party_identification"][0]["party_name"] == "Example Store"
+    assert "Example Store" in page
+    assert "mailto:privacy@example.org" in page
+
+
 def test_a_link_about_everything_stops_everything(application: Application) -> None:
     prepare(application)
     put_purpose(application, "surveys")
@@ -152,7 +192,7 @@ def test_a_link_works_after_years_and_after_its_purpose_ended(application: Appli
     ("body", "status"),
     [
         ({"data": {"List-Unsubscribe": "Two-Clicks"}}, 400),
-        ({"data": {}}, 415),
+        ({"data": {}}, 400),
         ({"json": PRESS}, 415),
         (
             {"content": b"\xff", "headers": {"content-type": "application/x-www-form-urlencoded"}},
