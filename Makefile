@@ -28,10 +28,10 @@ bench: .venv/.dev ## Measure the budgets and print them as ratios
 
 lock: .venv/.dev ## Resolve the dependencies anew into the lock files
 	$(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --upgrade \
-	  --no-annotate --no-header --quiet --no-emit-package pandas --no-emit-package pyarrow --no-emit-package numpy \
+	  --no-annotate --no-header --quiet --no-emit-package pandas --no-emit-package pyarrow \
 	  -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra kafka --constraint requirements.lock --universal --python-version 3.11 --generate-hashes --upgrade \
-	  --no-annotate --no-header --quiet --no-emit-package pandas --no-emit-package pyarrow --no-emit-package numpy \
+	  --no-annotate --no-header --quiet --no-emit-package pandas --no-emit-package pyarrow \
 	  -o requirements-dev.lock
 
 clean: ## Remove what the other targets made

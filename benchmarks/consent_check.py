@@ -69,7 +69,7 @@ ITEMS = 1000
 BATCHES = 20
 READS = 3000
 FLOOR = Path(__file__).parent / "harness" / "consent_floor.py"
-SECRETS = Secrets(*[bytes(32)] * 6)
+SECRETS = Secrets(*[bytes(32)] * 7)
 CHECK = "/api/v1/consent/check"
 
 

@@ -65,7 +65,7 @@ def open_register(path: Path, extra: dict[str, int]) -> ContractRegister:
 def measure(compiled: ContractRegister, slow: ContractRegister) -> tuple[float, float, float]:
     """Return microseconds an event: decoding alone, and what each kind of contract adds."""
     bodies = [batch() for _ in range(BATCHES)]
-    secrets = Secrets(*[bytes(32)] * 6)
+    secrets = Secrets(*[bytes(32)] * 7)
     costs = [0.0, 0.0, 0.0]
     for body in bodies:
         reception = Reception(utc_now(), LimitSettings(), secrets)

@@ -184,7 +184,7 @@ def serve_floor() -> None:
     )
 
     settings = load_settings()
-    secrets = Secrets(*[bytes(32)] * 6)
+    secrets = Secrets(*[bytes(32)] * 7)
 
     async def door(request: "DoorRequest") -> "Answer":
         body = await request.body(settings.limits.body_bytes)

@@ -76,7 +76,7 @@ def main() -> None:
 
 def candor(store: TelemetryStore, folder: Path, bodies: Sequence[bytes]) -> float:
     """Return the spans per CPU second of checking, spooling and storing."""
-    reception = Reception(utc_now(), LimitSettings(), Secrets(*[bytes(32)] * 6))
+    reception = Reception(utc_now(), LimitSettings(), Secrets(*[bytes(32)] * 7))
     spool = Spool(folder, SpoolSettings(), utc_now, new_metrics())
     started = time.process_time()
     with spool.running():

@@ -32,7 +32,7 @@ from candor.kernel.vault_settings import VaultSettings
 from privacy.vault.assembly import new_vault
 from privacy.vault.vault import StoredVault
 
-SECRETS = Secrets(*[bytes(32)] * 6)
+SECRETS = Secrets(*[bytes(32)] * 7)
 PEOPLE = 1000
 FIELDS = ("attributes.contact.email", "attributes.contact.phone", "attributes.shipping.street")
 BATCHES = (1, 10, 100, 500)

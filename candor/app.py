@@ -17,6 +17,7 @@ from privacy.audit import routes as audit_routes
 from privacy.consent import doors as consent_doors
 from privacy.consent import routes as consent_routes
 from privacy.investigation import routes as investigation_routes
+from privacy.pii import routes as pii_routes
 from privacy.propagation import routes as propagation_routes
 from privacy.subjects import routes as subject_routes
 from privacy.vault import routes as vault_routes
@@ -32,6 +33,7 @@ def create_app(installation: Installation) -> Dispatcher:
     framework.state.services = installation.services
     framework.state.collector = installation.collector
     framework.state.consent = installation.consent
+    framework.state.pii = installation.pii
     framework.state.desk = installation.desk
     doors = {
         **collector_routes.doors(installation.services, installation.collector),
@@ -57,6 +59,7 @@ def create_framework() -> FastAPI:
     framework.include_router(alert_routes.router)
     framework.include_router(funnel_routes.router)
     framework.include_router(consent_routes.router)
+    framework.include_router(pii_routes.router)
     framework.include_router(investigation_routes.router)
     framework.include_router(propagation_routes.router)
     framework.include_router(subject_routes.router)

@@ -12,6 +12,7 @@ from candor.commands import (
     funnel,
     ingest,
     keys,
+    pii,
     quarantine,
     run,
     slo,
@@ -40,6 +41,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(slo.app, name="slo")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(audit.app, name="audit")
+app.add_typer(pii.app, name="pii")
 app.add_typer(vault.app, name="vault")
 
 

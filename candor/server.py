@@ -34,6 +34,8 @@ def serve_until_stopped(settings: Settings) -> None:
     configure_logging(settings.log_level)
     listener = listen(settings)
     with listener, open_installation(settings) as installation, ExitStack() as stack:
+        if settings.pii.enabled:
+            installation.pii.prepare()
         if settings.self_objectives:
             apply_self_objectives(installation.services)
             stack.enter_context(observing(installation))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from candor.kernel.clock import Clock, utc_now
 from candor.kernel.database import open_engine
 from candor.kernel.errors import ConflictError
+from candor.kernel.field_ports import NoDataMap
 from candor.kernel.metrics import new_metrics
 from candor.kernel.migrate import migrate, pending_migrations
 from candor.kernel.ports import NoRedaction
@@ -17,11 +18,13 @@ from candor.kernel.settings import Settings
 from candor.kernel.telemetry_store import open_telemetry_store
 from candor.kernel.tracing import close_tracing, new_tracer_provider, tracer_of
 from collector.assembly import Collector, open_collector
+from collector.contracts.marks import StoredMarks
 from collector.decision_log import SpooledDecisions
 from privacy.consent.assembly import Consent, open_consent
 from privacy.consent.gate import ConsentGate
 from privacy.consent.reading import open_reader
 from privacy.consent.register import PolicyRegister
+from privacy.pii.assembly import Pii, Surroundings, open_pii
 from privacy.subjects.index import StoredSubjectIndex
 from privacy.vault.assembly import Desk, new_vault, open_desk
 from slo.exposition import ObjectiveCounters
@@ -35,6 +38,7 @@ class Installation:
     collector: Collector
     consent: Consent
     desk: Desk
+    pii: Pii
 
 
 @contextmanager
@@ -46,8 +50,19 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
     Raises:
         CandorError: a store or the master key cannot be opened; the sentence says what to do.
     """
+    with _open(settings, clock) as (services, _):
+        yield services
+
+
+@contextmanager
+def _open(settings: Settings, clock: Clock) -> Iterator[tuple[Services, Pii]]:
+    """Give what ``open_services`` gives, and PII protection, which its redactor belongs to."""
     with ExitStack() as stack:
-        secrets = open_secrets(settings.master_key_file, may_create=settings.is_embedded)
+        secrets = open_secrets(
+            settings.master_key_file,
+            may_create=settings.is_embedded,
+            phone_region=settings.identifiers.phone_region,
+        )
         engine = open_engine(settings.state_dsn)
         stack.callback(engine.dispose)
         telemetry = open_telemetry_store(settings.telemetry_dsn, settings.telemetry)
@@ -57,7 +72,11 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
         metrics = new_metrics()
         reader = open_reader(engine)
         stack.callback(reader.close)
-        yield Services(
+        marks, data_map = StoredMarks(engine, clock), NoDataMap()
+        vault = new_vault(engine, secrets, settings.vault, clock)
+        around = Surroundings(engine, clock, secrets, metrics, marks, data_map, vault)
+        pii = stack.enter_context(open_pii(settings.pii, around))
+        services = Services(
             settings=settings,
             clock=clock,
             engine=engine,
@@ -67,10 +86,13 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
             metrics=metrics,
             tracer=tracer_of(tracing),
             gate=ConsentGate(reader, PolicyRegister(engine), clock, metrics),
-            redactor=NoRedaction(),
+            redactor=pii.redactor if settings.pii.enabled else NoRedaction(),
             subjects=StoredSubjectIndex(engine),
-            vault=new_vault(engine, secrets, settings.vault, clock),
+            marks=marks,
+            data_map=data_map,
+            vault=vault,
         )
+        yield services, pii
 
 
 @contextmanager
@@ -82,14 +104,14 @@ def open_installation(settings: Settings, clock: Clock = utc_now) -> Iterator[In
     Raises:
         ConflictError: a server's stores are not migrated.
     """
-    with open_services(settings, clock) as services:
+    with _open(settings, clock) as (services, pii):
         ensure_migrated(services)
         services.metrics.registry.register(ObjectiveCounters(services, services.clock()))
         with (
             open_collector(services) as collector,
             open_consent(services, SpooledDecisions(collector)) as consent,
         ):
-            yield Installation(services, collector, consent, open_desk(services))
+            yield Installation(services, collector, consent, open_desk(services), pii)
 
 
 def ensure_migrated(services: Services) -> None:

@@ -168,7 +168,7 @@ class Intake:
         )
         events, indices = self._admitted(batch, events, indices, rejections)
         events, indices = _without(
-            events, indices, self._redactor.redact_events(events), rejections
+            events, indices, self._redactor.redact_events(events, batch.source), rejections
         )
         claim = self._window.claim([event.identity for event in events])
         try:
@@ -207,7 +207,8 @@ class Intake:
         kept = request.fresh(claim.fresh)
         batch = request.refused if keep_refused else None
         try:
-            payload = self._redactor.redact_otlp(signal, request.content(kept)) if kept else b""
+            content = request.content(kept) if kept else b""
+            payload = self._redactor.redact_otlp(signal, content, source) if kept else b""
             refused = self._refused(batch, batch.rejections) if batch and batch.rejections else None
         except BaseException as error:
             self._window.release(claim, _told_to_twins(error))

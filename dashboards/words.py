@@ -10,7 +10,6 @@ from typing import Any
 from privacy.consent.language import best_language
 
 _FOLDER = Path(__file__).parent / "languages"
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +32,8 @@ class Words:
     def date(self, at: datetime) -> str:
         """Return a day as people write it, in UTC."""
         day = at.astimezone(UTC)
-        if self.locale == "de":
-            return f"{day.day}.{day.month}.{day.year}"
-        return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+        month = self("months").split()[day.month - 1]
+        return self("date", day=day.day, month=month, year=day.year)
 
     def moment(self, at: datetime) -> str:
         """Return a minute as people write it, in UTC, which is said."""

@@ -39,9 +39,12 @@ class LedgerHere:
         from privacy.consent.assembly import issuer_of  # noqa: PLC0415 - keeps --help quick
         from privacy.consent.importing import read_act  # noqa: PLC0415 - as above
         from privacy.consent.schemas import recorded_document  # noqa: PLC0415 - as above
+        from privacy.subjects.originals import keep_originals  # noqa: PLC0415 - as above
 
         act = read_act(body, self._secrets, self._now)
         recorded = self._ledger.record(self._session, act, self._now, ACTOR)
+        said = [(act.subject_type, body["subject"]["value"])]
+        keep_originals(self._session, self._secrets, said, self._now)
         issuer = issuer_of(settings(), self._secrets, self._ledger.policies)
         return recorded_document(recorded, issuer.of_recorded(self._session, recorded))
 

@@ -135,7 +135,11 @@ def prepared_state(effective: "Settings") -> "Iterator[tuple[Engine, Secrets]]":
     from candor.kernel.migrate import migrate_state  # noqa: PLC0415 - as above
     from candor.kernel.secrets import open_secrets  # noqa: PLC0415 - as above
 
-    secrets = open_secrets(effective.master_key_file, may_create=effective.is_embedded)
+    secrets = open_secrets(
+        effective.master_key_file,
+        may_create=effective.is_embedded,
+        phone_region=effective.identifiers.phone_region,
+    )
     engine = open_engine(effective.state_dsn)
     try:
         if effective.is_embedded:

@@ -89,8 +89,8 @@ def destroy(
     """
     from candor.kernel.clock import utc_now  # noqa: PLC0415 - keeps --help quick
     from candor.kernel.database import session_of  # noqa: PLC0415 - as above
+    from privacy.audit.reason import checked_reason  # noqa: PLC0415 - as above
     from privacy.vault.destruction import destroy_subjects  # noqa: PLC0415 - as above
-    from privacy.vault.schemas import checked_reason  # noqa: PLC0415 - as above
 
     try:
         told = checked_reason(reason)

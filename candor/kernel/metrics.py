@@ -49,7 +49,8 @@ class Metrics:
     kafka: "KafkaMetrics"
     objectives: "ObjectiveMetrics"
     consent: "ConsentMetrics"
-    vault_reveals: Counter
+    vault: "VaultMetrics"
+    pii: "PiiMetrics"
 
     content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
 
@@ -127,6 +128,22 @@ class ConsentMetrics:
     lag: "FadingGauge"
 
 
+@dataclass(frozen=True, slots=True)
+class VaultMetrics:
+    """What somebody asked the vault to show."""
+
+    reveals: Counter
+
+
+@dataclass(frozen=True, slots=True)
+class PiiMetrics:
+    """What was found of personal data at the entry, and what could not be examined."""
+
+    findings: Counter
+    new_kinds: Counter
+    failures: Counter
+
+
 class FadingGauge(Collector):
     """A gauge whose samples are shown together, and fade when nobody renews them."""
 
@@ -176,9 +193,7 @@ def new_metrics() -> Metrics:
         segments_stuck=new.gauge(
             "spool_segments_stuck", "Segments that the telemetry store cannot read; kept on disk."
         ),
-        records_corrupt=new.gauge(
-            "spool_records_corrupt", "Stretches of segments that went bad; kept on disk."
-        ),
+        records_corrupt=new.gauge("spool_records_corrupt", "Stretches gone bad; kept on disk."),
         load_failures=new.counter("load_failures", "Inserts that failed and are tried again."),
         identities=new.gauge("dedupe_identities", "Identities that are remembered."),
         jobs=_jobs(new),
@@ -186,9 +201,18 @@ def new_metrics() -> Metrics:
         kafka=_kafka(new),
         objectives=_objectives(new),
         consent=_consent(new),
-        vault_reveals=new.counter(
-            "vault_reveals", "Values that somebody asked the vault for, by outcome.", "outcome"
+        vault=_vault(new),
+        pii=_pii(new),
+    )
+
+
+def _pii(new: "_Maker") -> PiiMetrics:
+    return PiiMetrics(
+        findings=new.counter("pii_findings", "Personal values found.", "entity", "action"),
+        new_kinds=new.counter(
+            "pii_new_kinds", "Kinds of personal data at a place where none was known.", "entity"
         ),
+        failures=new.counter("pii_failures", "Events and texts that could not be examined."),
     )
 
 
@@ -224,6 +248,12 @@ def _consent(new: "_Maker") -> ConsentMetrics:
             "Age of the oldest change that a subscriber was not told.",
             "subscriber",
         ),
+    )
+
+
+def _vault(new: "_Maker") -> VaultMetrics:
+    return VaultMetrics(
+        new.counter("vault_reveals", "Values that somebody asked for, by outcome.", "outcome")
     )
 
 

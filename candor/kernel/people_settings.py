@@ -1,8 +1,8 @@
-"""Settings of what people are told: who answers for their data, and how long their links hold."""
+"""Settings of what people are told, who answers for their data, and how they are known."""
 
 from datetime import timedelta
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from candor.kernel.setting_group import Group
 
@@ -24,3 +24,23 @@ class LinkSettings(Group):
     preferences: timedelta = Field(
         default=timedelta(days=7), ge=timedelta(minutes=1), le=timedelta(days=400)
     )
+
+
+class IdentifierSettings(Group):
+    """How identifiers are read: telephone numbers that name no country are of ``phone_region``.
+
+    Every process of an installation must have the same: from it follows who is who.
+    """
+
+    phone_region: str | None = None
+
+    @field_validator("phone_region")
+    @classmethod
+    def _region(cls, region: str | None) -> str | None:
+        if region is None:
+            return None
+        import phonenumbers  # noqa: PLC0415 - only where a region is set
+
+        if region not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError("use a country of ISO 3166-1 in two capital letters, such as AU")
+        return region

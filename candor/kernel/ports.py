@@ -112,23 +112,38 @@ class StorableEvent(Protocol):
 
     id: str
     name: str
+    schema: str
+    journey: str
     instance: str
     step: str
+    channel: str
+    service: str
     error_code: str
+    experiment: str
+    variant: str
+    currency: str
+    subject_key: str
     attributes: dict[str, msgspec.Raw]
 
 
 class Redactor(Protocol):
     """Masks personal values before anything is written."""
 
-    def redact_events(self, events: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
+    def redact_events(
+        self, events: Sequence[StorableEvent], source: str = ""
+    ) -> Mapping[int, Refusal]:
         """Mask in place; return a refusal for the index of each event that must not be stored.
+
+        ``source`` is who sent them: the name of the key.
 
         What is put in the place of an id decides which event is which: it must be the same for the
         same id, after a restart too, and another for another id.
+
+        Raises:
+            UnavailableError: it cannot tell now; nothing may be stored.
         """
 
-    def redact_otlp(self, signal: OtlpSignal, request: bytes) -> bytes:
+    def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> bytes:
         """Return an OTLP request in protobuf with personal values masked; the same when clean."""
 
 
@@ -322,14 +337,16 @@ class OpenGate:
 class NoRedaction:
     """The redactor of an installation that has no policies: everything passes untouched."""
 
-    def redact_events(self, events: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
+    def redact_events(
+        self, events: Sequence[StorableEvent], source: str = ""
+    ) -> Mapping[int, Refusal]:
         """Return no refusal and change nothing."""
-        del events
+        del events, source
         return {}
 
-    def redact_otlp(self, signal: OtlpSignal, request: bytes) -> bytes:
+    def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> bytes:
         """Return the request itself."""
-        del signal
+        del signal, source
         return request
 
 

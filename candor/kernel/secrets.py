@@ -6,7 +6,6 @@ HKDF-SHA-256 with a purpose of its own, so that none can be turned into another.
 
 import hmac
 import os
-import re
 import stat
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,25 +15,32 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from candor.kernel.errors import InvalidInputError, UnavailableError
+from candor.kernel.identifiers import canonical_identifier
 
 MASTER_KEY_BYTES = 32
 _SHA256_BLOCK_BYTES = 64
 _OWNER_ONLY = 0o600
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_NOT_DIALLED = re.compile(r"[^\d+]")
+_MOST_REMEMBERED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Keys of one installation; nothing of them is ever printed."""
+    """Keys of one installation; nothing of them is ever printed.
+
+    ``phone_region`` is the country of numbers that name none.
+    """
 
     pepper: bytes = field(repr=False)
     key_pepper: bytes = field(repr=False)
     quarantine_key: bytes = field(repr=False)
     audit_seed: bytes = field(repr=False)
+    identifier_key: bytes = field(repr=False)
     vault_key: bytes = field(repr=False)
     link_key: bytes = field(repr=False)
+    phone_region: str | None = field(default=None, kw_only=True)
     _subject_mac: "Mac" = field(init=False, repr=False, compare=False)
+    _known: dict[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_subject_mac", Mac(self.pepper))
@@ -47,8 +53,25 @@ class Secrets:
 
         Source: RFC 2104; GDPR, article 4(5), for what makes it a pseudonym.
         """
+        if subject_type == "phone" or (subject_type == "email" and not value.isascii()):
+            return self._remembered_key(subject_type, value)
         canonical = canonical_identifier(subject_type, value)
         return self._subject_mac.hexdigest(f"{subject_type}:{canonical}".encode())
+
+    def _remembered_key(self, subject_type: str, value: str) -> str:
+        """Return the pseudonym of what is costly to canonicalise, of the last ones from memory.
+
+        Only pseudonyms are kept there, never a spelling.
+        """
+        spelling = self._subject_mac.hexdigest(f"\0{subject_type}:{value}".encode())
+        key = self._known.get(spelling)
+        if key is None:
+            canonical = canonical_identifier(subject_type, value, self.phone_region)
+            key = self._subject_mac.hexdigest(f"{subject_type}:{canonical}".encode())
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[spelling] = key
+        return key
 
     def key_hash(self, key: str) -> str:
         """Return what is stored of an API key: 64 hexadecimal digits."""
@@ -80,22 +103,6 @@ class Mac:
         return outer.hexdigest()
 
 
-def canonical_identifier(subject_type: str, value: str) -> str:
-    """Return the one spelling of an identifier.
-
-    White space around it never counts. E-mail addresses are compared without case; of telephone
-    numbers only digits and a leading plus count (``00`` is read as plus). Everything else is
-    opaque and keeps its case.
-    """
-    value = value.strip()
-    if subject_type == "email":
-        return value.casefold()
-    if subject_type == "phone":
-        dialled = _NOT_DIALLED.sub("", value)
-        return "+" + dialled[2:] if dialled.startswith("00") else dialled
-    return value
-
-
 def read_key_file(path: Path) -> bytes:
     """Return the 32 bytes of a key file beside the master key's.
 
@@ -112,7 +119,9 @@ def read_key_file(path: Path) -> bytes:
         ) from None
 
 
-def open_secrets(master_key_file: Path, *, may_create: bool) -> Secrets:
+def open_secrets(
+    master_key_file: Path, *, may_create: bool, phone_region: str | None = None
+) -> Secrets:
     """Return the secrets that derive from the master key in ``master_key_file``.
 
     An embedded installation makes the file (mode 0600) at its first start; a server refuses to
@@ -136,8 +145,10 @@ def open_secrets(master_key_file: Path, *, may_create: bool) -> Secrets:
         key_pepper=_derive(master_key, b"candor api key pepper v1"),
         quarantine_key=_derive(master_key, b"candor quarantine key v1"),
         audit_seed=_derive(master_key, b"candor audit signing seed v1"),
+        identifier_key=_derive(master_key, b"candor identifier key v1"),
         vault_key=_derive(master_key, b"candor vault key v1"),
         link_key=_derive(master_key, b"candor personal link key v1"),
+        phone_region=phone_region,
     )
 
 

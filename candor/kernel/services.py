@@ -6,6 +6,7 @@ from opentelemetry.trace import Tracer
 from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
+from candor.kernel.field_ports import ContractMarks, DataMap, NoDataMap, NoMarks
 from candor.kernel.metrics import Metrics
 from candor.kernel.ports import (
     EntryGate,
@@ -38,3 +39,5 @@ class Services:
     subjects: SubjectIndex
     vault: Vault
     originals: Originals = field(default_factory=NoOriginals)
+    marks: ContractMarks = field(default_factory=NoMarks)
+    data_map: DataMap = field(default_factory=NoDataMap)

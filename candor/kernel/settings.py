@@ -32,7 +32,11 @@ from candor.kernel.objective_settings import (
     PrometheusSettings,
     WebhookSettings,
 )
-from candor.kernel.people_settings import ControllerSettings, LinkSettings
+from candor.kernel.people_settings import (
+    ControllerSettings,
+    IdentifierSettings,
+    LinkSettings,
+)
 from candor.kernel.setting_faults import complaints
 from candor.kernel.setting_group import Group
 from candor.kernel.topics import Shape, read_topics
@@ -176,6 +180,34 @@ class ChecksSettings(Group):
     location: str = Field(default="default", pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]{0,62}$")
 
 
+class NameModelSettings(Group):
+    """What finds names in free text beside lists of names: a pipeline of spaCy, from a folder."""
+
+    engine: Literal["none", "spacy"] = "none"
+    model: Path | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "NameModelSettings":
+        if (self.engine == "none") is not (self.model is None):
+            raise ValueError("engine=spacy needs model, the folder of a pipeline; none needs none")
+        return self
+
+
+class PiiSettings(Group):
+    """Whether events are searched for personal data before they are stored, and by which policy.
+
+    ``recognizers`` is a YAML file of recognizers of one's own; ``memory`` is how many texts that
+    were judged lately are remembered, in this process only; in ``cache_dir`` lie compiled patterns.
+    """
+
+    enabled: bool = True
+    policy: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$")
+    recognizers: Path | None = None
+    memory: int = Field(default=50_000, ge=0)
+    cache_dir: Path = Path(".candor/pii")
+    ner: NameModelSettings = NameModelSettings()
+
+
 class KafkaSettings(Group):
     """Which topics are read, and what their messages hold; none is read without ``bootstrap``.
 
@@ -238,6 +270,7 @@ class Settings(BaseSettings):
     dedupe: DedupeSettings = DedupeSettings()
     limits: LimitSettings = LimitSettings()
     journeys: JourneySettings = JourneySettings()
+    identifiers: IdentifierSettings = IdentifierSettings()
     contracts: ContractSettings = ContractSettings()
     quarantine: QuarantineSettings = QuarantineSettings()
     telemetry: TelemetryLimits = TelemetryLimits()
@@ -251,6 +284,7 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     checks: ChecksSettings = ChecksSettings()
     kafka: KafkaSettings = KafkaSettings()
+    pii: PiiSettings = PiiSettings()
     vault: VaultSettings = VaultSettings()
     controller: ControllerSettings = ControllerSettings()
     links: LinkSettings = LinkSettings()

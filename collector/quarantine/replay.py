@@ -182,15 +182,19 @@ class Replay:
         """
         telemetry = self._services.telemetry
         readable = [one for one in batches if not isinstance(one, Refusal)]
-        events = [event for batch in readable for event in _events_of(batch)]
+        events: list[Event] = []
+        masked: list[Event] = []
+        for batch in readable:
+            copies = [replace(e, attributes=dict(e.attributes)) for e in _events_of(batch)]
+            self._services.redactor.redact_events(copies, _source_of(batch))
+            events += _events_of(batch)
+            masked += copies
         records = [
             identity
             for batch in readable
             if not isinstance(batch, Batch)
             for identity in batch.identities
         ]
-        masked = [replace(event, attributes=dict(event.attributes)) for event in events]
-        self._services.redactor.redact_events(masked)
         found = stored_identities(telemetry, masked)
         known = {
             event.identity
@@ -261,6 +265,11 @@ def _is_stored(batch: Resent, stored: Collection[Identity]) -> bool:
     if isinstance(batch, Batch):
         return any(event.identity in stored for event in batch.events)
     return any(identity in stored for identity in batch.identities)
+
+
+def _source_of(batch: Resent) -> str:
+    sent = batch if isinstance(batch, Batch) else batch.journeys
+    return sent.source if sent is not None else ""
 
 
 def _events_of(batch: Resent) -> Iterable[Event]:

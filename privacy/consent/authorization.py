@@ -157,7 +157,9 @@ def _response(answered: Answered) -> bytes:
     headers = headers_of(answered)
     if answered.decision.allow:
         del headers["cache-control"]  # these go to the service behind the gateway
-        removed = () if OBLIGATIONS in headers else (OBLIGATIONS,)
+        removed = () if answered.decision.obligations else (OBLIGATIONS,)
+        for name in removed:
+            del headers[name]
         return envoy.let_pass(headers, removed=removed)
     headers["content-type"] = "application/json"
     code = grpc.StatusCode.PERMISSION_DENIED

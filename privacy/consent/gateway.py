@@ -99,10 +99,13 @@ def body_of(answered: Answered) -> bytes:
 
 
 def headers_of(answered: Answered) -> dict[str, str]:
-    """Return the headers that tell a decision."""
+    """Return the headers that tell a decision.
+
+    With a yes there is always one of obligations, so that it takes the place of what a client sent.
+    """
     decision = answered.decision
     headers = {DECISION_ID: answered.id, REASON: decision.reason, "cache-control": "no-store"}
-    if decision.obligations:
+    if decision.allow:
         headers[OBLIGATIONS] = ", ".join(decision.obligations)
     if decision.reason == "state_unavailable":
         headers["retry-after"] = "1"

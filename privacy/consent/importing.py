@@ -15,6 +15,7 @@ from privacy.consent.act import Act
 from privacy.consent.ledger import ImportReport, Ledger, RefusedRow
 from privacy.consent.register import put_all
 from privacy.consent.schemas import ActBody, ApplyBody, change_document, report_document
+from privacy.subjects.originals import keep_originals
 
 
 def read_rows(
@@ -66,10 +67,15 @@ def import_rows(  # noqa: PLR0913 - the rows, whose, and when
     by: str,
     dry_run: bool,
 ) -> dict[str, Any]:
-    """Append the acts of rows, and return the report as a document."""
+    """Append the acts of rows, keep their identifiers, and return the report as a document."""
     report = ImportReport()
     acts = read_rows(rows, report, secrets, at)
     ledger.bring_in(session, acts, report, at=at, by=by, dry_run=dry_run)
+    if not dry_run:
+        refused = {one.row for one in report.refused}
+        taken = ((number, act) for number, act in acts if number not in refused)
+        said = ((act.subject_type, rows[number]["subject"]["value"]) for number, act in taken)
+        keep_originals(session, secrets, said, at)
     return report_document(report, dry_run=dry_run)
 
 

@@ -21,6 +21,7 @@ from privacy.consent.ledger import Recorded
 from privacy.consent.linking import check_scope, links_document
 from privacy.consent.looking import consents_of, explanation, history_of
 from privacy.consent.register import put_all, serve_notice
+from privacy.subjects.originals import keep_originals
 
 router = APIRouter(prefix="/api/v1", tags=["consent"])
 
@@ -242,6 +243,7 @@ def _appended(  # noqa: PLR0913, PLR0917 - as the routes
     else:
         untimed = body.act(services.secrets, _UNTIMED)
         text = consent.ledger.record_once(session, act, now, author, idempotency_key, told, untimed)
+    keep_originals(session, services.secrets, [(body.subject.type, body.subject.value)], now)
     headers = {"location": f"/api/v1/receipts/{json.loads(text)['id']}"}
     return Response(text, 201, headers, media_type="application/json")
 

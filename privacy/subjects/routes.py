@@ -4,15 +4,24 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 
-from candor.kernel.http import ServicesDep, requires
+from candor.kernel.http import ServicesDep, SessionDep, requires
 from candor.kernel.ports import Identifier, Provenance
 from candor.kernel.services import Services
 from privacy.subjects.index import StoredSubjectIndex
-from privacy.subjects.schemas import LinkIn, SubjectIn, UnlinkIn, person_document
+from privacy.subjects.originals import Reveal, keep_originals, reveal_originals
+from privacy.subjects.schemas import (
+    LinkIn,
+    RevealIn,
+    SubjectIn,
+    UnlinkIn,
+    person_document,
+    reveal_document,
+)
 
 router = APIRouter(prefix="/api/v1/subjects", tags=["subjects"])
 
 Decider = Annotated[str, requires("consent:write")]
+Reader = Annotated[str, requires("pii:reveal")]
 
 
 @router.post("/links", dependencies=[requires("consent:read")])
@@ -38,11 +47,23 @@ def unlink(services: ServicesDep, subject: UnlinkIn, decider: Decider) -> dict[s
 
 
 @router.post("/link")
-def link(services: ServicesDep, body: LinkIn, decider: Decider) -> dict[str, Any]:
-    """Say that identifiers are of one person; this undoes an unlinking."""
+def link(
+    services: ServicesDep, session: SessionDep, body: LinkIn, decider: Decider
+) -> dict[str, Any]:
+    """Say that identifiers are of one person; this undoes an unlinking. They are kept sealed."""
     identifiers = [_identifier(services, one) for one in body.subjects]
     services.subjects.link(identifiers, _decision(services, decider, "link"))
+    said = [(one.type, one.value) for one in body.subjects]
+    keep_originals(session, services.secrets, said, services.clock())
     return _answer(services, identifiers[0])
+
+
+@router.post("/reveal")
+def reveal(services: ServicesDep, body: RevealIn, reader: Reader) -> dict[str, Any]:
+    """Return the identifiers of a person in clear; who read them and why is in the audit log."""
+    asked = Reveal(body.subject_key, body.reason, reader, body.linked)
+    originals = reveal_originals(services.engine, services.secrets, asked, services.clock())
+    return reveal_document(originals)
 
 
 def _answer(services: Services, identifier: Identifier) -> dict[str, Any]:

@@ -1,11 +1,15 @@
 """What the subject endpoints take and answer. An identifier comes in a body, never in a URL."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from candor.kernel.ports import Identifier
+from privacy.audit.reason import checked_reason
 from privacy.subjects.index import Person
+from privacy.subjects.originals import Original
 
 
 class SubjectIn(BaseModel):
@@ -29,6 +33,29 @@ class LinkIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     subjects: Annotated[list[SubjectIn], Field(min_length=2, max_length=20)]
+
+
+class RevealIn(BaseModel):
+    """Whose identifiers are wanted in clear, and why: kept for ever in the audit log.
+
+    With ``linked`` all of the person's are.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject_key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    reason: Annotated[str, Field(max_length=200)]
+    linked: bool = False
+
+    @field_validator("reason")
+    @classmethod
+    def _impersonal(cls, reason: str) -> str:
+        return checked_reason(reason)
+
+
+def reveal_document(originals: Sequence[Original]) -> dict[str, Any]:
+    """Return identifiers in clear."""
+    return {"identifiers": [asdict(one) for one in originals]}
 
 
 def person_document(asked: Identifier, person: Person) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """The subject index's only way to the state store."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
 from sqlalchemy import insert, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from candor.kernel.ids import new_id
@@ -12,6 +14,7 @@ from candor.kernel.ports import Identifier, Provenance
 from privacy.audit import store as audit
 from privacy.subjects.components import Pair
 from privacy.subjects.tables import (
+    IdentifierRow,
     SubjectGroupRow,
     SubjectLinkRow,
     SubjectPairRow,
@@ -219,6 +222,30 @@ def read_record(session: Session, keys: Sequence[str]) -> list[SubjectLinkRow]:
         )
         found |= {row.id: row for row in rows}
     return sorted(found.values(), key=lambda row: (row.turn, row.id))
+
+
+def add_identifiers(
+    session: Session, sealed: Iterable[tuple[str, str, bytes]], at: datetime
+) -> None:
+    """Store sealed identifiers, each with its key and type; those that are stored stay."""
+    values = [
+        {"subject_key": key, "type": type_, "sealed": one, "kept_at": at}
+        for key, type_, one in sealed
+    ]
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    insert_into = sqlite.insert if is_sqlite else postgresql.insert
+    if values:
+        session.execute(insert_into(IdentifierRow).on_conflict_do_nothing(), values)
+
+
+def identifiers(session: Session, keys: Sequence[str]) -> list[tuple[str, str, bytes]]:
+    """Return the key, type and sealed form of what is stored of these keys, by key."""
+    columns = (IdentifierRow.subject_key, IdentifierRow.type, IdentifierRow.sealed)
+    found: list[tuple[str, str, bytes]] = []
+    for some in _chunks(keys):
+        rows = session.execute(select(*columns).where(IdentifierRow.subject_key.in_(some)))
+        found += [(key, type_, sealed) for key, type_, sealed in rows]
+    return sorted(found)
 
 
 def _add(session: Session, table: type, rows: Iterable[Mapping[str, object]]) -> None:

@@ -1,4 +1,4 @@
-"""The state tables of the subject index; they hold pseudonyms only, never an identifier.
+"""The state tables of the subject index; they hold pseudonyms, and identifiers only sealed.
 
 ``subject_links`` is the record: one row for each act, never changed. The others are what follows
 from it.
@@ -6,7 +6,7 @@ from it.
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, String
+from sqlalchemy import BigInteger, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from candor.kernel.database import Base, UtcDateTime
@@ -81,3 +81,14 @@ class SubjectTurnRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     turn: Mapped[int] = mapped_column(BigInteger)
+
+
+class IdentifierRow(Base):
+    """One identifier as it was given, sealed."""
+
+    __tablename__ = "identifiers"
+
+    subject_key: Mapped[str] = mapped_column(_KEY, primary_key=True)
+    type: Mapped[str] = mapped_column(_TYPE)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    kept_at: Mapped[datetime] = mapped_column(UtcDateTime)

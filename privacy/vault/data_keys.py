@@ -50,10 +50,20 @@ class DataKeys:
         missing -= read.keys()
         return found | read | (self._make(missing) if missing else {})
 
+    def prepare(self) -> None:
+        """Open what wraps new keys, so that nobody waits for a key service while holding the turn.
+
+        Raises:
+            UnavailableError: its root does not open it.
+        """
+        with session_of(self.engine) as session:
+            newest = store.newest_encryption_key(session)
+            self.encryption.open(session, [newest.id] if newest is not None else [])
+
     def held(self, session: Session, owners: Collection[Owner]) -> dict[Owner, DataKey]:
         """Return a key for each owner, made for whoever has none, in the caller's transaction.
 
-        The caller holds the turn.
+        The caller holds the turn, and has called ``prepare`` before.
         """
         found = self.open(session, store.living_keys(session, owners).values())
         missing = sorted(set(owners) - found.keys())
@@ -106,6 +116,7 @@ class DataKeys:
         return rewrapped
 
     def _make(self, owners: Collection[Owner]) -> dict[Owner, DataKey]:
+        self.prepare()
         with session_of(self.engine) as session:
             turn = store.hold_turn(session)
             made = self.held(session, owners)

@@ -66,7 +66,8 @@ def finish_destructions(engine: Engine, register: Register, at: datetime) -> int
     with session_of(engine) as session:
         recorded = [one for _, one in store.destructions_since(session, 0)]
         has_revived = bool(_revived(session, known))
-    register.append(recorded)
+    already = set(known)
+    register.append([one for one in recorded if one not in already])
     if not has_revived:
         return 0
     with session_of(engine) as session:

@@ -19,6 +19,7 @@ from typing import Any
 from candor.kernel.errors import UnavailableError
 
 _OWNER_ONLY = 0o600
+_TAIL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +57,24 @@ class Register:
         return self._entries(content)
 
     def append(self, tombstones: Sequence[Tombstone]) -> None:
-        """Add entries that are not in it; all are on the disk when this returns.
+        """Add entries; all are on the disk when this returns.
 
-        Cost: it reads the whole file, so it is for destructions and starts, not for reads.
+        What another process has just added is not added again. Only the end of the file is read.
 
         Raises:
-            UnavailableError: they cannot be written, or the file was changed.
+            UnavailableError: they cannot be written, or the end of the file was changed.
         """
         if not tombstones:
             return
         try:
             with self._locked() as file:
-                content = os.pread(file, os.fstat(file).st_size, 0)
-                known = set(self._entries(content))
+                size = os.fstat(file).st_size
+                start = max(0, size - _TAIL_BYTES)
+                tail = os.pread(file, _TAIL_BYTES, start)
+                begin = tail.find(b"\n") + 1 if start else 0
+                known = set(self._entries(tail[begin:]))
                 lines = b"".join(self._line(one) for one in tombstones if one not in known)
-                end = content.rfind(b"\n") + 1
+                end = start + tail.rfind(b"\n") + 1
                 os.ftruncate(file, end)
                 os.pwrite(file, lines, end)
                 os.fsync(file)

@@ -1,6 +1,5 @@
 """Reading values again: for a reason, so many a minute, and never without an audit entry."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -12,6 +11,7 @@ from candor.kernel.clock import Clock
 from candor.kernel.database import session_of
 from candor.kernel.errors import InvalidInputError, OverloadedError
 from candor.kernel.metrics import Metrics
+from privacy.audit.reason import repeats
 from privacy.audit.store import Entry, append
 from privacy.vault import store
 from privacy.vault.data_keys import DataKeys
@@ -21,7 +21,6 @@ from privacy.vault.store import StoredKey
 
 Fault = Literal["malformed", "unknown", "destroyed", "mismatch"]
 _DIGEST_DIGITS = 32
-_SHORTEST_REPEATED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +69,26 @@ class Reveals:
             store.hold_turn(session)
             self._take_allowance(session, by, len(sought))
             found = _Opening(self._keys, session, sought).revealed()
-            repeats = any(one.value is not None and _repeats(reason, one.value) for one in found)
+            is_repeated = any(one.value is not None and repeats(reason, one.value) for one in found)
             told = _Told("vault.reveal", by, reason)
             refused = _Told("vault.reveal_refused", by, None)
-            append(session, [self._entry(sought, found, refused if repeats else told)])
-        if repeats:
-            self._metrics.vault_reveals.labels("refused").inc(len(sought))
+            append(session, [self._entry(sought, found, refused if is_repeated else told)])
+        if is_repeated:
+            self._metrics.vault.reveals.labels("refused").inc(len(sought))
             raise InvalidInputError(
                 "The reason repeats a personal value, and reasons are kept for ever. Write the"
                 " number of a case instead.",
                 path="reason",
             )
         for one in found:
-            self._metrics.vault_reveals.labels(one.fault or "revealed").inc()
+            self._metrics.vault.reveals.labels(one.fault or "revealed").inc()
         return found
 
     def _take_allowance(self, session: Session, by: str, values: int) -> None:
         now = self._clock()
         admission = admit(store.reveals_due(session, by), now, values, self._per_minute)
         if admission.wait is not None:
-            self._metrics.vault_reveals.labels("too_many").inc(values)
+            self._metrics.vault.reveals.labels("too_many").inc(values)
             raise OverloadedError(
                 f"This key may reveal {self._per_minute} values a minute. Try again later, or ask"
                 " for fewer at once.",
@@ -163,14 +162,6 @@ class _Opening:
         held = asked[0]
         value = self._keys[held.key_id].open_for_token(held.sealed, sought.text)
         return _checked(value, held.subject_key, sought)
-
-
-def _repeats(reason: str, value: str) -> bool:
-    """Whether a value stands in a reason as a word or words of its own."""
-    if len(value) < _SHORTEST_REPEATED:
-        return False
-    pattern = rf"(?<!\w){re.escape(value.casefold())}(?!\w)"
-    return re.search(pattern, reason.casefold()) is not None
 
 
 def _checked(value: str | None, subject_key: str, sought: Sought) -> Revealed:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from privacy.audit.reason import checked_reason
 from privacy.vault.revealing import Fault, Revealed, Sought
 
 MOST_AT_ONCE = 500
@@ -47,20 +48,6 @@ class RevealBody(BaseModel):
             Sought(one) if isinstance(one, str) else Sought(one.text, one.field, one.subject_key)
             for one in self.tokens
         ]
-
-
-def checked_reason(reason: str) -> str:
-    """Return a reason without white space around it.
-
-    Raises:
-        ValueError: it says nothing, or holds an address.
-    """
-    reason = reason.strip()
-    if not reason:
-        raise ValueError("say why, such as the number of a case")
-    if "@" in reason:
-        raise ValueError("it is kept for ever, so it must not hold an address")
-    return reason
 
 
 def reveal_document(sought: Sequence[Sought], found: Sequence[Revealed]) -> dict[str, Any]:

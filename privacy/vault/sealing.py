@@ -40,21 +40,19 @@ class Cipher:
     theirs. The bytes live as long as the cipher, so that none is ever used after them.
     """
 
-    __slots__ = ("__weakref__", "_aead", "_secret")
+    __slots__ = ("__weakref__", "_aead", "_secret", "encrypt")
 
     def __init__(self, secret: bytearray) -> None:
         self._secret = secret
         self._aead = AESGCM(secret)
+        self.encrypt = self._aead.encrypt
+        """Return ciphertext and tag of nonce, plain and bound bytes, all of which open it again."""
 
     def __del__(self) -> None:
         """Overwrite the key."""
         secret: bytearray | None = getattr(self, "_secret", None)
         if secret is not None:
             secret[:] = bytes(len(secret))
-
-    def encrypt(self, nonce: bytes, plain: bytes, bound: bytes) -> bytes:
-        """Return ciphertext and tag; they open with the same nonce and bound bytes alone."""
-        return self._aead.encrypt(nonce, plain, bound)
 
     def decrypt(self, nonce: bytes, sealed: bytes, bound: bytes) -> bytes | None:
         """Return what was encrypted; none when a bit of anything differs."""
@@ -178,7 +176,7 @@ def _place(field: str) -> bytes:
 
 
 def _base64(raw: bytes) -> str:
-    return b2a_base64(raw, newline=False).translate(_TO_ADDRESS).rstrip(b"=").decode()
+    return b2a_base64(raw, newline=False).translate(_TO_ADDRESS, b"=").decode()
 
 
 def _from_base64(text: str) -> bytes | None:

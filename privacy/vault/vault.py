@@ -81,6 +81,7 @@ class StoredVault:
         """Store tokens, and values of people who are new to theirs; writers take turns."""
         at = self._clock()
         owners = {key: owner_of(key, scope, at) for key in {person for _, person in missing}}
+        self._keys.prepare()
         with session_of(self._engine) as session:
             turn = store.hold_turn(session)
             keys = self._keys.held(session, set(owners.values()))

@@ -98,12 +98,13 @@ def test_a_sender_behind_nginx_stops_within_one_request_of_a_withdrawal(tmp_path
             assert send(url).status_code == 403
             record(server, "grant")
             for number in range(1, 11):
-                allowed = send(url)
+                allowed = send(url, x_candor_obligations="none", x_candor_decision_id="mine")
                 assert (allowed.status_code, len(sender.requests)) == (200, number)
             taken = sender.requests[-1]
             decision = allowed.headers["x-candor-decision-id"]
             assert (taken.path, taken.body) == ("/send/newsletter?to=all", b"Dear reader")
             assert taken.headers["x-candor-decision-id"] == decision
+            assert "x-candor-obligations" not in taken.headers
             told = httpx.get(f"{server.url}/api/v1/decisions/{decision}", headers=server.headers)
             assert (told.json()["reason"], told.json()["allow"]) == ("granted", True)
 

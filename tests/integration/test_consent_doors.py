@@ -19,7 +19,7 @@ from collector.assembly import open_collector
 from privacy.consent.assembly import open_consent
 from privacy.consent.reading import PostgresqlReader, open_reader
 from privacy.vault.assembly import open_desk
-from tests.support.asgi import Application
+from tests.support.asgi import Application, pii_on
 from tests.support.consent import ANNA, CHECK, check, prepare, record
 from tests.support.stores import FixedClock, postgresql_engine, services_on
 
@@ -211,8 +211,14 @@ def test_without_a_log_every_answer_is_a_denial(
 ) -> None:
     services = services_on(tmp_path, sqlite, embedded_telemetry, clock)
     log = NoDecisionLog()
-    with open_collector(services) as collector, open_consent(services, log) as consent:
-        application = Application(Installation(services, collector, consent, open_desk(services)))
+    with (
+        open_collector(services) as collector,
+        open_consent(services, log) as consent,
+        pii_on(services) as pii,
+    ):
+        application = Application(
+            Installation(services, collector, consent, open_desk(services), pii)
+        )
         application.key = application.make_key("admin")
         prepare(application)
         record(application, "grant")

@@ -65,6 +65,7 @@ def test_a_grant_opens_and_a_withdrawal_closes_at_once(application: Application)
     answer = ask(application)
     assert reason(answer) == (200, "granted")
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-candor-obligations"] == ""
     record(application, "withdraw")
     assert reason(ask(application)) == (403, "withdrawn")
     told = logged(application, answer)

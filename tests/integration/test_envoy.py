@@ -262,6 +262,21 @@ def test_a_check_that_cannot_be_logged_in_time_is_denied(
     assert "anna" not in "".join(capsys.readouterr()) + verdict.body
 
 
+def test_an_open_installation_asks_nobody_for_a_key(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    auth = {"mode": "open"}
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock, auth=auth)
+    with (
+        application_on(services) as application,
+        authorization(services, application.consent) as gateways,
+    ):
+        prepare(application)
+        handler: Any = gateways.service(Details())  # type: ignore[arg-type]  # a protocol of attributes
+        verdict = Verdict(handler.unary_unary(check_request(ROUTE, WHO), Call("none")))
+        assert reason(verdict) == (403, "never_asked")
+
+
 def test_a_request_of_the_published_protobufs_is_read_whole() -> None:
     request = read_request(check_request(ROUTE, WHO))
     assert request.context == ROUTE

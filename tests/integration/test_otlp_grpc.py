@@ -136,7 +136,8 @@ def test_what_nobody_foresaw_is_an_internal_error_without_its_text(
     open_doors: Callable[..., Iterator[Served]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     class Breaking(NoRedaction):
-        def redact_otlp(self, signal: OtlpSignal, request: bytes) -> bytes:
+        def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> bytes:
+            del source
             raise ValueError(f"{signal} {len(request)}: cannot mask customer-1@example.org")
 
     for served in open_doors(redactor=Breaking()):

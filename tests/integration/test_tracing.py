@@ -34,6 +34,21 @@ def test_a_request_and_a_load_are_spans_of_counts_and_places_alone(
     provider.shutdown()
 
 
+def test_the_span_of_a_gateway_holds_nothing_of_what_its_client_asked_for(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    memory = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    tracer = provider.get_tracer("test")
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock, tracer=tracer)
+    with application_on(services) as application:
+        application.get("/ext_authz/marketing/email/accounts/anna@example.org?token=secret")
+    names = {span.name for span in memory.get_finished_spans()}
+    assert names - {"load segment"} == {"GET /ext_authz/"}
+    provider.shutdown()
+
+
 def test_without_an_endpoint_nothing_is_made() -> None:
     provider = new_tracer_provider(TracingSettings())
     with tracer_of(provider).start_as_current_span("x") as span:

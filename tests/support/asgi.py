@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -15,6 +15,7 @@ from candor.wiring import Installation
 from collector.assembly import open_collector
 from collector.decision_log import SpooledDecisions
 from privacy.consent.assembly import open_consent
+from privacy.pii.assembly import Pii, Surroundings, open_pii
 from privacy.vault.assembly import open_desk
 
 
@@ -26,6 +27,7 @@ class Application:
         self.services = installation.services
         self.collector = installation.collector
         self.consent = installation.consent
+        self.pii = installation.pii
         self.desk = installation.desk
         self.asgi = create_app(installation)
         self.key = ""
@@ -60,12 +62,30 @@ class Application:
 
 
 @contextmanager
-def application_on(services: Services) -> Iterator[Application]:
+def pii_on(services: Services) -> Iterator[Pii]:
+    """Give PII protection on open services; their own redactor stays what it is."""
+    around = Surroundings(
+        services.engine,
+        services.clock,
+        services.secrets,
+        services.metrics,
+        services.marks,
+        services.data_map,
+        services.vault,
+    )
+    with open_pii(services.settings.pii, around) as pii:
+        yield pii
+
+
+@contextmanager
+def application_on(services: Services, pii: Pii | None = None) -> Iterator[Application]:
     """Give the application on open services; its key opens everything."""
-    with (
-        open_collector(services) as collector,
-        open_consent(services, SpooledDecisions(collector)) as consent,
-    ):
-        application = Application(Installation(services, collector, consent, open_desk(services)))
+    with ExitStack() as stack:
+        collector = stack.enter_context(open_collector(services))
+        consent = stack.enter_context(open_consent(services, SpooledDecisions(collector)))
+        protection = pii or stack.enter_context(pii_on(services))
+        application = Application(
+            Installation(services, collector, consent, open_desk(services), protection)
+        )
         application.key = application.make_key("admin")
         yield application

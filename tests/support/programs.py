@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ def program(name: str, package: str) -> str:
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if found is None:
         _do_without(f"{name} is missing: apt-get install {package}")
+    return str(found)
+
+
+def python_program(name: str, package: str) -> str:
+    """Return the path of a program that a Python package brings, or skip with which."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent))
+    if found is None:
+        _do_without(f"{name} is missing: pip install {package}")
     return str(found)
 
 

@@ -28,6 +28,7 @@ SECRETS = Secrets(
     key_pepper=bytes(range(32)),
     quarantine_key=bytes(range(32, 64)),
     audit_seed=bytes(range(64, 96)),
+    identifier_key=bytes(range(4, 36)),
     vault_key=bytes(range(96, 128)),
     link_key=bytes(range(128, 160)),
 )
@@ -177,7 +178,8 @@ def services_on(  # noqa: PLR0913 - whatever a test wants to be different
 ) -> Services:
     """Return services on open stores; the spool lies in ``folder``."""
     effective = Settings(spool_dir=folder / "spool", **settings)  # type: ignore[arg-type]  # checked there
-    secrets = open_secrets(folder / "master.key", may_create=True)
+    region = effective.identifiers.phone_region
+    secrets = open_secrets(folder / "master.key", may_create=True, phone_region=region)
     return Services(
         settings=effective,
         clock=clock,

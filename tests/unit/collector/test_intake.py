@@ -42,7 +42,10 @@ class GateAgainst:
 class MaskingRedactor(NoRedaction):
     """Masks every note, and blocks events of one name."""
 
-    def redact_events(self, events: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
+    def redact_events(
+        self, events: Sequence[StorableEvent], source: str = ""
+    ) -> Mapping[int, Refusal]:
+        del source
         for event in events:
             if "note" in event.attributes:
                 event.attributes = {"note": msgspec.Raw(b'"***"')}
@@ -52,14 +55,16 @@ class MaskingRedactor(NoRedaction):
 class FailingRedactor(NoRedaction):
     """Cannot do its work."""
 
-    def redact_events(self, _: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
+    def redact_events(self, _: Sequence[StorableEvent], source: str = "") -> Mapping[int, Refusal]:
+        del source
         raise UnavailableError("The policies cannot be read.")
 
 
 class BreakingRedactor(NoRedaction):
     """Breaks in a way that nobody foresaw, with a text that must not be told."""
 
-    def redact_events(self, _: Sequence[StorableEvent]) -> Mapping[int, Refusal]:
+    def redact_events(self, _: Sequence[StorableEvent], source: str = "") -> Mapping[int, Refusal]:
+        del source
         raise ValueError("cannot mask customer-1@example.org")
 
 

@@ -29,6 +29,7 @@ def test_each_language_has_the_same_words_with_the_same_gaps(locale: str) -> Non
     for name, text in own.items():
         assert set(GAP.findall(text)) == set(GAP.findall(english[name])), name
         assert text.strip(), name
+    assert len(words_in(locale)("months").split()) == 12
 
 
 @pytest.mark.parametrize("locale", languages_spoken())
@@ -44,5 +45,6 @@ def test_moments_are_told_in_utc_as_people_write_them() -> None:
     at = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=2)))
     assert words_in("en").moment(at) == "28 Feb 2026, 22:30 UTC"
     assert words_in("de").date(at.astimezone(UTC)) == "28.2.2026"
+    assert words_in("fr").date(at) == "28 f\u00e9vr. 2026"
     assert words_for("de-CH").locale == "de"
     assert words_in("en").of("channel", "carrier-pigeon") == "carrier-pigeon"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from candor.kernel.errors import InvalidInputError, UnavailableError
-from candor.kernel.secrets import Mac, canonical_identifier, open_secrets
+from candor.kernel.secrets import Mac, open_secrets
 
 
 def test_the_key_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -37,19 +37,6 @@ def test_a_key_of_another_size_is_refused(tmp_path: Path) -> None:
         open_secrets(path, may_create=True)
 
 
-@pytest.mark.parametrize(
-    ("subject_type", "value", "canonical"),
-    [
-        ("email", " Anna@Example.ORG ", "anna@example.org"),
-        ("phone", "+49 (0)30 / 1234-5", "+490301234" + "5"),
-        ("phone", "0049 30 12345", "+493012345"),
-        ("user_id", " Ab ", "Ab"),
-    ],
-)
-def test_an_identifier_has_one_spelling(subject_type: str, value: str, canonical: str) -> None:
-    assert canonical_identifier(subject_type, value) == canonical
-
-
 def test_the_same_person_has_the_same_pseudonym_and_no_other(tmp_path: Path) -> None:
     secrets = open_secrets(tmp_path / "a", may_create=True)
     others = open_secrets(tmp_path / "b", may_create=True)
@@ -58,6 +45,31 @@ def test_the_same_person_has_the_same_pseudonym_and_no_other(tmp_path: Path) -> 
     assert key != secrets.subject_key("user_id", "anna@example.org")
     assert key != others.subject_key("email", "anna@example.org")
     assert "anna" not in repr(secrets) + key
+
+
+def test_what_is_costly_to_read_is_remembered_by_pseudonyms_alone(tmp_path: Path) -> None:
+    secrets = open_secrets(tmp_path / "a", may_create=True, phone_region="AU")
+    spellings = ("0412 345 678", "+61 412 345 678", "0061412345678", "tel:+61-412-345-678")
+    for _ in range(2):
+        assert {secrets.subject_key("phone", one) for one in spellings} == {
+            secrets.subject_key("phone", "+61412345678")
+        }
+    assert secrets.subject_key("email", "A@b\u00fccher.example") == secrets.subject_key(
+        "email", "a@xn--bcher-kva.example"
+    )
+    assert len(secrets._known) == 6
+    kept = "".join(f"{spelling}{key}" for spelling, key in secrets._known.items())
+    assert set(kept) <= set("0123456789abcdef")
+    assert secrets.subject_key("phone", "0412 345 678") != open_secrets(
+        tmp_path / "a", may_create=False
+    ).subject_key("phone", "0412 345 678")
+
+
+def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
+    secrets = open_secrets(tmp_path / "a", may_create=True)
+    for number in range(20_001):
+        secrets.subject_key("email", f"\u00fc{number}")
+    assert len(secrets._known) == 1
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=300))

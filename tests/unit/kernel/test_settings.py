@@ -211,3 +211,14 @@ def test_properties_of_the_kafka_client_are_masked() -> None:
     assert "hush" not in str(settings.masked())
     with pytest.raises(InvalidInputError, match="orders:native"):
         load_settings(kafka={"topics": 5})
+
+
+def test_the_country_of_numbers_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().identifiers.phone_region is None
+    monkeypatch.setenv("CANDOR_IDENTIFIERS__PHONE_REGION", "AU")
+    assert load_settings().identifiers.phone_region == "AU"
+    monkeypatch.setenv("CANDOR_IDENTIFIERS__PHONE_REGION", "Oz")
+    with pytest.raises(InvalidInputError, match="CANDOR_IDENTIFIERS__PHONE_REGION: use a country"):
+        load_settings()
+    monkeypatch.delenv("CANDOR_IDENTIFIERS__PHONE_REGION")
+    assert load_settings(identifiers={"phone_region": None}).identifiers.phone_region is None

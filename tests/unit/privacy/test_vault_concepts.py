@@ -52,6 +52,18 @@ def test_what_a_crash_cut_off_does_not_count_and_is_written_over(path: Path) -> 
     assert path.read_bytes().startswith(whole)
 
 
+def test_a_long_register_is_not_read_again_to_add_to_it(path: Path) -> None:
+    many = [Tombstone(f"{number:064x}", NOON, ("k" * 16,)) for number in range(8000)]
+    register = Register(path, KEY)
+    register.append(many)
+    assert path.stat().st_size > 1_500_000
+    register.append([many[-1], ONE])
+    with path.open("ab") as file:
+        file.write(b'{"at": "2026-')
+    register.append([many[-2], TWO])
+    assert register.read() == [*many, ONE, TWO]
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [(b"k1", b"k9"), (b"aaaa", b"cccc"), (b"12:00", b"11:00"), (b"{", b"["), (b'"at"', b'"as"')],

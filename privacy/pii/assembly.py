@@ -1,0 +1,78 @@
+"""What one process needs of PII protection, wired; nothing heavy is loaded before it is asked."""
+
+import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from candor.kernel.clock import Clock
+from candor.kernel.field_ports import ContractMarks, DataMap
+from candor.kernel.metrics import Metrics
+from candor.kernel.ports import Vault
+from candor.kernel.secrets import Secrets
+from candor.kernel.settings import PiiSettings
+from privacy.pii.detectors import DetectorPool
+from privacy.pii.guard import Guards, Marks
+from privacy.pii.ledger import FindingLedger
+from privacy.pii.namemodel import open_model
+from privacy.pii.redactor import PolicyRedactor
+from privacy.pii.register import PolicyRegister
+from privacy.pii.scanning import NameFinder
+from privacy.pii.transform import Transformer
+
+
+@dataclass(frozen=True, slots=True)
+class Pii:
+    """The detectors, the policy in force, what was found, and the redactor that goes by them."""
+
+    pool: DetectorPool
+    policies: PolicyRegister
+    transformer: Transformer
+    guards: Guards
+    model: NameFinder | None
+    ledger: FindingLedger
+    redactor: PolicyRedactor
+    data_map: DataMap
+
+    def prepare(self) -> None:
+        """Load and compile what the first event would wait for."""
+        self.guards.current()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What PII protection stands on: open stores, keys, and the ports of others."""
+
+    engine: Engine
+    clock: Clock
+    secrets: Secrets
+    metrics: Metrics
+    marks: ContractMarks
+    data_map: DataMap
+    vault: Vault | None = None
+
+
+def mask_key(secrets: Secrets) -> bytes:
+    """Return the key of digests that stand for values."""
+    return hmac.digest(secrets.pepper, b"candor pii masks v1", "sha256")
+
+
+@contextmanager
+def open_pii(settings: PiiSettings, around: Surroundings) -> Iterator[Pii]:
+    """Give PII protection; what was counted last is written at the end.
+
+    Raises:
+        InvalidInputError: the model of names cannot be opened.
+    """
+    pool = DetectorPool(settings.cache_dir, settings.recognizers, settings.memory)
+    policies = PolicyRegister(around.engine, around.clock, settings.policy)
+    transformer = Transformer(mask_key(around.secrets), around.vault)
+    model = open_model(settings.ner.model) if settings.ner.model is not None else None
+    guards = Guards(pool, policies, transformer, model=model, memory=settings.memory)
+    ledger = FindingLedger(around.engine, around.clock, around.metrics.pii)
+    marks = Marks(around.marks)
+    redactor = PolicyRedactor(guards.current, marks, ledger, around.metrics.pii)
+    with ledger.running():
+        yield Pii(pool, policies, transformer, guards, model, ledger, redactor, around.data_map)
