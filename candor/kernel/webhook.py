@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-_RECEIVER_FAULTS = frozenset({401, 403, 404, 407, 408, 410, 421, 425, 429, 502, 503, 504})
+_ABOUT_THE_RECEIVER = frozenset({401, 403, 404, 405, 407, 408, 410, 421, 425, 429})
 
 
 class Outcome(NamedTuple):
@@ -53,4 +53,5 @@ def post_signed(
     except httpx.HTTPError as error:
         return Outcome(taken=False, told=type(error).__name__, blames_receiver=True)
     status = answer.status_code
-    return Outcome(answer.is_success, f"status {status}", status in _RECEIVER_FAULTS)
+    is_refusal = answer.is_client_error and status not in _ABOUT_THE_RECEIVER
+    return Outcome(answer.is_success, f"status {status}", not (answer.is_success or is_refusal))
