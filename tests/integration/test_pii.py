@@ -8,15 +8,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from candor.kernel.database import session_of
-from candor.kernel.errors import InvalidInputError
 from candor.kernel.field_ports import NoDataMap
 from candor.kernel.metrics import new_metrics
 from collector.contracts.marks import StoredMarks
 from privacy.pii import store
 from privacy.pii.finding import Finding, Located
 from privacy.pii.ledger import ELSEWHERE, FindingLedger
-from privacy.pii.policy import DEFAULT_ENTITIES, Policy, Rule
-from privacy.pii.register import check_policy
+from privacy.pii.policy import DEFAULT_ENTITIES, Policy
 from tests.support import pii as loaded_pii
 from tests.support.asgi import Application
 from tests.support.stores import FixedClock
@@ -170,13 +168,6 @@ def test_a_policy_that_cannot_be_carried_out_is_refused(
     answer = application.request("PUT", POLICY, json=policy)
     assert (answer.status_code, answer.json()["path"]) == (422, path)
     assert application.get(POLICY).json()["version"] == 0
-
-
-@pytest.mark.parametrize("policy", [Policy(action="tokenise"), Policy(rules=(Rule("encrypt"),))])
-def test_what_needs_a_vault_is_refused_without_one(policy: Policy) -> None:
-    check_policy(policy, loaded_pii.pool(), has_vault=True)
-    with pytest.raises(InvalidInputError, match="no vault"):
-        check_policy(policy, loaded_pii.pool(), has_vault=False)
 
 
 def test_a_policy_bears_a_plain_name(application: Application) -> None:
