@@ -14,8 +14,8 @@ class VaultSettings(Group):
     Without more, that is a key derived from the master key. The last of ``key_files`` (32 bytes
     each, for the owner alone) takes its place, and ``kms_key``, the ARN of a key of AWS KMS, that
     of both; `candor vault rotate` then moves all keys there. ``register_file`` names the destroyed
-    keys, and must not be restored together with the state store. Opened keys are remembered up to
-    ``cached_keys`` and for ``cached_for``.
+    keys, must not be restored together with the state store, and must be set against servers. Opened
+    keys are remembered up to ``cached_keys`` and for ``cached_for``.
     """
 
     key_files: tuple[Path, ...] = ()

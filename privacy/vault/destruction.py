@@ -8,10 +8,10 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
-from candor.kernel.errors import InvalidInputError
+from candor.kernel.errors import ConflictError, InvalidInputError
 from privacy.audit.store import Entry, append
 from privacy.vault import store
-from privacy.vault.register import Register, Tombstone
+from privacy.vault.register import Extent, Register, Tombstone
 from privacy.vault.sealing import new_key_id
 from privacy.vault.store import StoredKey, Turn
 
@@ -52,7 +52,7 @@ def destroy_subjects(  # noqa: PLR0913 - whose keys, and what the audit log must
         Tombstone(one, at, tuple(key.id for key in keys if key.owner.subject_key == one))
         for one in sorted(set(subject_keys))
     ]
-    register.append(tombstones)
+    store.keep_register(session, register.append(tombstones))
     return _carry_out(session, turn, tombstones, keys, Entries("vault.destroy", at, by, reason))
 
 
@@ -61,13 +61,18 @@ def finish_destructions(engine: Engine, register: Register, at: datetime) -> int
 
     They are destroyed again; that is how a restored copy of the store revives nobody. And what only
     the store knows is added to the register, as another machine may have destroyed it.
+
+    Raises:
+        UnavailableError: the register is missing, shorter than the store knows it, or not known to
+            a store that has keys; or store or register cannot be read.
     """
-    known = register.read()
+    known = _checked(engine, register)
     with session_of(engine) as session:
         recorded = [one for _, one in store.destructions_since(session, 0)]
         has_revived = bool(_revived(session, known))
     already = set(known)
-    register.append([one for one in recorded if one not in already])
+    extent = register.append([one for one in recorded if one not in already])
+    keep_extent(engine, extent)
     if not has_revived:
         return 0
     with session_of(engine) as session:
@@ -81,6 +86,69 @@ def finish_destructions(engine: Engine, register: Register, at: datetime) -> int
         entries = Entries("vault.destroy_again", at, "register", "the state store was restored")
         _carry_out(session, turn, tombstones, keys, entries)
         return len(keys)
+
+
+def keep_extent(engine: Engine, extent: Extent) -> None:
+    """Keep in the state store how far the register goes, if that is news."""
+    with session_of(engine) as session:
+        if store.known_registers(session).get(extent.register_id) == extent:
+            return
+    with session_of(engine) as session:
+        store.hold_turn(session)
+        store.keep_register(session, extent)
+
+
+def begin_register(engine: Engine, register: Register, at: datetime, by: str) -> Extent:
+    """Make a register for a store that has keys, or take the one that is there for this store's.
+
+    Destructions that no register has any more are those of the store alone: keys that came back
+    with a restored copy are used again. So it is in the audit log.
+
+    Raises:
+        ConflictError: there is a register, and the store knows it.
+        UnavailableError: the store or the register cannot be used.
+    """
+    register.begin()
+    with session_of(engine) as session:
+        turn = store.hold_turn(session)
+        contents = register.contents()
+        if contents is not None and contents.register_id in store.known_registers(session):
+            raise ConflictError(
+                "This register is known to the state store already. If it is shorter than it was,"
+                " put back its newest copy; if that is lost, move the file away and try again."
+            )
+        extent = register.append([one for _, one in store.destructions_since(session, 0)])
+        store.keep_register(session, extent)
+        told = {"by": by, "register": extent.register_id, "turn": turn.number}
+        append(session, [Entry("vault.new_register", at, told)])
+    return extent
+
+
+def _checked(engine: Engine, register: Register) -> list[Tombstone]:
+    """Return what the register says, which is begun beside a store that never had a key.
+
+    The store is read first, keys before registers: whatever is written meanwhile is in the file
+    before it is in the store.
+    """
+    with session_of(engine) as session:
+        has_keys = store.has_keys(session)
+        registers = store.known_registers(session)
+    if not has_keys:
+        register.begin()
+    contents = register.contents()
+    if contents is None:
+        raise register.missing()
+    known = registers.get(contents.register_id)
+    if known is None and has_keys:
+        raise register.unusable(
+            "the state store does not know it: it was restored, or this is another's. If it was"
+            " made after that copy of the store, take it over with `candor vault new-register`"
+        )
+    if known is not None and not contents.holds(known):
+        raise register.unusable(
+            f"{known.entries} entries were in it, and they are not there any more"
+        )
+    return contents.tombstones
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from privacy.vault.owner import Owner
-from privacy.vault.register import Tombstone
+from privacy.vault.register import Extent, Tombstone
 from privacy.vault.tables import (
     DataKeyRow,
     DestructionRow,
     EncryptionKeyRow,
+    RegisterRow,
     RevealRateRow,
     TokenRow,
     TokenValueRow,
@@ -108,6 +109,25 @@ def destructions_since(session: Session, number: int) -> list[tuple[Turn, Tombst
         (Turn(row.turn, row.mark), Tombstone(row.subject_key, row.at, tuple(row.key_ids.split())))
         for row in rows
     ]
+
+
+def known_registers(session: Session) -> dict[str, Extent]:
+    """Return how far each register went when it was last written, by id."""
+    rows = session.scalars(select(RegisterRow))
+    return {row.id: Extent(row.id, row.entries, row.mac) for row in rows}
+
+
+def keep_register(session: Session, extent: Extent) -> None:
+    """Keep how far a register goes, unless it is known to go further; the caller holds the turn."""
+    known = session.get(RegisterRow, extent.register_id)
+    if known is None or known.entries < extent.entries:
+        session.merge(RegisterRow(id=extent.register_id, entries=extent.entries, mac=extent.mac))
+        session.flush()
+
+
+def has_keys(session: Session) -> bool:
+    """Return whether there is, or was, a data key."""
+    return session.scalar(select(exists().where(DataKeyRow.id.is_not(None)))) is True
 
 
 def newest_encryption_key(session: Session) -> StoredEncryptionKey | None:

@@ -38,6 +38,16 @@ class DestructionRow(Base):
     key_ids: Mapped[str] = mapped_column(Text)
 
 
+class RegisterRow(Base):
+    """How far a register of destroyed keys goes, and the code of its last line."""
+
+    __tablename__ = "vault_registers"
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    entries: Mapped[int] = mapped_column(BigInteger)
+    mac: Mapped[str] = mapped_column(String(64))
+
+
 class EncryptionKeyRow(Base):
     """One generation of the key that wraps the keys of people, itself wrapped by a root."""
 

@@ -14,7 +14,7 @@ from candor.kernel.database import session_of
 from candor.kernel.logging import log
 from privacy.vault import store
 from privacy.vault.cache import BoundedCache
-from privacy.vault.destruction import finish_destructions
+from privacy.vault.destruction import finish_destructions, keep_extent
 from privacy.vault.owner import Owner
 from privacy.vault.reading import TurnReader
 from privacy.vault.register import Register, Tombstone
@@ -95,7 +95,7 @@ class Turns:
         later = [(turn, one) for turn, one in since if turn.number > known.number]
         if not later:  # another thread was faster, and its transaction newer
             return known
-        self._register.append([one for _, one in later])
+        keep_extent(self._engine, self._register.append([one for _, one in later]))
         newest = later[-1][0]
         self._memory.move_on(newest, {one.subject_key for _, one in later})
         return newest

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import open_engine, session_of
-from candor.kernel.errors import InvalidInputError, OverloadedError, UnavailableError
+from candor.kernel.errors import ConflictError, InvalidInputError, OverloadedError, UnavailableError
 from candor.kernel.ports import PersonalValue
 from privacy.audit import store as audit
 from privacy.vault import store
@@ -23,7 +23,7 @@ from privacy.vault.destruction import destroy_subjects
 from privacy.vault.revealing import Sought
 from privacy.vault.rotation import rotate
 from tests.support.stores import SECRETS, FixedClock
-from tests.support.vault import ANNA, BERT, EMAIL, Replica, replica_on
+from tests.support.vault import ANNA, BERT, EMAIL, Replica, joined, replica_on
 
 VALUE = "anna.secret@example.org"
 
@@ -91,7 +91,7 @@ def test_a_key_that_is_given_to_another_person_in_the_store_opens_nothing(
     replica.vault.encrypt([VALUE], ANNA, EMAIL)
     with session_of(replica.engine) as session:
         session.execute(text("UPDATE vault_keys SET subject_key = :it"), {"it": BERT})
-    fresh = replica_on(replica.engine, Path("elsewhere"))
+    fresh = joined(replica_on(replica.engine, Path("elsewhere")))
     with pytest.raises(UnavailableError, match="moved to somebody else") as raised:
         fresh.vault.encrypt(["x"], BERT, EMAIL)
     assert VALUE not in str(raised.value)
@@ -146,8 +146,9 @@ def test_values_of_nobody_have_a_key_of_the_day_and_are_kept_once(replica: Repli
 
 
 def test_destroyed_is_destroyed_at_once_for_every_replica(replica: Replica, tmp_path: Path) -> None:
-    other = replica_on(replica.engine, tmp_path / "other")
-    texts = [*replica.vault.encrypt([VALUE], ANNA, EMAIL), *other.vault.encrypt(["b"], ANNA, EMAIL)]
+    first = replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    other = joined(replica_on(replica.engine, tmp_path / "other"))
+    texts = [*first, *other.vault.encrypt(["b"], ANNA, EMAIL)]
     kept = other.vault.encrypt(["bert"], BERT, EMAIL)
     (token,) = other.vault.tokenise([VALUE], "support", ANNA)
     before = texts[0].split(".")[1]
@@ -214,10 +215,14 @@ def test_somebody_without_a_key_is_noted_and_nothing_is_called_destroyed(
 def test_what_the_register_cannot_take_is_not_destroyed(replica: Replica, tmp_path: Path) -> None:
     texts = replica.vault.encrypt([VALUE], ANNA, EMAIL)
     assert replica.values(*sought(texts)) == [VALUE]
+    register = (tmp_path / "destroyed.log").rename(tmp_path / "kept.log")
     (tmp_path / "destroyed.log").mkdir()
     with pytest.raises(UnavailableError, match=r"destroyed\.log"):
         replica.destroy(ANNA)
     (tmp_path / "destroyed.log").rmdir()
+    with pytest.raises(UnavailableError, match="missing"):
+        replica.destroy(ANNA)
+    register.rename(tmp_path / "destroyed.log")
     assert replica.values(*sought(texts)) == [VALUE]
 
 
@@ -321,7 +326,7 @@ def test_every_replica_keeps_a_register_that_survives_the_others(
 ) -> None:
     one, other = replica_on(state, tmp_path / "one"), replica_on(state, tmp_path / "other")
     texts = one.vault.encrypt([VALUE], ANNA, EMAIL)
-    other.vault.encrypt(["b"], BERT, EMAIL)
+    joined(other).vault.encrypt(["b"], BERT, EMAIL)
     before = by_subject(state)
     one.destroy(ANNA)
     other.vault.encrypt(["b"], BERT, EMAIL)
@@ -330,8 +335,70 @@ def test_every_replica_keeps_a_register_that_survives_the_others(
     restarted = replica_on(state, tmp_path / "other")
     assert restarted.reveal(*sought(texts))[0].fault == "destroyed"
     (tmp_path / "other" / "destroyed.log").unlink()
-    replica_on(state, tmp_path / "third").vault.encrypt(["b"], BERT, EMAIL)
+    joined(replica_on(state, tmp_path / "third")).vault.encrypt(["b"], BERT, EMAIL)
     assert len(replica_on(state, tmp_path / "third").desk.register.read()) >= 1
+
+
+def test_a_register_that_is_gone_does_not_bring_back_who_is_destroyed(
+    state: Engine, tmp_path: Path
+) -> None:
+    replica = replica_on(state, tmp_path)
+    texts = replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    before = by_subject(state)
+    replica.destroy(ANNA)
+    restore(state, before)
+    register = tmp_path / "destroyed.log"
+    for change in (register.unlink, register.touch):
+        change()
+        restarted = replica_on(state, tmp_path)
+        with pytest.raises(UnavailableError, match="new-register"):
+            restarted.reveal(*sought(texts))
+        with pytest.raises(UnavailableError, match="new-register"):
+            restarted.vault.encrypt(["x"], BERT, EMAIL)
+
+
+def test_a_register_that_is_shorter_than_the_store_knows_it_is_refused(
+    state: Engine, tmp_path: Path
+) -> None:
+    replica, register = replica_on(state, tmp_path), tmp_path / "destroyed.log"
+    other = replica_on(state, tmp_path / "other")
+    replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    replica.destroy(ANNA)
+    joined(other)
+    older = register.read_bytes()
+    replica.destroy(BERT)
+    for path, copy in ((register, older), (register, older.splitlines(keepends=True)[0])):
+        newest = path.read_bytes()
+        path.write_bytes(copy)
+        restarted = replica_on(state, tmp_path)
+        with pytest.raises(UnavailableError, match="2 entries were in it"):
+            restarted.vault.encrypt(["x"], BERT, EMAIL)
+        with pytest.raises(ConflictError, match="newest copy"):
+            joined(restarted)
+        path.write_bytes(newest)
+        replica_on(state, tmp_path).vault.encrypt(["x"], BERT, EMAIL)
+    other.vault.encrypt(["x"], BERT, EMAIL)  # which learns of the second destruction
+    with session_of(state) as session:
+        assert [one.entries for one in store.known_registers(session).values()] == [2, 2]
+
+
+def test_a_register_that_the_store_does_not_know_is_taken_over_by_hand_alone(
+    state: Engine, tmp_path: Path
+) -> None:
+    replica = replica_on(state, tmp_path)
+    texts = replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    before = by_subject(state)
+    replica.destroy(ANNA)
+    restore(state, before)
+    with session_of(state) as session:
+        session.execute(text("DELETE FROM vault_registers"))
+    restarted = replica_on(state, tmp_path)
+    with pytest.raises(UnavailableError, match="does not know it"):
+        restarted.vault.encrypt(["x"], BERT, EMAIL)
+    assert joined(restarted).reveal(*sought(texts))[0].fault == "destroyed"
+    with session_of(state) as session:
+        kinds = [content for _, content in audit.contents(session)]
+    assert sum('"vault.new_register"' in one for one in kinds) == 1
 
 
 def test_rotation_wraps_keys_anew_and_touches_no_payload(state: Engine, tmp_path: Path) -> None:

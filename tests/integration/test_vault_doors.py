@@ -191,6 +191,26 @@ def test_the_command_destroys_when_it_is_told_to_go_on(vault: StoredVault) -> No
     assert told("status")["register_entries"] == 2
 
 
+def test_the_command_makes_a_register_where_one_is_missing(vault: StoredVault) -> None:
+    (text,) = vault.encrypt([VALUE], ANNA, EMAIL)
+    Path(".candor/vault-destroyed.log").unlink()
+    assert "candor vault new-register" in run("status", code=1).stderr
+    run("new-register", code=1)
+    assert told("new-register", "--yes")["entries"] == 0
+    assert run("reveal", text, "--field", EMAIL, "--reason", "case 1").stdout == f"{VALUE}\n"
+    assert "known to the state store" in run("new-register", "--yes", code=1).stderr
+
+
+def test_on_servers_the_place_of_the_register_must_be_said(
+    vault: StoredVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del vault
+    monkeypatch.setenv("CANDOR_TELEMETRY_DSN", "http://127.0.0.1:1/candor")
+    assert "CANDOR_VAULT__REGISTER_FILE" in run("status", code=1).stderr
+    monkeypatch.setenv("CANDOR_VAULT__REGISTER_FILE", ".candor/vault-destroyed.log")
+    run("status")
+
+
 def test_the_command_rotates_to_a_new_file_and_then_needs_the_old_root_no_more(
     vault: StoredVault, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,20 @@
+"""How far each register of destroyed keys goes, so that one which was cut is known."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0020"
+down_revision = "0019"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the table of registers."""
+    op.create_table(
+        "vault_registers",
+        sa.Column("id", sa.String(16), nullable=False),
+        sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.Column("mac", sa.String(64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_vault_registers"),
+    )
