@@ -83,6 +83,10 @@ def destroy(
 ) -> None:
     """Destroy people's keys for ever: what is sealed under them is lost, in every copy.
 
+    Every identifier that the subject index links with these is meant too, and shown before. Values
+    sealed while nobody knew whose they are end with the key of their day
+    (CANDOR_VAULT__DAY_KEYS_KEPT_FOR).
+
     Exit 1 when none of them had a key.
 
     Example: candor vault destroy --subject-key 5f2c... --reason "request 0192..." --yes
@@ -90,20 +94,27 @@ def destroy(
     from candor.kernel.clock import utc_now  # noqa: PLC0415 - keeps --help quick
     from candor.kernel.database import session_of  # noqa: PLC0415 - as above
     from privacy.audit.reason import checked_reason  # noqa: PLC0415 - as above
-    from privacy.vault.destruction import destroy_subjects  # noqa: PLC0415 - as above
+    from privacy.subjects.index import StoredSubjectIndex  # noqa: PLC0415 - as above
+    from privacy.vault.destruction import destroy_subjects, people_of  # noqa: PLC0415 - as above
 
     try:
         told = checked_reason(reason)
     except ValueError as error:
         fail(f"--reason: {error}.", WRONG_USE)
-    if not yes:
-        typer.confirm("What is sealed under these keys is lost for ever. Go on?", abort=True)
-    with told_errors(), _open_desk() as (desk, engine), session_of(engine) as session:
-        done = destroy_subjects(
-            session, desk.register, subject_key, at=utc_now(), by=_BY, reason=told
-        )
+    with told_errors(), _open_desk() as (desk, engine):
+        subjects = StoredSubjectIndex(engine)
+        people = people_of(subjects, subject_key)
+        say(f"With the identifiers that are linked: {' '.join(people)}")
+        if not yes:
+            typer.confirm("What is sealed under their keys is lost for ever. Go on?", abort=True)
+        with session_of(engine) as session:
+            done = destroy_subjects(
+                session, desk.register, subjects, people, at=utc_now(), by=_BY, reason=told
+            )
     if as_json:
-        print_json({"keys": list(done.key_ids), "values": done.values})
+        print_json(
+            {"keys": list(done.key_ids), "values": done.values, "subject_keys": list(people)}
+        )
     else:
         typer.echo(f"{len(done.key_ids)} keys destroyed, {done.values} values of tokens with them.")
     if not done.key_ids:

@@ -2,18 +2,21 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import ConflictError, InvalidInputError
+from candor.kernel.ports import SubjectIndex
 from privacy.audit.store import Entry, append
 from privacy.vault import store
 from privacy.vault.register import Extent, Register, Tombstone
 from privacy.vault.sealing import new_key_id
 from privacy.vault.store import StoredKey, Turn
+
+_NOBODY = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +27,21 @@ class Destruction:
     values: int
 
 
+def people_of(subjects: SubjectIndex, subject_keys: Collection[str]) -> tuple[str, ...]:
+    """Return every pseudonym of the people who go by these, in order: each may have a key.
+
+    Raises:
+        InvalidInputError: nobody is named.
+    """
+    if not subject_keys or not all(subject_keys):
+        raise InvalidInputError("Name the people whose keys to destroy.", path="subject_key")
+    return tuple(sorted({linked for one in set(subject_keys) for linked in subjects.linked(one)}))
+
+
 def destroy_subjects(  # noqa: PLR0913 - whose keys, and what the audit log must know
     session: Session,
     register: Register,
+    subjects: SubjectIndex,
     subject_keys: Collection[str],
     *,
     at: datetime,
@@ -34,6 +49,10 @@ def destroy_subjects(  # noqa: PLR0913 - whose keys, and what the audit log must
     reason: str,
 ) -> Destruction:
     """Destroy every key that these people have; what was sealed under them opens nowhere any more.
+
+    A person goes by many identifiers, and each may have a key: all that the subject index links
+    with those that are named are destroyed. It does not reach values sealed before anybody knew
+    whose they were; those end with the key of their day.
 
     It is so for every process as soon as the caller's transaction is committed, and is written into
     the register before: if the transaction fails, the next start finishes it. Somebody without a
@@ -44,16 +63,39 @@ def destroy_subjects(  # noqa: PLR0913 - whose keys, and what the audit log must
         InvalidInputError: nobody is named.
         UnavailableError: the register cannot be written; nothing is destroyed.
     """
-    if not subject_keys or not all(subject_keys):
-        raise InvalidInputError("Name the people whose keys to destroy.", path="subject_key")
+    people = people_of(subjects, subject_keys)
     turn = store.take_turn(session, new_key_id())
-    keys = store.living_keys_of(session, subject_keys)
+    keys = store.living_keys_of(session, people)
     tombstones = [
         Tombstone(one, at, tuple(key.id for key in keys if key.owner.subject_key == one))
-        for one in sorted(set(subject_keys))
+        for one in people
     ]
     store.keep_register(session, register.append(tombstones))
     return _carry_out(session, turn, tombstones, keys, Entries("vault.destroy", at, by, reason))
+
+
+def destroy_day_keys(engine: Engine, register: Register, before: date, at: datetime) -> Destruction:
+    """Destroy the keys of days before that one: of values of which nobody knew whose they are.
+
+    Raises:
+        UnavailableError: the store or the register cannot be used; nothing is destroyed.
+    """
+    with session_of(engine) as session:
+        if not _day_keys(session, before):
+            return Destruction((), 0)
+    with session_of(engine) as session:
+        turn = store.take_turn(session, new_key_id())
+        keys = _day_keys(session, before)
+        begin = datetime.combine(before, time(), UTC)
+        tombstones = [Tombstone(_NOBODY, begin, tuple(key.id for key in keys))]
+        store.keep_register(session, register.append(tombstones))
+        entries = Entries("vault.destroy_day_keys", at, "privacy.destroy_day_keys", "retention")
+        return _carry_out(session, turn, tombstones, keys, entries)
+
+
+def _day_keys(session: Session, before: date) -> list[StoredKey]:
+    living = store.living_keys_of(session, [_NOBODY])
+    return [key for key in living if key.owner.period < before.isoformat()]
 
 
 def finish_destructions(engine: Engine, register: Register, at: datetime) -> int:

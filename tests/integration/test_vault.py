@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from candor.kernel.database import open_engine, session_of
 from candor.kernel.errors import ConflictError, InvalidInputError, OverloadedError, UnavailableError
-from candor.kernel.ports import PersonalValue
+from candor.kernel.ports import Identifier, PersonalValue, Provenance
 from privacy.audit import store as audit
+from privacy.subjects.index import StoredSubjectIndex
 from privacy.vault import store
-from privacy.vault.destruction import destroy_subjects
+from privacy.vault.destruction import destroy_day_keys, destroy_subjects
 from privacy.vault.revealing import Sought
 from privacy.vault.rotation import rotate
 from tests.support.stores import SECRETS, FixedClock
@@ -145,6 +146,37 @@ def test_values_of_nobody_have_a_key_of_the_day_and_are_kept_once(replica: Repli
     assert replica.values(*sought([first, second])) == ["x", "x"]
 
 
+def test_a_person_is_destroyed_under_every_identifier(replica: Replica) -> None:
+    linked = [Identifier("user", ANNA), Identifier("email", BERT)]
+    said = Provenance("shop", "api", "link", replica.clock(), replica.clock())
+    StoredSubjectIndex(replica.engine).link(linked, said)
+    texts = replica.vault.encrypt([VALUE], ANNA, EMAIL) + replica.vault.encrypt(["b"], BERT, EMAIL)
+    kept = replica.vault.encrypt(["c"], "c" * 64, EMAIL)
+    assert len(replica.destroy(BERT).key_ids) == 2
+    assert replica.values(*sought([*texts, *kept])) == [None, None, "c"]
+
+
+def test_the_key_of_a_day_ends_with_its_retention_and_does_not_come_back(
+    state: Engine, tmp_path: Path
+) -> None:
+    replica = replica_on(state, tmp_path)
+    texts = replica.vault.encrypt([VALUE], "", EMAIL)
+    tokens = replica.vault.tokenise([VALUE], "support")
+    today = replica.clock().date()
+    replica.clock.pass_by(timedelta(days=1))
+    later = replica.vault.encrypt(["later"], "", EMAIL)
+    before = by_subject(state)
+    register = replica.desk.register
+    assert destroy_day_keys(state, register, today, replica.clock()).key_ids == ()
+    done = destroy_day_keys(state, register, today + timedelta(days=1), replica.clock())
+    assert (len(done.key_ids), done.values) == (2, 1)
+    asked = [*sought([*texts, *later]), Sought(tokens[0])]
+    assert replica.values(*asked) == [None, "later", None]
+    assert replica.vault.encrypt(["more"], "", EMAIL)[0].split(".")[1] == later[0].split(".")[1]
+    restore(state, before)
+    assert replica_on(state, tmp_path, replica.clock).values(*asked) == [None, "later", None]
+
+
 def test_destroyed_is_destroyed_at_once_for_every_replica(replica: Replica, tmp_path: Path) -> None:
     first = replica.vault.encrypt([VALUE], ANNA, EMAIL)
     other = joined(replica_on(replica.engine, tmp_path / "other"))
@@ -235,6 +267,7 @@ def test_a_destruction_that_a_crash_interrupted_is_finished_at_the_next_start(
         destroy_subjects(
             session,
             replica.desk.register,
+            StoredSubjectIndex(replica.engine),
             [ANNA],
             at=replica.clock(),
             by="test",

@@ -17,6 +17,7 @@ from candor.kernel.database import open_engine
 from candor.kernel.secrets import open_secrets
 from candor.kernel.settings import load_settings
 from privacy.vault.assembly import new_vault
+from privacy.vault.jobs import destroy_old_day_keys
 from privacy.vault.vault import StoredVault
 from tests.support.asgi import Application
 from tests.support.stores import FixedClock
@@ -123,6 +124,17 @@ def test_who_reveals_too_much_is_told_when_to_come_back(
     assert 'candor_vault_reveals_total{outcome="too_many"} 2.0' in metrics
 
 
+def test_the_job_destroys_the_keys_of_old_days(application: Application, clock: FixedClock) -> None:
+    (text,) = application.services.vault.encrypt([VALUE], "", EMAIL)
+    asked = [{"text": text, "field": EMAIL}]
+    clock.pass_by(timedelta(days=90))
+    destroy_old_day_keys(application.services)
+    assert ask(application, asked)["revealed"] == 1
+    clock.pass_by(timedelta(days=1))
+    destroy_old_day_keys(application.services)
+    assert ask(application, asked)["results"][0]["error"] == "destroyed"
+
+
 def test_nothing_of_a_value_is_in_a_log_a_metric_or_the_store(
     application: Application, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
@@ -179,7 +191,8 @@ def test_the_command_destroys_when_it_is_told_to_go_on(vault: StoredVault) -> No
     (token,) = vault.tokenise([VALUE], "support", ANNA)
     (text,) = vault.encrypt([VALUE], ANNA, EMAIL)
     options = ("--subject-key", ANNA, "--reason", "request 1")
-    run("destroy", *options, code=1)
+    asked = run("destroy", *options, code=1)
+    assert ANNA in asked.stderr
     assert run("reveal", token, "--reason", "case 1").stdout == f"{VALUE}\n"
     done = told("destroy", *options, "--yes")
     assert (len(done["keys"]), done["values"]) == (1, 1)

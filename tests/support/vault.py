@@ -9,6 +9,7 @@ from candor.kernel.database import session_of
 from candor.kernel.metrics import new_metrics
 from candor.kernel.secrets import Secrets
 from candor.kernel.vault_settings import VaultSettings
+from privacy.subjects.index import StoredSubjectIndex
 from privacy.vault.assembly import Desk, new_desk, new_vault
 from privacy.vault.destruction import Destruction, begin_register, destroy_subjects
 from privacy.vault.revealing import Revealed, Sought
@@ -42,6 +43,7 @@ class Replica:
             return destroy_subjects(
                 session,
                 self.desk.register,
+                StoredSubjectIndex(self.engine),
                 subject_keys,
                 at=self.clock(),
                 by="test",
