@@ -135,6 +135,22 @@ def test_the_job_destroys_the_keys_of_old_days(application: Application, clock: 
     assert ask(application, asked)["results"][0]["error"] == "destroyed"
 
 
+def test_two_keys_of_one_name_have_two_allowances_and_are_told_apart(
+    application: Application,
+) -> None:
+    (token,) = application.services.vault.tokenise(["x"], "support", ANNA)
+    body = {"tokens": [token] * 500, "reason": "case 4711"}
+    keys = [application.make_key("pii:reveal") for _ in range(2)]
+    statuses = [
+        application.post(PATH, json=body, headers={"authorization": f"Bearer {key}"}).status_code
+        for key in keys * 3
+    ]
+    assert statuses == [200, 200, 200, 200, 429, 429]
+    entries = [application.get(f"/api/v1/audit/leaves/{one}").json()["entry"] for one in range(2)]
+    assert len({one["by"] for one in entries}) == 1
+    assert len({one["key"] for one in entries}) == 2
+
+
 def test_nothing_of_a_value_is_in_a_log_a_metric_or_the_store(
     application: Application, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
