@@ -466,6 +466,26 @@ def sealed_values(engine: Engine) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in rows]
 
 
+def test_a_rotation_between_two_reads_is_not_taken_for_a_changed_key(
+    state: Engine, tmp_path: Path
+) -> None:
+    old = replica_on(state, tmp_path)
+    (before,) = old.vault.encrypt([VALUE], ANNA, EMAIL)
+    fresh = replica_on(state, tmp_path)
+    rotations: list[str] = []
+
+    def rotate_once(*told: object) -> None:
+        if "FROM vault_encryption_keys" in str(told[2]) and not rotations:
+            rotations.append("begun")
+            rotate(old.desk.keys, state, FixedClock(), by="test")
+
+    event.listen(state, "before_cursor_execute", rotate_once)
+    (after,) = fresh.vault.encrypt(["x"], ANNA, EMAIL)
+    event.remove(state, "before_cursor_execute", rotate_once)
+    assert rotations
+    assert after.split(".")[1] == before.split(".")[1]
+
+
 def test_another_master_key_opens_nothing(replica: Replica, tmp_path: Path) -> None:
     replica.vault.encrypt([VALUE], ANNA, EMAIL)
     secrets = replace(SECRETS, vault_key=bytes(32))
