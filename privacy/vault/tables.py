@@ -15,8 +15,8 @@ _TOKEN = String(26)
 class VaultTurnRow(Base):
     """One row that every writer changes first: writers take turns, and destructions are counted.
 
-    ``mark`` is random and belongs to the turn. Whoever remembers both knows whether a key was
-    destroyed since, and whether the store was restored.
+    ``mark`` is random and belongs to the turn, the first one's to the store. Whoever
+    remembers both knows whether a key was destroyed since, and whether the store was restored.
     """
 
     __tablename__ = "vault_turns"

@@ -354,6 +354,25 @@ def restore(engine: Engine, wrapped: dict[str, tuple[bytes, str]]) -> None:
             )
 
 
+@pytest.mark.parametrize("how", ["another store", "a copy, connected anew"])
+def test_keys_that_a_store_in_the_place_of_this_one_lacks_are_not_used(
+    state: Engine, tmp_path: Path, how: str
+) -> None:
+    replica = replica_on(state, tmp_path)
+    (before,) = replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    with session_of(state) as session:
+        mark = session.execute(text("SELECT mark FROM vault_turns WHERE turn = 0")).scalar_one()
+        session.execute(text("DELETE FROM vault_keys"))
+        if how == "another store":
+            session.execute(text("UPDATE vault_turns SET mark = 'another store'"))
+    if how != "another store":
+        state.dispose()
+    (after,) = replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    assert len(mark) == 16
+    assert after.split(".")[1] != before.split(".")[1]
+    assert replica.values(*sought([after])) == [VALUE]
+
+
 def test_every_replica_keeps_a_register_that_survives_the_others(
     state: Engine, tmp_path: Path
 ) -> None:
