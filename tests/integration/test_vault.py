@@ -462,6 +462,9 @@ def test_rotation_wraps_keys_anew_and_touches_no_payload(state: Engine, tmp_path
     texts = old.vault.encrypt_all([PersonalValue(one, one, EMAIL) for one in people])
     tokens = old.vault.tokenise([VALUE], "support", ANNA)
     old.destroy(people[0])
+    assert old.vault.encrypt(
+        ["x"], people[1], EMAIL
+    )  # remembered again after the first destruction
     sealed = sealed_values(state)
     new = replica_on(state, tmp_path, key_files=(path,), reveals_per_minute=10_000)
     moved: list[int] = []

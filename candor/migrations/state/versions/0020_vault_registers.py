@@ -1,4 +1,4 @@
-"""How far each register of destroyed keys goes, to know one that was cut; and a mark of the store."""
+"""How far each register of destroyed keys goes, to know one that was cut; a mark of the store."""
 
 import secrets
 
