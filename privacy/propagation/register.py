@@ -108,6 +108,7 @@ def revive(session: Session, key: bytes, name: str, at: datetime, by: str) -> in
         NotFoundError: nobody bears that name.
     """
     store.found(session, key, name)
+    store.hold(session, name)
     revived = 0
     while dead := store.dead_letters(session, name, BEGINNING, _PAGE):
         for one in dead:

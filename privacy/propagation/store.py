@@ -104,6 +104,11 @@ def advance(session: Session, name: str, before: Position, progress: Progress) -
     return bool(moved.rowcount)
 
 
+def hold(session: Session, name: str) -> None:
+    """Let nobody write how far a subscriber is until the transaction ends."""
+    session.get_one(SubscriberRow, name, with_for_update=True, populate_existing=True)
+
+
 def note(session: Session, name: str, outcome: str) -> None:
     """Say why a subscriber cannot be served at all."""
     session.execute(
@@ -138,10 +143,15 @@ def due(session: Session, name: str, at: datetime, most: int) -> list[Waiting]:
     return [_waiting(row) for row in rows]
 
 
-def waiting_among(session: Session, name: str, keys: Iterable[str]) -> set[str]:
-    """Return who of these persons waits."""
-    wanted = (WaitingRow.subscriber == name, WaitingRow.subject_key.in_(sorted(set(keys))))
-    return set(session.scalars(select(WaitingRow.subject_key).where(*wanted)))
+def waiting_places(session: Session, name: str, keys: Iterable[str]) -> dict[str, Position]:
+    """Return from which place on each of these persons waits, if they do."""
+    row = WaitingRow
+    rows = session.execute(
+        select(row.subject_key, row.turn, row.number).where(
+            row.subscriber == name, row.subject_key.in_(sorted(set(keys)))
+        )
+    )
+    return {key: Position(turn, number) for key, turn, number in rows}
 
 
 def keep_waiting(session: Session, name: str, waiting: Waiting) -> None:

@@ -290,6 +290,33 @@ def test_who_dies_between_sending_and_writing_sends_again(small: Installation) -
     assert len(small.told()) > 2
 
 
+@pytest.mark.parametrize("status", [200, 422])
+def test_what_is_tried_again_while_something_is_told_is_not_lost(
+    installed: Installation, status: int
+) -> None:
+    installed.subscribe()
+    bad = installed.act("a")
+    installed.target.judge = lambda _: 422
+    for _ in range(10):
+        installed.propagate(hours=1)
+    assert installed.stands() == (1, 1)
+    later = installed.act("a", "object")
+    installed.propagate(hours=1)
+
+    def revive(received: Received) -> int:
+        assert received.json()["id"] == later
+        with session_of(installed.services.engine) as session:
+            register.revive(session, installed.key, "crm", installed.now, "test")
+        installed.target.judge = None
+        return status
+
+    installed.target.judge = revive
+    installed.propagate(hours=1)
+    installed.propagate(hours=1)
+    assert installed.told()[-2:] == [bad, later]
+    assert installed.stands() == (0, 0)
+
+
 def test_many_acts_of_one_person_go_in_parts(small: Installation) -> None:
     small.subscribe()
     small.target.judge = lambda _: 422
