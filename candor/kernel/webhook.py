@@ -51,7 +51,9 @@ def post_signed(
     try:
         answer = client.post(url, content=body, headers=headers)
     except httpx.HTTPError as error:
-        return Outcome(taken=False, told=type(error).__name__, blames_receiver=True)
+        return Outcome(
+            taken=False, told=type(error.__cause__ or error).__name__, blames_receiver=True
+        )
     status = answer.status_code
     is_refusal = answer.is_client_error and status not in _ABOUT_THE_RECEIVER
     return Outcome(answer.is_success, f"status {status}", not (answer.is_success or is_refusal))

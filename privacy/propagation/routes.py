@@ -16,7 +16,7 @@ from privacy.propagation.sealing import USE
 
 router = APIRouter(prefix="/api/v1/consent/subscribers", tags=["consent"])
 
-Author = Annotated[str, acting("consent:write")]
+Author = Annotated[str, acting("admin")]
 DryRun = Annotated[bool, Query(description="Show what would change, and keep nothing")]
 Name = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 After = Annotated[

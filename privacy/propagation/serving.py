@@ -81,7 +81,7 @@ class Server:
             return [Sent(0)] * len(lanes)
         messages = [[self._message(subscriber, event) for event in lane.events] for lane in lanes]
         if self._target is None:
-            opening = open_target(subscriber, self._services.clock)
+            opening = open_target(subscriber, self._services)
             self._target = self._opened.enter_context(opening)
         return self._target.send(messages)
 

@@ -14,6 +14,34 @@ Kind = Literal["webhook", "kafka"]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _LEAST_SECRET = 16
 _HERE = frozenset({"127.0.0.1", "::1", "localhost"})
+_SEALED_PROTOCOLS = frozenset({"SSL", "SASL_SSL"})
+_MECHANISMS = frozenset({"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"})
+_PROPERTIES = frozenset(
+    {
+        "batch.size",
+        "broker.address.family",
+        "client.id",
+        "compression.type",
+        "linger.ms",
+        "message.max.bytes",
+        "message.timeout.ms",
+        "request.timeout.ms",
+        "retries",
+        "retry.backoff.ms",
+        "sasl.mechanism",
+        "sasl.mechanisms",
+        "sasl.password",
+        "sasl.username",
+        "security.protocol",
+        "socket.timeout.ms",
+        "ssl.ca.pem",
+        "ssl.certificate.pem",
+        "ssl.key.password",
+        "ssl.key.pem",
+    }
+)
+"""What may be said to the Kafka client: nothing that opens a file, loads code or runs a command."""
+_SETTABLE = sorted(_PROPERTIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +74,8 @@ class Subscriber:
             )
         if self.kind == "webhook":
             self._check_webhook()
-        elif not self.address or not self.topic:
-            raise InvalidInputError("Name the bootstrap servers and the topic.", path="kafka")
+        else:
+            self._check_kafka()
 
     def wants(self, event: ConsentEvent) -> bool:
         """Whether it is told of this act."""
@@ -71,6 +99,30 @@ class Subscriber:
     def secrets(self) -> dict[str, Any]:
         """Return what is sealed, as a JSON object."""
         return {"secret": self.secret, "properties": dict(self.properties)}
+
+    def _check_kafka(self) -> None:
+        if not self.address or not self.topic:
+            raise InvalidInputError("Name the bootstrap servers and the topic.", path="kafka")
+        unknown = sorted(self.properties.keys() - _PROPERTIES)
+        if unknown:
+            raise InvalidInputError(
+                f"The property {unknown[0]} cannot be set. There are: {', '.join(_SETTABLE)}.",
+                path="kafka.properties",
+            )
+        said = {name: str(value).upper() for name, value in self.properties.items()}
+        if not {said.get("sasl.mechanism", "PLAIN"), said.get("sasl.mechanisms", "PLAIN")} <= (
+            _MECHANISMS
+        ):
+            raise InvalidInputError(
+                f"The mechanism is one of {', '.join(sorted(_MECHANISMS))}.",
+                path="kafka.properties",
+            )
+        if self.identifiers and said.get("security.protocol") not in _SEALED_PROTOCOLS:
+            raise InvalidInputError(
+                "Identifiers go out encrypted alone. Leave them out, or set security.protocol to"
+                " SSL or SASL_SSL.",
+                path="kafka.properties",
+            )
 
     def _check_webhook(self) -> None:
         parts = urlsplit(self.address)

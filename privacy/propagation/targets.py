@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import httpx
 
 from candor.kernel.clock import Clock
+from candor.kernel.services import Services
 from candor.kernel.webhook import post_signed
+from privacy.propagation import outbound
 from privacy.propagation.kafka import open_producer
 from privacy.propagation.lane import Sent
 from privacy.propagation.subscriber import Subscriber
@@ -31,7 +33,7 @@ class Target(Protocol):
 
 
 @contextmanager
-def open_target(subscriber: Subscriber, clock: Clock) -> Iterator[Target]:
+def open_target(subscriber: Subscriber, services: Services) -> Iterator[Target]:
     """Give the way to a subscriber.
 
     Raises:
@@ -42,11 +44,13 @@ def open_target(subscriber: Subscriber, clock: Clock) -> Iterator[Target]:
         with open_producer(subscriber) as producer:
             yield producer
         return
+    allow_private = services.settings.consent.private_subscribers
+    transport = outbound.new_transport(_trust(), allow_private=allow_private)
     with (
-        httpx.Client(timeout=_SENDING_SECONDS, verify=_trust()) as client,
+        httpx.Client(timeout=_SENDING_SECONDS, transport=transport) as client,
         ThreadPoolExecutor(_AT_ONCE, "webhooks") as pool,
     ):
-        yield Webhook(subscriber, client, pool, clock)
+        yield Webhook(subscriber, client, pool, services.clock)
 
 
 @cache
@@ -77,7 +81,8 @@ class Webhook:
     def _send_lane(self, lane: Sequence[Message]) -> Sent:
         to = self._subscriber
         for taken, message in enumerate(lane):
-            outcome = post_signed(self._client, to.address, to.secret, message, self._clock())
+            with outbound.within(_SENDING_SECONDS):
+                outcome = post_signed(self._client, to.address, to.secret, message, self._clock())
             if not outcome.taken:
                 return Sent(taken, outcome)
         return Sent(len(lane))

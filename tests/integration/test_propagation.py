@@ -17,6 +17,7 @@ from sqlalchemy import Engine, text
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import NotFoundError, UnavailableError
+from candor.kernel.people_settings import ConsentSettings
 from candor.kernel.ports import Identifier, Original, Provenance
 from candor.kernel.services import Services
 from candor.kernel.telemetry_store import TelemetryStore
@@ -198,6 +199,23 @@ def test_an_outage_gives_up_nothing_and_is_not_hammered(installed: Installation)
         installed.propagate(hours=1)
     assert sorted(installed.told()) == sorted(ids)
     assert installed.stands() == (0, 0)
+
+
+def test_a_private_address_is_sent_nothing_unless_that_is_allowed(small: Installation) -> None:
+    address = small.target.url.replace("127.0.0.1", "localhost")
+    small.subscribe(webhook={"url": address})
+    small.act("a")
+    allowed = small.services
+    settings = allowed.settings.model_copy(update={"consent": ConsentSettings()})
+    small.services = replace(allowed, settings=settings)
+    small.propagate()
+    assert small.told() == []
+    with session_of(allowed.engine) as session:
+        waiting = store.due(session, "crm", small.now + timedelta(hours=1), 9)
+    assert [one.outcome for one in waiting] == ["PrivateAddressError"]
+    small.services = allowed
+    small.propagate(minutes=1)
+    assert len(small.told()) == 1
 
 
 def test_a_receiver_that_is_away_blames_nobody(small: Installation) -> None:

@@ -135,8 +135,14 @@ def test_subscribers_need_their_scopes(application: Application) -> None:
     assert application.get(PATH, headers=reader).status_code == 200
     put_it = application.request("PUT", f"{PATH}/crm", json=CRM, headers=reader)
     assert put_it.status_code == 403
-    again = application.post(f"{PATH}/crm/replay", json={"from": "0"}, headers=reader)
-    assert again.status_code == 403
+    writer = {"authorization": f"Bearer {application.make_key('consent:write')}"}
+    asked = [
+        application.request("PUT", f"{PATH}/crm", json=CRM, headers=writer),
+        application.request("DELETE", f"{PATH}/crm", headers=writer),
+        application.post(f"{PATH}/crm/replay", json={"from": "0"}, headers=writer),
+        application.post(f"{PATH}/apply", content="{}", headers=writer),
+    ]
+    assert {one.status_code for one in asked} == {403}
 
 
 RUNNER = CliRunner()

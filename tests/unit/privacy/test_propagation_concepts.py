@@ -78,6 +78,9 @@ def test_a_subscriber_wants_what_concerns_it(
     assert subscriber(**fields).wants(event(purpose=purpose, channel=channel)) is wants
 
 
+KAFKA = {"kind": "kafka", "address": "b:9092", "topic": "t"}
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -88,6 +91,12 @@ def test_a_subscriber_wants_what_concerns_it(
         {"secret": "short"},
         {"kind": "kafka", "address": "", "topic": "t"},
         {"kind": "kafka", "address": "b:9092"},
+        KAFKA | {"properties": {"plugin.library.paths": "x.so"}},
+        KAFKA | {"properties": {"ssl.ca.location": "/etc/passwd"}},
+        KAFKA | {"properties": {"sasl.kerberos.kinit.cmd": "id"}},
+        KAFKA | {"properties": {"sasl.mechanisms": "GSSAPI"}},
+        KAFKA | {"identifiers": ("email",)},
+        KAFKA | {"identifiers": ("email",), "properties": {"security.protocol": "SASL_PLAINTEXT"}},
     ],
 )
 def test_a_subscriber_that_cannot_be_served_safely_is_refused(fields: dict[str, Any]) -> None:
@@ -101,8 +110,13 @@ def test_names_are_plain_words() -> None:
 
 
 def test_a_subscriber_is_made_again_from_what_is_stored() -> None:
+    properties: dict[str, str | int | bool] = {
+        "security.protocol": "sasl_ssl",
+        "sasl.mechanism": "PLAIN",
+        "linger.ms": 1,
+    }
     kafka = Subscriber(
-        "w", "kafka", "b:9092", "topic", ("m",), ("sms",), ("email",), properties={"a": 1}
+        "w", "kafka", "b:9092", "topic", ("m",), ("sms",), ("email",), properties=properties
     )
     for one in (subscriber(identifiers=("email",)), kafka):
         assert subscriber_of(one.name, one.definition(), one.secrets()) == one
