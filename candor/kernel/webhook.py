@@ -50,7 +50,7 @@ def post_signed(
     }
     try:
         answer = client.post(url, content=body, headers=headers)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         return Outcome(
             taken=False, told=type(error.__cause__ or error).__name__, blames_receiver=True
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from candor.kernel.errors import ConflictError
+from candor.kernel.errors import ConflictError, InvalidInputError
 from privacy.audit.store import Entry, append
 from privacy.consent.store import current_turn
 from privacy.propagation import store
@@ -124,8 +124,23 @@ def revive(session: Session, key: bytes, name: str, at: datetime, by: str) -> in
 
 
 def _subscriber(wanted: Wanted, before: Subscriber | None) -> Subscriber:
-    """Return what is put; of a secret that is not said, the one that is known stays."""
-    known = before.secrets() if before else {"secret": "", "properties": {}}
+    """Return what is put; of a secret that is not said, the one that is known stays.
+
+    That is only where it goes to whom it was meant for: whoever may change an address learns
+    nothing that was sealed.
+
+    Raises:
+        InvalidInputError: the secrets must be said again; or it is no subscriber.
+    """
+    known: dict[str, Any] = {"secret": "", "properties": {}}
+    if before is not None and before.is_same_receiver(wanted.definition):
+        known = before.secrets()
+    elif before is not None and wanted.secret is None and wanted.properties is None:
+        raise InvalidInputError(
+            "The receiver is another. Say its secret again (webhook.secret), or its properties"
+            " (kafka.properties, {} for none).",
+            path="webhook.secret" if wanted.definition.get("webhook") else "kafka.properties",
+        )
     said = {"secret": wanted.secret, "properties": wanted.properties}
     given = {name: value for name, value in said.items() if value is not None}
     return subscriber_of(wanted.name, wanted.definition, known | given)

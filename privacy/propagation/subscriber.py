@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import urlsplit
+
+import httpx
 
 from candor.kernel.errors import InvalidInputError
 from privacy.consent.act import EVERY_CHANNEL, ConsentEvent
@@ -84,6 +85,14 @@ class Subscriber:
             not self.channels or act.channel in {EVERY_CHANNEL, *self.channels}
         )
 
+    def is_same_receiver(self, definition: Mapping[str, Any]) -> bool:
+        """Whether a definition names the same servers, so that they may have the same secrets."""
+        if self.kind == "kafka":
+            kafka = definition.get("kafka")
+            return bool(kafka) and kafka["bootstrap"] == self.address
+        webhook = definition.get("webhook")
+        return bool(webhook) and _origin(webhook["url"]) == _origin(self.address)
+
     def definition(self) -> dict[str, Any]:
         """Return everything but name and secrets, as a JSON object."""
         target: dict[str, Any] = {"webhook": {"url": self.address}}
@@ -125,12 +134,12 @@ class Subscriber:
             )
 
     def _check_webhook(self) -> None:
-        parts = urlsplit(self.address)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        scheme, host, _ = _origin(self.address)
+        if scheme not in {"http", "https"} or not host:
             raise InvalidInputError("Write the address as https://host/path.", path="webhook.url")
-        if parts.username is not None or parts.password is not None:
+        if httpx.URL(self.address).userinfo:
             raise InvalidInputError("Put no password into the address.", path="webhook.url")
-        if self.identifiers and parts.scheme == "http" and parts.hostname not in _HERE:
+        if self.identifiers and scheme == "http" and host not in _HERE:
             raise InvalidInputError(
                 "Identifiers go to https addresses alone. Leave them out, or change the address.",
                 path="webhook.url",
@@ -140,6 +149,21 @@ class Subscriber:
                 f"A webhook needs a secret of at least {_LEAST_SECRET} characters to sign with.",
                 path="webhook.secret",
             )
+
+
+def _origin(address: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of an address.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    try:
+        url = httpx.URL(address)
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        raise InvalidInputError(
+            "The address cannot be read. Write it as https://host/path.", path="webhook.url"
+        ) from None
+    return url.scheme, url.host, url.port
 
 
 def subscriber_of(

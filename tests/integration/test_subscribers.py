@@ -86,6 +86,23 @@ def test_what_describes_no_subscriber_is_refused(
     assert application.get(PATH).json() == []
 
 
+def test_secrets_go_to_no_other_receiver(application: Application) -> None:
+    put(application)
+    put(application, "topic", **KAFKA)
+    for name, body in (
+        ("crm", {"webhook": {"url": "https://other.example.org/hook"}}),
+        ("crm", {"webhook": {"url": "http://crm.example.org/hook"}}),
+        ("crm", {"kafka": {"bootstrap": "b:9092", "topic": "t"}}),
+        ("topic", {"kafka": {"bootstrap": "other:9092", "topic": "t"}}),
+    ):
+        refused = put(application, name, **body)
+        assert (refused.status_code, "again" in refused.json()["detail"]) == (422, True)
+    moved = {"url": "https://other.example.org/hook", "secret": SECRET}
+    assert put(application, webhook=moved).json()["change"] == "changed"
+    kept = put(application, "topic", kafka={"bootstrap": "b:9092", "topic": "t2"})
+    assert list(kept.json()["fields"]) == ["kafka"]
+
+
 def test_a_document_is_applied_as_a_whole(application: Application) -> None:
     document = {"subscribers": {"crm": CRM, "bad": {"webhook": {"url": "https://x.example.org"}}}}
 

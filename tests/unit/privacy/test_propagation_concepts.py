@@ -85,6 +85,9 @@ KAFKA = {"kind": "kafka", "address": "b:9092", "topic": "t"}
     "fields",
     [
         {"address": "ftp://crm.example.org"},
+        {"address": "https://crm.example.org:port/"},
+        {"address": "https://[::/"},
+        {"address": "https://xn--\u2603.example.org/\x00"},
         {"address": "https://"},
         {"address": "https://user:word@crm.example.org/"},
         {"address": "http://crm.example.org/", "identifiers": ("email",)},
