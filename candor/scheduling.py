@@ -49,7 +49,7 @@ def jobs_of(installation: Installation) -> tuple[Job, ...]:
         *slo_jobs.JOBS,
         *audit_jobs.JOBS,
         *consent_jobs.JOBS,
-        *propagation_jobs.JOBS,
+        *propagation_jobs.jobs(),
     )
 
 

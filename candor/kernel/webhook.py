@@ -6,13 +6,17 @@ A fault is told by its kind alone: the other side's text may hold anything.
 import base64
 import hmac
 import json
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import httpx
 
+_MOST_BYTES = 4096
+_READING_SECONDS = 2.0
 _ABOUT_THE_RECEIVER = frozenset({401, 403, 404, 405, 407, 408, 410, 421, 425, 429})
 
 
@@ -39,7 +43,10 @@ def signature(secret: str, message_id: str, at: datetime, body: bytes) -> str:
 def post_signed(
     client: httpx.Client, url: str, secret: str, event: Mapping[str, Any], at: datetime
 ) -> Outcome:
-    """Send a CloudEvent in structured mode once; its id tells a receiver that it came before."""
+    """Send a CloudEvent in structured mode once; its id tells a receiver that it came before.
+
+    The status decides; of the body only a little is read, so that the connection serves again.
+    """
     body = json.dumps(event).encode()
     message_id = str(event["id"])
     headers = {
@@ -49,7 +56,8 @@ def post_signed(
         "webhook-signature": signature(secret, message_id, at, body),
     }
     try:
-        answer = client.post(url, content=body, headers=headers)
+        with client.stream("POST", url, content=body, headers=headers) as answer:
+            _read_little(answer)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         return Outcome(
             taken=False, told=type(error.__cause__ or error).__name__, blames_receiver=True
@@ -57,3 +65,15 @@ def post_signed(
     status = answer.status_code
     is_refusal = answer.is_client_error and status not in _ABOUT_THE_RECEIVER
     return Outcome(answer.is_success, f"status {status}", not (answer.is_success or is_refusal))
+
+
+def _read_little(answer: httpx.Response) -> None:
+    """Read a body that is short and comes soon; leave any other, and its connection, alone."""
+    if answer.is_stream_consumed:
+        return
+    until, read = time.monotonic() + _READING_SECONDS, 0
+    with suppress(httpx.HTTPError):  # the status said what there is to know
+        for piece in answer.iter_raw():
+            read += len(piece)
+            if read > _MOST_BYTES or time.monotonic() > until:
+                return

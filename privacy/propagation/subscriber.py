@@ -88,10 +88,10 @@ class Subscriber:
     def is_same_receiver(self, definition: Mapping[str, Any]) -> bool:
         """Whether a definition names the same servers, so that they may have the same secrets."""
         if self.kind == "kafka":
-            kafka = definition.get("kafka")
-            return bool(kafka) and kafka["bootstrap"] == self.address
-        webhook = definition.get("webhook")
-        return bool(webhook) and _origin(webhook["url"]) == _origin(self.address)
+            kafka = definition.get("kafka") or {}
+            return bool(kafka.get("bootstrap") == self.address)
+        webhook = definition.get("webhook") or {}
+        return "url" in webhook and _origin(webhook["url"]) == _origin(self.address)
 
     def definition(self) -> dict[str, Any]:
         """Return everything but name and secrets, as a JSON object."""

@@ -4,6 +4,7 @@ import base64
 import hmac
 import json
 import random
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from privacy.consent.ledger import Ledger
 from privacy.consent.purpose import Purpose
 from privacy.consent.register import PolicyRegister, put_all
 from privacy.propagation import register, store
-from privacy.propagation.jobs import propagate
+from privacy.propagation.jobs import Propagation, propagate
 from privacy.propagation.position import BEGINNING, Position, position_of
 from privacy.propagation.register import Wanted
 from privacy.propagation.sealing import USE
@@ -374,6 +375,45 @@ def test_one_that_cannot_be_served_keeps_no_other_from_it(small: Installation) -
     with pytest.raises(UnavailableError, match="bad"):
         small.propagate()
     assert small.told() == ids
+
+
+def test_one_that_is_slow_keeps_no_other_waiting(small: Installation) -> None:
+    go_on = threading.Event()
+
+    def judge(received: Received) -> int:
+        if received.path == "/slow":
+            go_on.wait(60)
+        return 200
+
+    small.target.judge = judge
+    small.subscribe("slow", webhook={"url": f"{small.target.url}/slow"})
+    small.subscribe("crm")
+    runs = Propagation(patience_seconds=0.5)
+    ids = [small.act("a")]
+    try:
+        for _ in range(100):
+            runs.run(small.services)
+            if len(small.target.requests) == 2:
+                break
+        ids.append(small.act("b"))
+        for _ in range(100):
+            runs.run(small.services)
+            if len(small.target.requests) == 3:
+                break
+    finally:
+        go_on.set()
+    slow: list[str] = []
+    others: list[str] = []
+    for one in small.target.requests:
+        (slow if one.path == "/slow" else others).append(one.json()["id"])
+    assert (slow, others) == (ids[:1], ids)
+    for _ in range(100):
+        runs.run(small.services)
+        if len(small.target.requests) == 4:
+            break
+    assert small.target.requests[-1].path == "/slow"
+    propagate(small.services)
+    assert small.stands("slow") == (0, 0)
 
 
 def test_secrets_are_stored_sealed(small: Installation, tmp_path: Path) -> None:

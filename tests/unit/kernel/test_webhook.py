@@ -1,5 +1,6 @@
 """Signed webhooks: how an answer is understood, and when a failure is tried again."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -39,6 +40,14 @@ def test_a_refusal_is_told_from_a_receiver_that_takes_nothing(
     status: int, outcome: Outcome
 ) -> None:
     assert posted(httpx.Response(status, text="anna@example.org")) == outcome
+
+
+def test_a_body_that_does_not_end_is_not_read() -> None:
+    def forever() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 1000
+
+    assert posted(httpx.Response(200, content=forever())).taken
 
 
 def test_a_fault_is_told_by_its_kind_alone() -> None:
