@@ -179,12 +179,13 @@ def _settle(
     dead letters again put them there, and all that was sent now follows that place.
     """
     buried = 0
+    others_taken = any(one.taken for one in sent)
     places = store.waiting_places(session, name, (lane.subject_key for lane in lanes))
     for lane, one in zip(lanes, sent, strict=True):
         before = lane.waited.position if lane.waited else None
         if places.get(lane.subject_key) != before:
             continue
-        waiting, dead = settled(lane, one, now)
+        waiting, dead = settled(lane, one, now, others_taken=others_taken)
         if dead is not None:
             store.bury(session, name, dead)
             buried += 1

@@ -180,6 +180,15 @@ def test_a_lane_waits_from_its_first_failure_on() -> None:
     assert further.attempts == 1
 
 
+def test_a_receiver_that_takes_nothing_from_anybody_loses_nothing() -> None:
+    lane = Lane("k", EVENTS, waiting(5 * MOST_ATTEMPTS))
+    again, dead = settled(lane, Sent(0, AWAY), NOON, others_taken=False)
+    assert again is not None
+    assert (again.position, dead) == (Position(1, 3), None)
+    _, refused = settled(lane, Sent(0, REFUSED), NOON, others_taken=False)
+    assert refused is not None
+
+
 @pytest.mark.parametrize(("fault", "most"), [(REFUSED, MOST_REFUSALS), (AWAY, MOST_ATTEMPTS)])
 def test_what_was_tried_often_enough_is_given_up_and_the_next_goes_on(
     fault: Outcome, most: int
