@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+_KEY_PREFIX = "whsec_"
 _MOST_BYTES = 4096
 _READING_SECONDS = 2.0
 _ABOUT_THE_RECEIVER = frozenset({401, 403, 404, 405, 407, 408, 410, 421, 425, 429})
@@ -34,10 +35,13 @@ class Outcome(NamedTuple):
 def signature(secret: str, message_id: str, at: datetime, body: bytes) -> str:
     """Return the signature of a message: ``v1,`` and HMAC-SHA-256 over id, time and body.
 
+    The key is what ``whsec_`` and base64 stand for, as libraries of Standard Webhooks expect; of a
+    secret in any other form, the bytes of its text.
+
     Source: Standard Webhooks 1.0, "Signature scheme".
     """
     signed = f"{message_id}.{int(at.timestamp())}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(secret.encode(), signed, sha256)).decode()
+    return "v1," + base64.b64encode(hmac.digest(_key_of(secret), signed, sha256)).decode()
 
 
 def post_signed(
@@ -77,3 +81,13 @@ def _read_little(answer: httpx.Response) -> None:
             read += len(piece)
             if read > _MOST_BYTES or time.monotonic() > until:
                 return
+
+
+def _key_of(secret: str) -> bytes:
+    encoded = secret.removeprefix(_KEY_PREFIX)
+    if encoded != secret:
+        try:
+            return base64.b64decode(encoded, validate=True)
+        except ValueError:  # it only begins like one
+            return secret.encode()
+    return secret.encode()

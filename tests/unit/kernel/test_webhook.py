@@ -1,5 +1,7 @@
 """Signed webhooks: how an answer is understood, and when a failure is tried again."""
 
+import base64
+import hmac
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -66,6 +68,17 @@ def test_a_signature_depends_on_secret_id_time_and_body() -> None:
     }
     assert one not in others
     assert len(others) == 4
+
+
+def test_a_secret_in_the_form_of_standard_webhooks_is_the_key_that_it_stands_for() -> None:
+    """The example of the specification's own libraries."""
+    at = datetime.fromtimestamp(1614265330, UTC)
+    secret, message = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek"
+    signed = signature(secret, message, at, b'{"test": 2432232314}')
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    other = "whsec_no base64"
+    digest = hmac.digest(other.encode(), f"e.{int(NOON.timestamp())}.".encode(), "sha256")
+    assert signature(other, "e", NOON, b"") == "v1," + base64.b64encode(digest).decode()
 
 
 def test_pauses_double_up_to_an_hour() -> None:
