@@ -59,10 +59,9 @@ def put_all(  # noqa: PLR0913 - what is put, and all that is stamped on it
     """
     changes = []
     for one in wanted:
-        known = store.find(session, key, one.name)
-        before = known[0] if known else None
+        before, opens = _before(session, key, one)
         after = _subscriber(one, before)
-        changes.append(_change(before, after))
+        changes.append(_change(before, after) if opens else _mended(after))
         if changes[-1].is_any and not dry_run:
             start = _start(session, one.start)
             store.put(session, key, after, start, at, by)
@@ -72,34 +71,32 @@ def put_all(  # noqa: PLR0913 - what is put, and all that is stamped on it
     return changes
 
 
-def remove(session: Session, key: bytes, name: str, at: datetime, by: str) -> None:
+def remove(session: Session, name: str, at: datetime, by: str) -> None:
     """Forget a subscriber.
 
     Raises:
         NotFoundError: nobody bears that name.
     """
-    store.found(session, key, name)
+    store.known(session, name)
     store.remove(session, name)
     append(session, [_entry("removed", name, at, by)])
 
 
-def replay(  # noqa: PLR0913, PLR0917 - whom to tell again, from where, and who says so
-    session: Session, key: bytes, name: str, position: Position, at: datetime, by: str
-) -> None:
+def replay(session: Session, name: str, position: Position, at: datetime, by: str) -> None:
     """Let a subscriber be told again of everything from a place of the ledger on.
 
     Raises:
         NotFoundError: nobody bears that name.
         ConflictError: the ledger does not reach that far.
     """
-    store.found(session, key, name)
+    store.known(session, name)
     if position.turn > current_turn(session).number + 1:
         raise ConflictError("The ledger does not reach that far yet.")
     store.move(session, name, position, at)
     append(session, [_entry("replayed", name, at, by)])
 
 
-def revive(session: Session, key: bytes, name: str, at: datetime, by: str) -> int:
+def revive(session: Session, name: str, at: datetime, by: str) -> int:
     """Try what was given up again, and return how many acts that were.
 
     Each person is told anew from the oldest of theirs on, so that the order stays.
@@ -107,7 +104,7 @@ def revive(session: Session, key: bytes, name: str, at: datetime, by: str) -> in
     Raises:
         NotFoundError: nobody bears that name.
     """
-    store.found(session, key, name)
+    store.known(session, name)
     store.hold(session, name)
     revived = 0
     while dead := store.dead_letters(session, name, BEGINNING, _PAGE):
@@ -121,6 +118,25 @@ def revive(session: Session, key: bytes, name: str, at: datetime, by: str) -> in
         revived += len(dead)
     append(session, [_entry("revived", name, at, by)])
     return revived
+
+
+def _before(session: Session, key: bytes, wanted: Wanted) -> tuple[Subscriber | None, bool]:
+    """Return the subscriber that is put anew, if there is one, and whether what is stored opens.
+
+    Raises:
+        CandorError: it does not, and no secrets are said in its place.
+    """
+    try:
+        known = store.find(session, key, wanted.name)
+    except (ConflictError, InvalidInputError):
+        if wanted.secret is None and wanted.properties is None:
+            raise
+        return None, False
+    return (known[0] if known else None), True
+
+
+def _mended(after: Subscriber) -> Change:
+    return Change(after.name, {"secrets": ("unreadable", "sealed anew")})
 
 
 def _subscriber(wanted: Wanted, before: Subscriber | None) -> Subscriber:

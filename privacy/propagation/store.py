@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
@@ -45,16 +46,18 @@ def positions(session: Session) -> dict[str, Position]:
     return {name: Position(turn, number) for name, turn, number in rows}
 
 
-def found(session: Session, key: bytes, name: str) -> tuple[Subscriber, Progress]:
-    """Return a subscriber and how far it is.
+def known(session: Session, name: str) -> tuple[dict[str, Any], Progress]:
+    """Return how a subscriber is defined and how far it is; its secrets need not open for that.
 
     Raises:
         NotFoundError: nobody bears that name.
     """
-    known = find(session, key, name)
-    if known is None:
+    row = session.get(SubscriberRow, name)
+    if row is None:
         raise NotFoundError("No subscriber bears that name. List them with GET.")
-    return known
+    position = Position(row.turn, row.number)
+    progress = Progress(position, row.failures, row.next_at, row.outcome)
+    return json.loads(row.definition), progress
 
 
 def put(  # noqa: PLR0913, PLR0917 - the subscriber, where it starts, and all that is stamped on it

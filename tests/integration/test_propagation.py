@@ -176,7 +176,7 @@ def test_what_is_refused_ten_times_is_given_up_and_can_be_tried_again(
     assert (dead.event, dead.attempts, dead.outcome) == (bad, 10, "status 422")
     installed.target.judge = None
     with session_of(engine) as session:
-        assert register.revive(session, installed.key, "crm", installed.now, "test") == 1
+        assert register.revive(session, "crm", installed.now, "test") == 1
     installed.propagate(seconds=1)
     assert installed.told()[-2:] == [bad, good]
     assert installed.stands() == (0, 0)
@@ -237,12 +237,12 @@ def test_a_subscriber_is_told_again_from_a_position_on(installed: Installation) 
     installed.target.requests.clear()
     installed.target.judge = None
     with session_of(installed.services.engine) as session:
-        register.replay(session, installed.key, "crm", place, installed.now, "test")
+        register.replay(session, "crm", place, installed.now, "test")
     assert installed.stands() == (0, 0)
     installed.propagate()
     assert sorted(installed.told()) == sorted(ids[1:])
     with session_of(installed.services.engine) as session:
-        register.replay(session, installed.key, "crm", BEGINNING, installed.now, "test")
+        register.replay(session, "crm", BEGINNING, installed.now, "test")
     installed.target.requests.clear()
     installed.propagate()
     assert sorted(installed.told()) == sorted(ids)
@@ -325,7 +325,7 @@ def test_what_is_tried_again_while_something_is_told_is_not_lost(
     def revive(received: Received) -> int:
         assert received.json()["id"] == later
         with session_of(installed.services.engine) as session:
-            register.revive(session, installed.key, "crm", installed.now, "test")
+            register.revive(session, "crm", installed.now, "test")
         installed.target.judge = None
         return status
 
@@ -428,7 +428,7 @@ def test_nobody_is_served_without_a_name(small: Installation) -> None:
     with Server(small.services, "none") as server:
         assert not server.serve_some()
     with session_of(small.services.engine) as session, pytest.raises(NotFoundError):
-        register.remove(session, small.key, "none", small.now, "test")
+        register.remove(session, "none", small.now, "test")
 
 
 @pytest.mark.parametrize("seed", range(8))

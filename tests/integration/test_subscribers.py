@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from candor.cli import app
+from candor.kernel.database import session_of
 from privacy.propagation.jobs import propagate
 from tests.support.asgi import Application
 from tests.support.consent import prepare, record
@@ -103,11 +105,25 @@ def test_secrets_go_to_no_other_receiver(application: Application) -> None:
     assert list(kept.json()["fields"]) == ["kafka"]
 
 
+def test_one_whose_secrets_do_not_open_can_be_seen_mended_and_removed(
+    application: Application,
+) -> None:
+    put(application)
+    put(application, "topic", **KAFKA)
+    with session_of(application.services.engine) as session:
+        session.execute(text("UPDATE consent_subscribers SET sealed = :some"), {"some": b"x" * 40})
+    assert [one["name"] for one in application.get(PATH).json()] == ["crm", "topic"]
+    assert put(application, webhook={"url": CRM["webhook"]["url"]}).status_code == 409
+    assert list(put(application).json()["fields"]) == ["secrets"]
+    assert put(application).json()["change"] == "unchanged"
+    assert application.request("DELETE", f"{PATH}/topic").status_code == 204
+
+
 def test_a_document_is_applied_as_a_whole(application: Application) -> None:
     document = {"subscribers": {"crm": CRM, "bad": {"webhook": {"url": "https://x.example.org"}}}}
 
-    def applied(text: str) -> Any:  # noqa: ANN401 - an answer
-        return application.post(f"{PATH}/apply", content=text)
+    def applied(written: str) -> Any:  # noqa: ANN401 - an answer
+        return application.post(f"{PATH}/apply", content=written)
 
     assert applied(json.dumps(document)).status_code == 422
     assert application.get(PATH).json() == []
