@@ -50,7 +50,7 @@ def jobs_of(installation: Installation) -> tuple[Job, ...]:
         *slo_jobs.JOBS,
         *audit_jobs.JOBS,
         *consent_jobs.JOBS,
-        *propagation_jobs.JOBS,
+        *propagation_jobs.jobs(),
         *vault_jobs.JOBS,
     )
 

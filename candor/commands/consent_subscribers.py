@@ -73,11 +73,11 @@ def list_all(url: Url = None, key: Key = None, *, as_json: AsJson = False) -> No
     Example: candor consent subscribers list
     """
 
-    def here(session: "Session", sealing: bytes, _: "datetime") -> Any:  # noqa: ANN401 - a JSON document
+    def here(session: "Session", _key: bytes, _: "datetime") -> Any:  # noqa: ANN401 - a JSON document
         from privacy.propagation.looking import described  # noqa: PLC0415 - keeps --help quick
         from privacy.propagation.store import positions  # noqa: PLC0415 - as above
 
-        return [described(session, sealing, name) for name in positions(session)]
+        return [described(session, name) for name in positions(session)]
 
     with told_errors():
         answer = Client(url, key).get(_PATH) if url else _here(here)
@@ -115,16 +115,16 @@ def replay(  # noqa: PLR0913 - each is an option of the command
     if (since is None) != dead_letters:
         fail("Say either --from or --dead-letters.", WRONG_USE)
 
-    def here(session: "Session", sealing: bytes, now: "datetime") -> Any:  # noqa: ANN401 - a JSON document
+    def here(session: "Session", _key: bytes, now: "datetime") -> Any:  # noqa: ANN401 - a JSON document
         from privacy.propagation import register  # noqa: PLC0415 - keeps --help quick
         from privacy.propagation.looking import described  # noqa: PLC0415 - as above
         from privacy.propagation.position import position_of  # noqa: PLC0415 - as above
 
         if since is None:
-            register.revive(session, sealing, name, now, ACTOR)
+            register.revive(session, name, now, ACTOR)
         else:
-            register.replay(session, sealing, name, position_of(since), now, ACTOR)
-        return described(session, sealing, name)
+            register.replay(session, name, position_of(since), now, ACTOR)
+        return described(session, name)
 
     with told_errors():
         text = json.dumps({"from": since or "dead_letters"}).encode()
@@ -143,10 +143,10 @@ def dead_letters(name: Name, url: Url = None, key: Key = None, *, as_json: AsJso
     Example: candor consent subscribers dead-letters crm
     """
 
-    def here(session: "Session", sealing: bytes, _: "datetime") -> Any:  # noqa: ANN401 - a JSON document
+    def here(session: "Session", _key: bytes, _: "datetime") -> Any:  # noqa: ANN401 - a JSON document
         from privacy.propagation.looking import given_up  # noqa: PLC0415 - keeps --help quick
 
-        return given_up(session, sealing, name, None)
+        return given_up(session, name, None)
 
     with told_errors():
         answer = Client(url, key).get(f"{_PATH}/{name}/dead-letters") if url else _here(here)

@@ -18,6 +18,16 @@ class ControllerSettings(Group):
     url: str | None = Field(default=None, pattern="^https?://", max_length=500)
 
 
+class ConsentSettings(Group):
+    """Where changes of consent may be told.
+
+    Addresses of subscribers that are private, of this machine or of this network segment are
+    refused unless ``private_subscribers`` allows them: a server asks more than its users may.
+    """
+
+    private_subscribers: bool = False
+
+
 class LinkSettings(Group):
     """How long a link to somebody's preferences holds; links to unsubscribe hold for ever."""
 

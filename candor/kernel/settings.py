@@ -33,6 +33,7 @@ from candor.kernel.objective_settings import (
     WebhookSettings,
 )
 from candor.kernel.people_settings import (
+    ConsentSettings,
     ControllerSettings,
     IdentifierSettings,
     LinkSettings,
@@ -286,6 +287,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     pii: PiiSettings = PiiSettings()
     vault: VaultSettings = VaultSettings()
+    consent: ConsentSettings = ConsentSettings()
     controller: ControllerSettings = ControllerSettings()
     links: LinkSettings = LinkSettings()
 

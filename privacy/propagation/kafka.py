@@ -5,6 +5,7 @@ a failure of the connection is written once (an idempotent producer).
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ _DEFAULTS: Mapping[str, str | int | bool] = {
     "message.timeout.ms": 10_000,
 }
 _OURS: Mapping[str, str | int | bool] = {"acks": "all", "enable.idempotence": True}
+_BATCH_SECONDS = 20.0
+_PURGING_SECONDS = 1.0
+_LATE = Outcome(taken=False, told="out of time", blames_receiver=True)
 _HEADERS: dict[str, str | bytes | None] = {
     "content-type": "application/cloudevents+json; charset=UTF-8"
 }
@@ -78,8 +82,10 @@ class KafkaTarget:
         """See ``Target``: the first message of every lane, then the second of those that go on."""
         sent = [Sent(0)] * len(lanes)
         going = [number for number, lane in enumerate(lanes) if lane]
+        until = time.monotonic() + _BATCH_SECONDS
         while going:
-            outcomes = self._write({number: lanes[number][sent[number].taken] for number in going})
+            messages = {number: lanes[number][sent[number].taken] for number in going}
+            outcomes = self._write(messages, max(until - time.monotonic(), 0.0))
             for number, outcome in outcomes.items():
                 taken = sent[number].taken
                 sent[number] = Sent(taken + 1) if outcome.taken else Sent(taken, outcome)
@@ -90,8 +96,10 @@ class KafkaTarget:
             ]
         return sent
 
-    def _write(self, messages: Mapping[int, Mapping[str, Any]]) -> dict[int, Outcome]:
-        """Return what became of each message when the broker has answered for all of them."""
+    def _write(
+        self, messages: Mapping[int, Mapping[str, Any]], seconds: float
+    ) -> dict[int, Outcome]:
+        """Return what became of each message, as far as the broker answers in time."""
         from confluent_kafka import KafkaException  # noqa: PLC0415 - an optional extra
 
         outcomes: dict[int, Outcome] = {}
@@ -110,8 +118,10 @@ class KafkaTarget:
                 )
             except KafkaException as error:  # it is refused before it is sent
                 outcomes[number] = _outcome(error.args[0])
-        self._producer.flush()
-        return outcomes
+        if self._producer.flush(seconds):
+            self._producer.purge()
+            self._producer.flush(_PURGING_SECONDS)
+        return {number: outcomes.get(number, _LATE) for number in messages}
 
 
 def _outcome(error: "KafkaError | None") -> Outcome:

@@ -62,11 +62,14 @@ class Sent:
     fault: Outcome | None = None
 
 
-def settled(lane: Lane, sent: Sent, at: datetime) -> tuple[Waiting | None, DeadLetter | None]:
+def settled(
+    lane: Lane, sent: Sent, at: datetime, *, others_taken: bool = True
+) -> tuple[Waiting | None, DeadLetter | None]:
     """Return how the person waits from now on, if at all, and what was given up.
 
     What the receiver refuses is given up after ten attempts. An address that takes nothing is tried
-    a hundred times, which is four days, before one of its messages is.
+    a hundred times, which is four days, before one of its messages is; and only if it takes
+    others' now: an outage, however long, gives up nothing.
     """
     if sent.fault is None:
         if lane.rest is None:
@@ -77,7 +80,8 @@ def settled(lane: Lane, sent: Sent, at: datetime) -> tuple[Waiting | None, DeadL
     known = lane.waited is not None and sent.taken == 0
     attempts = 1 + (lane.waited.attempts if known and lane.waited else 0)
     most = MOST_ATTEMPTS if sent.fault.blames_receiver else MOST_REFUSALS
-    if attempts < most:
+    is_down = sent.fault.blames_receiver and not others_taken
+    if attempts < most or is_down:
         next_at = at + pause_after(attempts)
         return Waiting(lane.subject_key, place, attempts, next_at, outcome), None
     dead = DeadLetter(place, failed.id, lane.subject_key, attempts, outcome, at)

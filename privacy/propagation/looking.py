@@ -12,15 +12,15 @@ from privacy.propagation.register import put_all
 _MOST = 1000
 
 
-def described(session: Session, key: bytes, name: str) -> dict[str, Any]:
+def described(session: Session, name: str) -> dict[str, Any]:
     """Return a subscriber and how far it is, as a document.
 
     Raises:
         NotFoundError: nobody bears that name.
     """
     session.expire_all()
-    subscriber, progress = store.found(session, key, name)
-    return schemas.subscriber_document(subscriber, progress, *store.counts(session, name))
+    definition, progress = store.known(session, name)
+    return schemas.subscriber_document(name, definition, progress, *store.counts(session, name))
 
 
 def apply_text(  # noqa: PLR0913 - the text, and all that is stamped on it
@@ -36,12 +36,12 @@ def apply_text(  # noqa: PLR0913 - the text, and all that is stamped on it
     return {"dry_run": dry_run, "changes": [schemas.change_document(one) for one in changes]}
 
 
-def given_up(session: Session, key: bytes, name: str, after: str | None) -> list[dict[str, Any]]:
+def given_up(session: Session, name: str, after: str | None) -> list[dict[str, Any]]:
     """Return the next thousand acts that were given up, as documents.
 
     Raises:
         NotFoundError: nobody bears that name.
     """
-    store.found(session, key, name)
+    store.known(session, name)
     place = BEGINNING if after is None else position_of(after)
     return [schemas.dead_document(one) for one in store.dead_letters(session, name, place, _MOST)]

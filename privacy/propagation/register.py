@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from candor.kernel.errors import ConflictError
+from candor.kernel.errors import ConflictError, InvalidInputError
 from privacy.audit.store import Entry, append
 from privacy.consent.store import current_turn
 from privacy.propagation import store
@@ -59,10 +59,9 @@ def put_all(  # noqa: PLR0913 - what is put, and all that is stamped on it
     """
     changes = []
     for one in wanted:
-        known = store.find(session, key, one.name)
-        before = known[0] if known else None
+        before, opens = _before(session, key, one)
         after = _subscriber(one, before)
-        changes.append(_change(before, after))
+        changes.append(_change(before, after) if opens else _mended(after))
         if changes[-1].is_any and not dry_run:
             start = _start(session, one.start)
             store.put(session, key, after, start, at, by)
@@ -72,34 +71,32 @@ def put_all(  # noqa: PLR0913 - what is put, and all that is stamped on it
     return changes
 
 
-def remove(session: Session, key: bytes, name: str, at: datetime, by: str) -> None:
+def remove(session: Session, name: str, at: datetime, by: str) -> None:
     """Forget a subscriber.
 
     Raises:
         NotFoundError: nobody bears that name.
     """
-    store.found(session, key, name)
+    store.known(session, name)
     store.remove(session, name)
     append(session, [_entry("removed", name, at, by)])
 
 
-def replay(  # noqa: PLR0913, PLR0917 - whom to tell again, from where, and who says so
-    session: Session, key: bytes, name: str, position: Position, at: datetime, by: str
-) -> None:
+def replay(session: Session, name: str, position: Position, at: datetime, by: str) -> None:
     """Let a subscriber be told again of everything from a place of the ledger on.
 
     Raises:
         NotFoundError: nobody bears that name.
         ConflictError: the ledger does not reach that far.
     """
-    store.found(session, key, name)
+    store.known(session, name)
     if position.turn > current_turn(session).number + 1:
         raise ConflictError("The ledger does not reach that far yet.")
     store.move(session, name, position, at)
     append(session, [_entry("replayed", name, at, by)])
 
 
-def revive(session: Session, key: bytes, name: str, at: datetime, by: str) -> int:
+def revive(session: Session, name: str, at: datetime, by: str) -> int:
     """Try what was given up again, and return how many acts that were.
 
     Each person is told anew from the oldest of theirs on, so that the order stays.
@@ -107,7 +104,8 @@ def revive(session: Session, key: bytes, name: str, at: datetime, by: str) -> in
     Raises:
         NotFoundError: nobody bears that name.
     """
-    store.found(session, key, name)
+    store.known(session, name)
+    store.hold(session, name)
     revived = 0
     while dead := store.dead_letters(session, name, BEGINNING, _PAGE):
         for one in dead:
@@ -122,9 +120,43 @@ def revive(session: Session, key: bytes, name: str, at: datetime, by: str) -> in
     return revived
 
 
+def _before(session: Session, key: bytes, wanted: Wanted) -> tuple[Subscriber | None, bool]:
+    """Return the subscriber that is put anew, if there is one, and whether what is stored opens.
+
+    Raises:
+        CandorError: it does not, and no secrets are said in its place.
+    """
+    try:
+        known = store.find(session, key, wanted.name)
+    except (ConflictError, InvalidInputError):
+        if wanted.secret is None and wanted.properties is None:
+            raise
+        return None, False
+    return (known[0] if known else None), True
+
+
+def _mended(after: Subscriber) -> Change:
+    return Change(after.name, {"secrets": ("unreadable", "sealed anew")})
+
+
 def _subscriber(wanted: Wanted, before: Subscriber | None) -> Subscriber:
-    """Return what is put; of a secret that is not said, the one that is known stays."""
-    known = before.secrets() if before else {"secret": "", "properties": {}}
+    """Return what is put; of a secret that is not said, the one that is known stays.
+
+    That is only where it goes to whom it was meant for: whoever may change an address learns
+    nothing that was sealed.
+
+    Raises:
+        InvalidInputError: the secrets must be said again; or it is no subscriber.
+    """
+    known: dict[str, Any] = {"secret": "", "properties": {}}
+    if before is not None and before.is_same_receiver(wanted.definition):
+        known = before.secrets()
+    elif before is not None and wanted.secret is None and wanted.properties is None:
+        raise InvalidInputError(
+            "The receiver is another. Say its secret again (webhook.secret), or its properties"
+            " (kafka.properties, {} for none).",
+            path="webhook.secret" if wanted.definition.get("webhook") else "kafka.properties",
+        )
     said = {"secret": wanted.secret, "properties": wanted.properties}
     given = {name: value for name, value in said.items() if value is not None}
     return subscriber_of(wanted.name, wanted.definition, known | given)

@@ -16,7 +16,7 @@ from privacy.propagation.sealing import USE
 
 router = APIRouter(prefix="/api/v1/consent/subscribers", tags=["consent"])
 
-Author = Annotated[str, acting("consent:write")]
+Author = Annotated[str, acting("admin")]
 DryRun = Annotated[bool, Query(description="Show what would change, and keep nothing")]
 Name = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 After = Annotated[
@@ -25,16 +25,15 @@ After = Annotated[
 
 
 @router.get("", dependencies=[requires("consent:read")])
-def list_subscribers(services: ServicesDep, session: SessionDep) -> list[dict[str, Any]]:
+def list_subscribers(session: SessionDep) -> list[dict[str, Any]]:
     """Return every subscriber and how far it is."""
-    key = services.secrets.sealing_key(USE)
-    return [described(session, key, name) for name in store.positions(session)]
+    return [described(session, name) for name in store.positions(session)]
 
 
 @router.get("/{name}", dependencies=[requires("consent:read")])
-def show_subscriber(name: Name, services: ServicesDep, session: SessionDep) -> dict[str, Any]:
+def show_subscriber(name: Name, session: SessionDep) -> dict[str, Any]:
     """Return one subscriber and how far it is; never its secrets."""
-    return described(session, services.secrets.sealing_key(USE), name)
+    return described(session, name)
 
 
 @router.put("/{name}", responses={201: {"description": "It is new"}})
@@ -60,8 +59,7 @@ def remove_subscriber(
     name: Name, services: ServicesDep, session: SessionDep, author: Author
 ) -> None:
     """Forget a subscriber, with what waited for it and what was given up."""
-    key = services.secrets.sealing_key(USE)
-    register.remove(session, key, name, services.clock(), author)
+    register.remove(session, name, services.clock(), author)
 
 
 @router.post("/apply")
@@ -88,18 +86,18 @@ def replay(
     author: Author,
 ) -> dict[str, Any]:
     """Tell a subscriber again: everything from a position on, or what was given up."""
-    key, now = services.secrets.sealing_key(USE), services.clock()
+    now = services.clock()
     if body.position == "dead_letters":
-        register.revive(session, key, name, now, author)
+        register.revive(session, name, now, author)
     else:
-        register.replay(session, key, name, position_of(body.position), now, author)
+        register.replay(session, name, position_of(body.position), now, author)
     session.flush()
-    return described(session, key, name)
+    return described(session, name)
 
 
 @router.get("/{name}/dead-letters", dependencies=[requires("consent:read")])
 def list_dead_letters(
-    name: Name, services: ServicesDep, session: SessionDep, after: After | None = None
+    name: Name, session: SessionDep, after: After | None = None
 ) -> list[dict[str, Any]]:
     """Return what was given up, at most a thousand, in the order of the ledger."""
-    return given_up(session, services.secrets.sealing_key(USE), name, after)
+    return given_up(session, name, after)

@@ -9,7 +9,6 @@ from candor.kernel.errors import InvalidInputError, MalformedError
 from privacy.propagation.lane import DeadLetter
 from privacy.propagation.register import Change, Wanted
 from privacy.propagation.store import Progress
-from privacy.propagation.subscriber import Subscriber
 
 Word = Annotated[str, Field(min_length=1, max_length=120)]
 Words = Annotated[list[Word], Field(max_length=200)]
@@ -120,12 +119,12 @@ def change_document(change: Change) -> dict[str, Any]:
 
 
 def subscriber_document(
-    subscriber: Subscriber, progress: Progress, waiting: int, dead: int
+    name: str, definition: dict[str, Any], progress: Progress, waiting: int, dead: int
 ) -> dict[str, Any]:
     """Return a subscriber and how it stands; ``position`` is the last place it was served up to."""
     return {
-        "name": subscriber.name,
-        **subscriber.definition(),
+        "name": name,
+        **definition,
         "position": str(progress.position),
         "persons_waiting": waiting,
         "dead_letters": dead,

@@ -1,7 +1,8 @@
 """Serves one subscriber: reads on in the ledger, sends, and writes down how far it came.
 
 What was sent is written down after it was taken: a process that dies in between sends it again. Who
-moved the cursor meanwhile wins, and what was sent then is sent again as well.
+moved the cursor, or the place of a person who waits, meanwhile wins, and what was sent then is sent
+again as well.
 """
 
 from collections.abc import Sequence
@@ -80,7 +81,7 @@ class Server:
             return [Sent(0)] * len(lanes)
         messages = [[self._message(subscriber, event) for event in lane.events] for lane in lanes]
         if self._target is None:
-            opening = open_target(subscriber, self._services.clock)
+            opening = open_target(subscriber, self._services)
             self._target = self._opened.enter_context(opening)
         return self._target.send(messages)
 
@@ -136,7 +137,7 @@ def _next_batch(
         ]
         rest = place_of(wanted[_LANE]) if len(wanted) > _LANE else None
         lanes.append(Lane(one.subject_key, wanted[:_LANE], one, rest))
-    waiting = store.waiting_among(
+    waiting = store.waiting_places(
         session, subscriber.name, (event.act.subject_key for event in page)
     )
     fresh: dict[str, list[ConsentEvent]] = {}
@@ -172,10 +173,19 @@ def _after(progress: Progress, batch: _Batch, sent: Sequence[Sent], now: datetim
 def _settle(
     session: Session, name: str, lanes: Sequence[Lane], sent: Sequence[Sent], now: datetime
 ) -> int:
-    """Write down who waits from now on; return how many acts were given up."""
+    """Write down who waits from now on; return how many acts were given up.
+
+    A person whose place is another than the one that was read is left there: somebody who tries
+    dead letters again put them there, and all that was sent now follows that place.
+    """
     buried = 0
+    others_taken = any(one.taken for one in sent)
+    places = store.waiting_places(session, name, (lane.subject_key for lane in lanes))
     for lane, one in zip(lanes, sent, strict=True):
-        waiting, dead = settled(lane, one, now)
+        before = lane.waited.position if lane.waited else None
+        if places.get(lane.subject_key) != before:
+            continue
+        waiting, dead = settled(lane, one, now, others_taken=others_taken)
         if dead is not None:
             store.bury(session, name, dead)
             buried += 1

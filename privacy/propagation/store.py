@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
@@ -45,16 +46,18 @@ def positions(session: Session) -> dict[str, Position]:
     return {name: Position(turn, number) for name, turn, number in rows}
 
 
-def found(session: Session, key: bytes, name: str) -> tuple[Subscriber, Progress]:
-    """Return a subscriber and how far it is.
+def known(session: Session, name: str) -> tuple[dict[str, Any], Progress]:
+    """Return how a subscriber is defined and how far it is; its secrets need not open for that.
 
     Raises:
         NotFoundError: nobody bears that name.
     """
-    known = find(session, key, name)
-    if known is None:
+    row = session.get(SubscriberRow, name)
+    if row is None:
         raise NotFoundError("No subscriber bears that name. List them with GET.")
-    return known
+    position = Position(row.turn, row.number)
+    progress = Progress(position, row.failures, row.next_at, row.outcome)
+    return json.loads(row.definition), progress
 
 
 def put(  # noqa: PLR0913, PLR0917 - the subscriber, where it starts, and all that is stamped on it
@@ -104,6 +107,11 @@ def advance(session: Session, name: str, before: Position, progress: Progress) -
     return bool(moved.rowcount)
 
 
+def hold(session: Session, name: str) -> None:
+    """Let nobody write how far a subscriber is until the transaction ends."""
+    session.get_one(SubscriberRow, name, with_for_update=True, populate_existing=True)
+
+
 def note(session: Session, name: str, outcome: str) -> None:
     """Say why a subscriber cannot be served at all."""
     session.execute(
@@ -138,10 +146,15 @@ def due(session: Session, name: str, at: datetime, most: int) -> list[Waiting]:
     return [_waiting(row) for row in rows]
 
 
-def waiting_among(session: Session, name: str, keys: Iterable[str]) -> set[str]:
-    """Return who of these persons waits."""
-    wanted = (WaitingRow.subscriber == name, WaitingRow.subject_key.in_(sorted(set(keys))))
-    return set(session.scalars(select(WaitingRow.subject_key).where(*wanted)))
+def waiting_places(session: Session, name: str, keys: Iterable[str]) -> dict[str, Position]:
+    """Return from which place on each of these persons waits, if they do."""
+    row = WaitingRow
+    rows = session.execute(
+        select(row.subject_key, row.turn, row.number).where(
+            row.subscriber == name, row.subject_key.in_(sorted(set(keys)))
+        )
+    )
+    return {key: Position(turn, number) for key, turn, number in rows}
 
 
 def keep_waiting(session: Session, name: str, waiting: Waiting) -> None:

@@ -14,6 +14,7 @@ from tests.support.server import serve
 
 ACTS, PEOPLE = 400, 40
 _TRIES = 3000
+LOCAL = {"CANDOR_CONSENT__PRIVATE_SUBSCRIBERS": "true"}
 
 
 def rows() -> str:
@@ -49,7 +50,7 @@ def test_a_killed_server_goes_on_where_it_was(tmp_path: Path) -> None:
     with receiver() as target:
         target.judge = judge
         hook = {"webhook": {"url": target.url, "secret": "a secret of the receiver"}}
-        with serve(tmp_path) as server, httpx.Client(headers=server.headers) as client:
+        with serve(tmp_path, **LOCAL) as server, httpx.Client(headers=server.headers) as client:
             url = f"{server.url}/api/v1"
             made = client.put(f"{url}/purposes/marketing", json=dict(MARKETING))
             assert made.status_code == 201
@@ -59,7 +60,7 @@ def test_a_killed_server_goes_on_where_it_was(tmp_path: Path) -> None:
             assert half.wait(60)
             server.kill()
             assert len(distinct) < ACTS
-        with serve(tmp_path):
+        with serve(tmp_path, **LOCAL):
             for _ in range(_TRIES):
                 if len(distinct) == ACTS:
                     break

@@ -4,6 +4,7 @@ import base64
 import hmac
 import json
 import random
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from sqlalchemy import Engine, text
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import NotFoundError, UnavailableError
+from candor.kernel.people_settings import ConsentSettings
 from candor.kernel.ports import Identifier, Original, Provenance
 from candor.kernel.services import Services
 from candor.kernel.telemetry_store import TelemetryStore
@@ -25,7 +27,7 @@ from privacy.consent.ledger import Ledger
 from privacy.consent.purpose import Purpose
 from privacy.consent.register import PolicyRegister, put_all
 from privacy.propagation import register, store
-from privacy.propagation.jobs import propagate
+from privacy.propagation.jobs import Propagation, propagate
 from privacy.propagation.position import BEGINNING, Position, position_of
 from privacy.propagation.register import Wanted
 from privacy.propagation.sealing import USE
@@ -174,7 +176,7 @@ def test_what_is_refused_ten_times_is_given_up_and_can_be_tried_again(
     assert (dead.event, dead.attempts, dead.outcome) == (bad, 10, "status 422")
     installed.target.judge = None
     with session_of(engine) as session:
-        assert register.revive(session, installed.key, "crm", installed.now, "test") == 1
+        assert register.revive(session, "crm", installed.now, "test") == 1
     installed.propagate(seconds=1)
     assert installed.told()[-2:] == [bad, good]
     assert installed.stands() == (0, 0)
@@ -200,6 +202,23 @@ def test_an_outage_gives_up_nothing_and_is_not_hammered(installed: Installation)
     assert installed.stands() == (0, 0)
 
 
+def test_a_private_address_is_sent_nothing_unless_that_is_allowed(small: Installation) -> None:
+    address = small.target.url.replace("127.0.0.1", "localhost")
+    small.subscribe(webhook={"url": address})
+    small.act("a")
+    allowed = small.services
+    settings = allowed.settings.model_copy(update={"consent": ConsentSettings()})
+    small.services = replace(allowed, settings=settings)
+    small.propagate()
+    assert small.told() == []
+    with session_of(allowed.engine) as session:
+        waiting = store.due(session, "crm", small.now + timedelta(hours=1), 9)
+    assert [one.outcome for one in waiting] == ["PrivateAddressError"]
+    small.services = allowed
+    small.propagate(minutes=1)
+    assert len(small.told()) == 1
+
+
 def test_a_receiver_that_is_away_blames_nobody(small: Installation) -> None:
     small.subscribe(webhook={"url": "http://127.0.0.1:9/none"})
     small.act("a")
@@ -218,12 +237,12 @@ def test_a_subscriber_is_told_again_from_a_position_on(installed: Installation) 
     installed.target.requests.clear()
     installed.target.judge = None
     with session_of(installed.services.engine) as session:
-        register.replay(session, installed.key, "crm", place, installed.now, "test")
+        register.replay(session, "crm", place, installed.now, "test")
     assert installed.stands() == (0, 0)
     installed.propagate()
     assert sorted(installed.told()) == sorted(ids[1:])
     with session_of(installed.services.engine) as session:
-        register.replay(session, installed.key, "crm", BEGINNING, installed.now, "test")
+        register.replay(session, "crm", BEGINNING, installed.now, "test")
     installed.target.requests.clear()
     installed.propagate()
     assert sorted(installed.told()) == sorted(ids)
@@ -290,6 +309,33 @@ def test_who_dies_between_sending_and_writing_sends_again(small: Installation) -
     assert len(small.told()) > 2
 
 
+@pytest.mark.parametrize("status", [200, 422])
+def test_what_is_tried_again_while_something_is_told_is_not_lost(
+    installed: Installation, status: int
+) -> None:
+    installed.subscribe()
+    bad = installed.act("a")
+    installed.target.judge = lambda _: 422
+    for _ in range(10):
+        installed.propagate(hours=1)
+    assert installed.stands() == (1, 1)
+    later = installed.act("a", "object")
+    installed.propagate(hours=1)
+
+    def revive(received: Received) -> int:
+        assert received.json()["id"] == later
+        with session_of(installed.services.engine) as session:
+            register.revive(session, "crm", installed.now, "test")
+        installed.target.judge = None
+        return status
+
+    installed.target.judge = revive
+    installed.propagate(hours=1)
+    installed.propagate(hours=1)
+    assert installed.told()[-2:] == [bad, later]
+    assert installed.stands() == (0, 0)
+
+
 def test_many_acts_of_one_person_go_in_parts(small: Installation) -> None:
     small.subscribe()
     small.target.judge = lambda _: 422
@@ -331,6 +377,45 @@ def test_one_that_cannot_be_served_keeps_no_other_from_it(small: Installation) -
     assert small.told() == ids
 
 
+def test_one_that_is_slow_keeps_no_other_waiting(small: Installation) -> None:
+    go_on = threading.Event()
+
+    def judge(received: Received) -> int:
+        if received.path == "/slow":
+            go_on.wait(60)
+        return 200
+
+    small.target.judge = judge
+    small.subscribe("slow", webhook={"url": f"{small.target.url}/slow"})
+    small.subscribe("crm")
+    runs = Propagation(patience_seconds=0.5)
+    ids = [small.act("a")]
+    try:
+        for _ in range(100):
+            runs.run(small.services)
+            if len(small.target.requests) == 2:
+                break
+        ids.append(small.act("b"))
+        for _ in range(100):
+            runs.run(small.services)
+            if len(small.target.requests) == 3:
+                break
+    finally:
+        go_on.set()
+    slow: list[str] = []
+    others: list[str] = []
+    for one in small.target.requests:
+        (slow if one.path == "/slow" else others).append(one.json()["id"])
+    assert (slow, others) == (ids[:1], ids)
+    for _ in range(100):
+        runs.run(small.services)
+        if len(small.target.requests) == 4:
+            break
+    assert small.target.requests[-1].path == "/slow"
+    propagate(small.services)
+    assert small.stands("slow") == (0, 0)
+
+
 def test_secrets_are_stored_sealed(small: Installation, tmp_path: Path) -> None:
     small.subscribe()
     small.services.engine.dispose()
@@ -343,7 +428,7 @@ def test_nobody_is_served_without_a_name(small: Installation) -> None:
     with Server(small.services, "none") as server:
         assert not server.serve_some()
     with session_of(small.services.engine) as session, pytest.raises(NotFoundError):
-        register.remove(session, small.key, "none", small.now, "test")
+        register.remove(session, "none", small.now, "test")
 
 
 @pytest.mark.parametrize("seed", range(8))

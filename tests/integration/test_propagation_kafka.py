@@ -124,10 +124,10 @@ def test_a_message_that_is_too_large_is_told_by_its_own_fault(cluster: KafkaClus
 
 
 def test_properties_that_the_client_refuses_are_told_of(installed: Installation) -> None:
-    wrong = Subscriber("crm", "kafka", "b:9092", "t", properties={"no.such": 1})
+    wrong = Subscriber("crm", "kafka", "b:9092", "t", properties={"compression.type": "none such"})
     with pytest.raises(InvalidInputError, match="refuses the properties"), open_producer(wrong):
         pass
-    subscribe(installed, "b:9092", "t", **{"no.such": 1})
+    subscribe(installed, "b:9092", "t", **{"compression.type": "none such"})
     installed.act("a")
     with pytest.raises(UnavailableError, match="crm"):
         installed.propagate()

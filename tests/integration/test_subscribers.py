@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from candor.cli import app
+from candor.kernel.database import session_of
 from privacy.propagation.jobs import propagate
 from tests.support.asgi import Application
 from tests.support.consent import prepare, record
@@ -86,11 +88,42 @@ def test_what_describes_no_subscriber_is_refused(
     assert application.get(PATH).json() == []
 
 
+def test_secrets_go_to_no_other_receiver(application: Application) -> None:
+    put(application)
+    put(application, "topic", **KAFKA)
+    for name, body in (
+        ("crm", {"webhook": {"url": "https://other.example.org/hook"}}),
+        ("crm", {"webhook": {"url": "http://crm.example.org/hook"}}),
+        ("crm", {"kafka": {"bootstrap": "b:9092", "topic": "t"}}),
+        ("topic", {"kafka": {"bootstrap": "other:9092", "topic": "t"}}),
+    ):
+        refused = put(application, name, **body)
+        assert (refused.status_code, "again" in refused.json()["detail"]) == (422, True)
+    moved = {"url": "https://other.example.org/hook", "secret": SECRET}
+    assert put(application, webhook=moved).json()["change"] == "changed"
+    kept = put(application, "topic", kafka={"bootstrap": "b:9092", "topic": "t2"})
+    assert list(kept.json()["fields"]) == ["kafka"]
+
+
+def test_one_whose_secrets_do_not_open_can_be_seen_mended_and_removed(
+    application: Application,
+) -> None:
+    put(application)
+    put(application, "topic", **KAFKA)
+    with session_of(application.services.engine) as session:
+        session.execute(text("UPDATE consent_subscribers SET sealed = :some"), {"some": b"x" * 40})
+    assert [one["name"] for one in application.get(PATH).json()] == ["crm", "topic"]
+    assert put(application, webhook={"url": CRM["webhook"]["url"]}).status_code == 409
+    assert list(put(application).json()["fields"]) == ["secrets"]
+    assert put(application).json()["change"] == "unchanged"
+    assert application.request("DELETE", f"{PATH}/topic").status_code == 204
+
+
 def test_a_document_is_applied_as_a_whole(application: Application) -> None:
     document = {"subscribers": {"crm": CRM, "bad": {"webhook": {"url": "https://x.example.org"}}}}
 
-    def applied(text: str) -> Any:  # noqa: ANN401 - an answer
-        return application.post(f"{PATH}/apply", content=text)
+    def applied(written: str) -> Any:  # noqa: ANN401 - an answer
+        return application.post(f"{PATH}/apply", content=written)
 
     assert applied(json.dumps(document)).status_code == 422
     assert application.get(PATH).json() == []
@@ -135,8 +168,14 @@ def test_subscribers_need_their_scopes(application: Application) -> None:
     assert application.get(PATH, headers=reader).status_code == 200
     put_it = application.request("PUT", f"{PATH}/crm", json=CRM, headers=reader)
     assert put_it.status_code == 403
-    again = application.post(f"{PATH}/crm/replay", json={"from": "0"}, headers=reader)
-    assert again.status_code == 403
+    writer = {"authorization": f"Bearer {application.make_key('consent:write')}"}
+    asked = [
+        application.request("PUT", f"{PATH}/crm", json=CRM, headers=writer),
+        application.request("DELETE", f"{PATH}/crm", headers=writer),
+        application.post(f"{PATH}/crm/replay", json={"from": "0"}, headers=writer),
+        application.post(f"{PATH}/apply", content="{}", headers=writer),
+    ]
+    assert {one.status_code for one in asked} == {403}
 
 
 RUNNER = CliRunner()

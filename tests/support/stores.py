@@ -177,7 +177,8 @@ def services_on(  # noqa: PLR0913 - whatever a test wants to be different
     **settings: object,
 ) -> Services:
     """Return services on open stores; the spool lies in ``folder``."""
-    effective = Settings(spool_dir=folder / "spool", **settings)  # type: ignore[arg-type]  # checked there
+    local = {"consent": {"private_subscribers": True}}  # the receivers of tests
+    effective = Settings(spool_dir=folder / "spool", **(local | settings))  # type: ignore[arg-type]  # checked there
     region = effective.identifiers.phone_region
     secrets = open_secrets(folder / "master.key", may_create=True, phone_region=region)
     return Services(

@@ -1,5 +1,8 @@
 """Signed webhooks: how an answer is understood, and when a failure is tried again."""
 
+import base64
+import hmac
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -41,6 +44,14 @@ def test_a_refusal_is_told_from_a_receiver_that_takes_nothing(
     assert posted(httpx.Response(status, text="anna@example.org")) == outcome
 
 
+def test_a_body_that_does_not_end_is_not_read() -> None:
+    def forever() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 1000
+
+    assert posted(httpx.Response(200, content=forever())).taken
+
+
 def test_a_fault_is_told_by_its_kind_alone() -> None:
     fault = posted(httpx.ConnectTimeout("anna@example.org"))
     assert fault == Outcome(taken=False, told="ConnectTimeout", blames_receiver=True)
@@ -57,6 +68,17 @@ def test_a_signature_depends_on_secret_id_time_and_body() -> None:
     }
     assert one not in others
     assert len(others) == 4
+
+
+def test_a_secret_in_the_form_of_standard_webhooks_is_the_key_that_it_stands_for() -> None:
+    """The example of the specification's own libraries."""
+    at = datetime.fromtimestamp(1614265330, UTC)
+    secret, message = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek"
+    signed = signature(secret, message, at, b'{"test": 2432232314}')
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    other = "whsec_no base64"
+    digest = hmac.digest(other.encode(), f"e.{int(NOON.timestamp())}.".encode(), "sha256")
+    assert signature(other, "e", NOON, b"") == "v1," + base64.b64encode(digest).decode()
 
 
 def test_pauses_double_up_to_an_hour() -> None:

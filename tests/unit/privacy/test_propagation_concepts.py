@@ -78,16 +78,28 @@ def test_a_subscriber_wants_what_concerns_it(
     assert subscriber(**fields).wants(event(purpose=purpose, channel=channel)) is wants
 
 
+KAFKA = {"kind": "kafka", "address": "b:9092", "topic": "t"}
+
+
 @pytest.mark.parametrize(
     "fields",
     [
         {"address": "ftp://crm.example.org"},
+        {"address": "https://crm.example.org:port/"},
+        {"address": "https://[::/"},
+        {"address": "https://xn--\u2603.example.org/\x00"},
         {"address": "https://"},
         {"address": "https://user:word@crm.example.org/"},
         {"address": "http://crm.example.org/", "identifiers": ("email",)},
         {"secret": "short"},
         {"kind": "kafka", "address": "", "topic": "t"},
         {"kind": "kafka", "address": "b:9092"},
+        KAFKA | {"properties": {"plugin.library.paths": "x.so"}},
+        KAFKA | {"properties": {"ssl.ca.location": "/etc/passwd"}},
+        KAFKA | {"properties": {"sasl.kerberos.kinit.cmd": "id"}},
+        KAFKA | {"properties": {"sasl.mechanisms": "GSSAPI"}},
+        KAFKA | {"identifiers": ("email",)},
+        KAFKA | {"identifiers": ("email",), "properties": {"security.protocol": "SASL_PLAINTEXT"}},
     ],
 )
 def test_a_subscriber_that_cannot_be_served_safely_is_refused(fields: dict[str, Any]) -> None:
@@ -101,8 +113,13 @@ def test_names_are_plain_words() -> None:
 
 
 def test_a_subscriber_is_made_again_from_what_is_stored() -> None:
+    properties: dict[str, str | int | bool] = {
+        "security.protocol": "sasl_ssl",
+        "sasl.mechanism": "PLAIN",
+        "linger.ms": 1,
+    }
     kafka = Subscriber(
-        "w", "kafka", "b:9092", "topic", ("m",), ("sms",), ("email",), properties={"a": 1}
+        "w", "kafka", "b:9092", "topic", ("m",), ("sms",), ("email",), properties=properties
     )
     for one in (subscriber(identifiers=("email",)), kafka):
         assert subscriber_of(one.name, one.definition(), one.secrets()) == one
@@ -161,6 +178,15 @@ def test_a_lane_waits_from_its_first_failure_on() -> None:
     further, _ = settled(Lane("k", EVENTS, waiting(8)), Sent(1, REFUSED), NOON)
     assert further is not None
     assert further.attempts == 1
+
+
+def test_a_receiver_that_takes_nothing_from_anybody_loses_nothing() -> None:
+    lane = Lane("k", EVENTS, waiting(5 * MOST_ATTEMPTS))
+    again, dead = settled(lane, Sent(0, AWAY), NOON, others_taken=False)
+    assert again is not None
+    assert (again.position, dead) == (Position(1, 3), None)
+    _, refused = settled(lane, Sent(0, REFUSED), NOON, others_taken=False)
+    assert refused is not None
 
 
 @pytest.mark.parametrize(("fault", "most"), [(REFUSED, MOST_REFUSALS), (AWAY, MOST_ATTEMPTS)])
