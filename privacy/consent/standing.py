@@ -22,7 +22,7 @@ _FAMILIES = (
     frozenset({"restrict", "lift"}),
 )
 _FAMILY = {action: number for number, actions in enumerate(_FAMILIES) for action in actions}
-_BARS = frozenset({"suppress", "restrict"})
+BARS = frozenset({"suppress", "restrict"})
 
 
 class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -137,4 +137,4 @@ def _with_yes(rivals: list[Standing], new: Standing) -> list[Standing]:
 
 def _weight(one: Standing) -> int:
     """Return how strict an act is among those of its family."""
-    return _STRICTNESS.get(one.action, int(one.action in _BARS))
+    return _STRICTNESS.get(one.action, int(one.action in BARS))
