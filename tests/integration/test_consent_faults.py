@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from candor.kernel.database import session_of
-from candor.kernel.http import DoorRequest
+from candor.kernel.http import Answer, DoorRequest
 from privacy.consent.doors import FILTER, GATEWAYS, doors
 from tests.support.asgi import Application
 from tests.support.consent import ANNA, CHECK, prepare, record
@@ -40,7 +40,12 @@ def test_a_fault_that_nobody_foresaw_is_a_denial_at_a_gateway(application: Appli
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    answer = asyncio.run(door(DoorRequest(scope, receive)))  # type: ignore[arg-type]  # plain ASGI
+    request = DoorRequest(scope, receive)  # type: ignore[arg-type]  # plain ASGI
+
+    async def ask() -> Answer:
+        return await door(request)
+
+    answer = asyncio.run(ask())
     assert (answer.status, answer.body) == (403, b"")
 
 
