@@ -40,7 +40,7 @@ def test_a_fault_that_nobody_foresaw_is_a_denial_at_a_gateway(application: Appli
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    request = DoorRequest(scope, receive)  # type: ignore[arg-type]  # plain ASGI
+    request = DoorRequest(scope, receive)
 
     async def ask() -> Answer:
         return await door(request)
