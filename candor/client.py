@@ -15,7 +15,7 @@ log or in the ``repr`` of anything here.
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -183,10 +183,16 @@ class CandorClient:
         jurisdiction: str | Sequence[str] | None = None,
         recipient: str | None = None,
         gpc: bool = False,
+        fulfils: Collection[str] = (),
     ) -> bool:
-        """Return whether the use is allowed now; false whenever that cannot be told."""
+        """Return whether the use is allowed now; false whenever that cannot be told.
+
+        A use that is allowed under obligations is allowed to whoever fulfils them all: name those
+        that this use does in ``fulfils``, such as ``exclude:location``.
+        """
         check = Check(subject, purpose, channel, stage, jurisdiction, recipient, gpc)
-        return self.check(check).allow
+        decision = self.check(check)
+        return decision.allow and set(decision.obligations) <= set(fulfils)
 
     def check(self, check: Check) -> Decision:
         """Return the decision on one check."""
@@ -200,15 +206,24 @@ class CandorClient:
         """
         stream = iter(checks)
         while some := list(islice(stream, MOST_ITEMS)):
+            documents = [check.document() for check in some]
             items = [
-                {**check.document(), "correlation_id": str(number)}
-                for number, check in enumerate(some)
+                {**document, "correlation_id": str(number)}
+                for number, document in enumerate(documents)
+                if _is_text(document)
             ]
-            told = self._ask(_BATCH, items)
-            if isinstance(told, Decision):
-                yield from self._noted([told] * len(some))
-            else:
-                yield from self._noted([_decision(told.get(str(n))) for n in range(len(some))])
+            told = self._ask(_BATCH, items) if items else {}
+            sent = {item["correlation_id"] for item in items}
+            yield from self._noted(
+                [
+                    _denied("invalid")
+                    if str(number) not in sent
+                    else told
+                    if isinstance(told, Decision)
+                    else _decision(told.get(str(number)))
+                    for number in range(len(some))
+                ]
+            )
 
     def _ask(self, path: str, document: object) -> dict[str, Any] | Decision:
         """Return the object that the server answers, or the denial that takes its place."""
@@ -244,6 +259,15 @@ class CandorClient:
             else:
                 _LOG.warning("checks are denied without a decision: %s", fault)
         return decisions
+
+
+def _is_text(document: object) -> bool:
+    """Whether all of it can be sent: half of a surrogate pair is no character of any text."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except ValueError:
+        return False
+    return True
 
 
 def _denied(fault: Fault) -> Decision:

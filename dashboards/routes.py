@@ -226,8 +226,12 @@ def show_receipt(
 
 @router.get("/.well-known/gpc.json", tags=["consent"])
 def tell_gpc(consent: ConsentDep) -> Response:
-    """Say that Global Privacy Control is honoured, and since when as it is now."""
-    told = {"gpc": True, "lastUpdate": consent.preferences.signal_date().isoformat()}
+    """Say whether Global Privacy Control is honoured, and since when as it is now."""
+    preferences = consent.preferences
+    told = {
+        "gpc": preferences.honours_signal(),
+        "lastUpdate": preferences.signal_date().isoformat(),
+    }
     return JSONResponse(told, headers={"cache-control": _A_DAY})
 
 

@@ -63,7 +63,7 @@ async def answer_batch(  # noqa: PLR0913 - a request, and all that it is answere
     decided = await checker.check(list(asked.values())) if asked else []
     for (name, one), answered in zip(asked.items(), decided, strict=True):
         answers[name] = answer_of(answered, one)
-    could = not decided or decided[0].decision.reason != "state_unavailable"
+    could = not decided or any(one.decision.reason != "state_unavailable" for one in decided)
     return _ENCODER.encode(answers), could
 
 

@@ -14,7 +14,7 @@ from candor.kernel.errors import CandorError, TooLargeError, UnavailableError
 from candor.kernel.overflow import Overflow
 from candor.kernel.secrets import Secrets
 from privacy.consent.checking import Answered, Asked, Checker, resolved
-from privacy.consent.decision import Question
+from privacy.consent.decision import STATE_UNAVAILABLE, Question
 from privacy.consent.questions import SubjectBody, decoded
 
 _MOST_LINES = 1000
@@ -126,7 +126,7 @@ class Audience:
 
 def _verdict(line: bytes, answered: Answered) -> Verdict:
     decision = answered.decision
-    if decision.reason == "state_unavailable":
+    if decision is STATE_UNAVAILABLE:
         raise UnavailableError("Consent cannot be decided now. Send the rest again.")
     return Verdict(msgspec.Raw(line), decision.allow, decision.reason, answered.id)
 

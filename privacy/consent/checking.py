@@ -22,6 +22,7 @@ from candor.kernel.metrics import Metrics
 from candor.kernel.ports import DecisionRecord
 from candor.kernel.secrets import Secrets
 from privacy.consent.decision import (
+    STATE_DAMAGED,
     STATE_UNAVAILABLE,
     SUBJECT_UNRESOLVED,
     Decision,
@@ -113,7 +114,8 @@ class Checker:
     async def check(self, asked: Sequence[Asked]) -> list[Answered]:
         """Return the answers, in order, when all of them are in the log.
 
-        When state cannot be read or the log not be written, every answer is a denial.
+        When state cannot be read or the log not be written, every answer is a denial; when that of
+        one person is damaged, the answers about them.
         """
         try:
             snapshot = await self._reader.read_soon(_keys(asked))
@@ -123,6 +125,8 @@ class Checker:
             before = await asyncio.to_thread(self._past, past) if past else {}
         except UnavailableError as error:
             return self.unavailable(asked, error)
+        if snapshot.damaged:
+            log().error("what stands of people cannot be read", people=len(snapshot.damaged))
         ids = new_ids(now, len(asked))
         answers, records = [], []
         for identifier, one in zip(ids, asked, strict=True):
@@ -133,6 +137,8 @@ class Checker:
                 decision = SUBJECT_UNRESOLVED
             elif one.as_of is not None:
                 decision, _ = before[id(one)]
+            elif key in snapshot.damaged:
+                decision = STATE_DAMAGED
             else:
                 decision = decide(policy, list(people.values()), question, now)
                 if one.entry_decision is not None:

@@ -101,6 +101,14 @@ class Preferences:
         found = self._policy().purposes.get(key)
         return key if found is None else found.name
 
+    def honours_signal(self) -> bool:
+        """Whether a purpose that is in use honours Global Privacy Control."""
+        now = self._clock()
+        return any(
+            one.honours_gpc and (one.retired_at is None or one.retired_at > now)
+            for one in self._policy().purposes.values()
+        )
+
     def signal_date(self) -> date:
         """Return since when Global Privacy Control is honoured as it is now.
 

@@ -80,6 +80,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
 SUBJECT_UNRESOLVED = Decision(allow=False, reason="subject_unresolved", rule="subject.resolve")
 STATE_UNAVAILABLE = Decision(allow=False, reason="state_unavailable", rule="state.read")
+STATE_DAMAGED = Decision(allow=False, reason="state_unavailable", rule="state.decode")
+"""What is stored of this person cannot be understood; others can be decided."""
 _UNKNOWN = Decision(allow=False, reason="purpose_unknown", rule="purpose.key")
 _RETIRED = Decision(allow=False, reason="purpose_retired", rule="purpose.retired_at")
 _RECIPIENT = Decision(allow=False, reason="recipient_not_covered", rule="purpose.recipients")

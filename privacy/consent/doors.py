@@ -12,6 +12,7 @@ from candor.kernel.errors import (
     UnsupportedTypeError,
 )
 from candor.kernel.http import ANY, Answer, Door, DoorRequest, Doors
+from candor.kernel.logging import log
 from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
 from candor.kernel.services import Services
 from privacy.consent.answering import answer_batch, answer_check
@@ -42,7 +43,7 @@ _ENCODER = msgspec.json.Encoder()
 _LINES = "application/x-ndjson"
 _TYPES = {"", "application/json"}
 _RETRY = {"retry-after": "1"}
-_UNAVAILABLE = 503
+_UNAVAILABLE, _FORBIDDEN = 503, 403
 
 
 def doors(services: Services, consent: Consent) -> Doors:
@@ -129,8 +130,18 @@ class _Entrance:
         """Answer a gateway: 200 to let its request through, 403 to refuse it.
 
         What cannot be decided is 403 too: gateways take 503 for an outage of whom they ask, which
-        they can be told to overlook. Whatever a gateway adds to the path is not looked at.
+        they can be told to overlook. So is a fault that nobody foresaw. Whatever a gateway adds to
+        the path is not looked at.
         """
+        try:
+            return await self._decided(request)
+        except CandorError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as authorization.py: a 500 may be overlooked
+            log().error("a check of a gateway failed", error=type(error).__name__)
+            return Answer(_FORBIDDEN, b"", headers={"cache-control": "no-store"})
+
+    async def _decided(self, request: DoorRequest) -> Answer:
         question, gpc = _gateway_question(request), _gpc(request)
         services, checker = self._services, self._checker
         now = services.clock()
@@ -142,7 +153,7 @@ class _Entrance:
         else:
             asked = question.asked(services.secrets, now, caller, gpc=gpc)
             answered = await checker.check_one(asked)
-        status = 200 if answered.decision.allow else 403
+        status = 200 if answered.decision.allow else _FORBIDDEN
         return Answer(status, body_of(answered), headers=headers_of(answered))
 
     async def _caller(self, request: DoorRequest) -> str:

@@ -10,11 +10,13 @@ from datetime import datetime
 from candor.kernel.clock import Clock
 from candor.kernel.metrics import Metrics
 from candor.kernel.ports import EVERYONE, Admission, EntryTerms, GatedEvent, Refusal
-from privacy.consent.decision import Decision, Question, decide
+from privacy.consent.decision import STATE_DAMAGED, Decision, Question, decide
 from privacy.consent.policy import Policy
 from privacy.consent.reading import Reader
 from privacy.consent.register import PolicyRegister
 from privacy.consent.standing import Standings
+
+_NEVER_STRIPPED = {"suppressed", "state_unavailable"}
 
 
 class ConsentGate:
@@ -58,11 +60,16 @@ class ConsentGate:
             asked = (event.subject_key, event.channel, term.purposes)
             if asked not in known:
                 person = list(snapshot.of(event.subject_key).values())
-                known[asked] = _first_denial(policy, person, event.channel, term.purposes, now)
+                known[asked] = (
+                    STATE_DAMAGED
+                    if event.subject_key in snapshot.damaged
+                    else _first_denial(policy, person, event.channel, term.purposes, now)
+                )
             denial = known[asked]
             if denial is None:
                 continue
-            outcome = "stripped" if term.strips and denial.reason != "suppressed" else "refused"
+            strips = term.strips and denial.reason not in _NEVER_STRIPPED
+            outcome = "stripped" if strips else "refused"
             self._counted.labels(outcome, denial.reason).inc()
             if outcome == "stripped":
                 stripped.add(position)

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -16,13 +16,22 @@ from candor.kernel.errors import ConflictError, InvalidInputError
 from candor.kernel.ids import new_id
 from privacy.audit.store import Entry, append
 from privacy.consent import store
-from privacy.consent.act import YES, Act, Action, ConsentEvent, check_act
+from privacy.consent.act import (
+    YES,
+    Act,
+    Action,
+    ConsentEvent,
+    MissingElementError,
+    check_act,
+)
 from privacy.consent.notice import Notice
 from privacy.consent.policy import Policy
 from privacy.consent.purpose import EVERY_PURPOSE
 from privacy.consent.register import PolicyRegister
-from privacy.consent.standing import Standings, folded, standing_of
+from privacy.consent.standing import Standings, counts_at, folded, standing_of
 
+MOST_AHEAD = timedelta(minutes=5)
+"""By how much the clock of whoever sends a yes may be ahead of ours."""
 _ACT_FIELDS = tuple(one.name for one in fields(Act))
 
 
@@ -72,7 +81,7 @@ class Ledger:
         """
         turn = store.take_turn(session)
         policy = self.policies.policy(turn.policy)
-        check_act(act, policy.purposes.get(act.purpose), policy.notices.get(act.notice or ""))
+        _check(act, policy, at)
         (recorded,) = _append(session, turn, policy, [(act, None)], at, by)
         return recorded
 
@@ -106,7 +115,7 @@ class Ledger:
                 )
             return known[1]
         policy = self.policies.policy(turn.policy)
-        check_act(act, policy.purposes.get(act.purpose), policy.notices.get(act.notice or ""))
+        _check(act, policy, at)
         (recorded,) = _append(session, turn, policy, [(act, None)], at, by)
         told = answer(recorded)
         store.add_request(session, key_digest, body_digest, told, at)
@@ -126,7 +135,7 @@ class Ledger:
         policy = self.policies.policy(turn.policy)
         acts = choose(policy, store.read_standings(session, keys))
         for act in acts:
-            check_act(act, policy.purposes.get(act.purpose), policy.notices.get(act.notice or ""))
+            _check(act, policy, at)
         return _append(session, turn, policy, [(act, None) for act in acts], at, by)
 
     def bring_in(  # noqa: PLR0913 - the rows, whose, and when
@@ -148,8 +157,7 @@ class Ledger:
         valid: dict[str, Act] = {}
         for number, act in rows:
             try:
-                notice = policy.notices.get(act.notice or "")
-                check_act(act, policy.purposes.get(act.purpose), notice)
+                _check(act, policy, at)
             except InvalidInputError as error:
                 report.refused.append(RefusedRow(number, error.code, error.path, error.detail))
                 continue
@@ -191,6 +199,22 @@ def rebuilt_standings(session: Session) -> dict[str, Standings]:
     return standings
 
 
+def _check(act: Act, policy: Policy, now: datetime) -> None:
+    """Return when an act may be recorded now.
+
+    Raises:
+        MissingElementError: as ``check_act``, or a yes that nobody can have said yet.
+    """
+    check_act(act, policy.purposes.get(act.purpose), policy.notices.get(act.notice or ""))
+    if act.action in YES and act.at > now + MOST_AHEAD:
+        minutes = MOST_AHEAD // timedelta(minutes=1)
+        raise MissingElementError(
+            f"Nobody can have said yes more than {minutes} minutes from now: send the time at which"
+            " it was said, and look at your clock.",
+            path="at",
+        )
+
+
 def _append(  # noqa: PLR0913, PLR0917 - what is appended, and all that is stamped on it
     session: Session,
     turn: store.Turn,
@@ -199,18 +223,18 @@ def _append(  # noqa: PLR0913, PLR0917 - what is appended, and all that is stamp
     at: datetime,
     by: str,
 ) -> list[Recorded]:
-    events = [
-        _event(act, turn, number, policy.notices.get(act.notice or ""), at, by)
-        for number, (act, _) in enumerate(acts)
-    ]
+    known = store.read_standings(session, {act.subject_key for act, _ in acts})
+    standings = dict(known)
+    events = []
+    for number, (act, _) in enumerate(acts):
+        stands = standings.get(act.subject_key, ())
+        timed = replace(act, at=counts_at(stands, act, at))
+        event = _event(timed, turn, number, policy.notices.get(act.notice or ""), at, by)
+        events.append(event)
+        standings[act.subject_key] = folded([standing_of(event)], stands)
     entries = [_entry(event) for event in events]
     places = append(session, entries)
     store.add_events(session, events, [key for _, key in acts], places)
-    known = store.read_standings(session, {act.subject_key for act, _ in acts})
-    standings = dict(known)
-    for event in events:
-        key = event.act.subject_key
-        standings[key] = folded([standing_of(event)], standings.get(key, ()))
     store.write_standings(session, turn, standings, known)
     store.mark_served(session, [act.notice for act, _ in acts if act.notice is not None])
     return [

@@ -11,6 +11,10 @@ from privacy.consent.policy import Policy
 from privacy.consent.purpose import EVERY_PURPOSE
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
+_NO_HEADERS = (
+    "Set CANDOR_PUBLIC_URL to the https address of this server for the headers List-Unsubscribe and"
+    " List-Unsubscribe-Post."
+)
 
 
 def check_scope(policy: Policy, purpose: str, channel: str) -> None:
@@ -35,15 +39,22 @@ def check_scope(policy: Policy, purpose: str, channel: str) -> None:
 def links_document(link: Link, key: bytes, base: str, until: datetime) -> dict[str, Any]:
     """Return the links as the interface spells them; ``base`` is our address for the outside.
 
+    Where that is none by https, the headers are left out: mail programs would not take them, and
+    what a request calls us is no address to send to people.
+
     Source: RFC 8058, section 3.1, for the two headers; the address must be https, and both must be
     under the signature of the message (DKIM).
     """
     ending = msgspec.structs.replace(link, purpose=EVERY_PURPOSE, channel="", until=until)
     unsubscribe = f"/u/{token_of(link, 'unsubscribe', key)}"
-    return {
+    told = {
         "unsubscribe": unsubscribe,
         "preferences": f"/preferences/{token_of(ending, 'preferences', key)}",
         "preferences_until": until.isoformat(),
+    }
+    if not base.startswith("https://"):
+        return told | {"note": _NO_HEADERS}
+    return told | {
         "list_unsubscribe": f"<{base}{unsubscribe}>",
         "list_unsubscribe_post": ONE_CLICK,
     }

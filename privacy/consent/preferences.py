@@ -17,7 +17,7 @@ from privacy.consent.link import Link
 from privacy.consent.notice import Notice
 from privacy.consent.policy import Policy
 from privacy.consent.purpose import BASES, DEFAULT_JURISDICTION, EVERY_PURPOSE, Purpose
-from privacy.consent.standing import Standings, standing_no
+from privacy.consent.standing import BARS, Standings, standing_no
 
 Answer = Literal["yes", "no"]
 State = Literal["yes", "no", "open"]
@@ -43,9 +43,10 @@ class Shown:
 class Line:
     """One purpose on one channel: how it stands, why, and since when.
 
-    ``since`` is none where nothing was said, or by somebody who is only linked with this person:
-    the link may be wrong. ``own`` is how it stood if nobody were linked. ``by_signal`` says that
-    the browser decides it now.
+    ``state`` is what was said, also while a person is suppressed or restricted: ``reason`` tells
+    that nothing is allowed then. ``since`` is none where nothing was said, or by somebody who is
+    only linked with this person: the link may be wrong. ``own`` is how it stood if nobody were
+    linked. ``by_signal`` says that the browser decides it now.
     """
 
     channel: str
@@ -88,6 +89,15 @@ class Person:
     def alone(self) -> "Person":
         """The person as if nobody were linked with them."""
         return Person(self.link, {self.link.subject_key: self.own})
+
+    @property
+    def unbarred(self) -> "Person":
+        """The person as if nobody had been suppressed or restricted: what was said alone."""
+        said = {
+            key: tuple(one for one in acts if one.action not in BARS)
+            for key, acts in self.standings.items()
+        }
+        return Person(self.link, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +202,12 @@ class _Acting:
             is_changed = answer != self.chosen.before.get(scope)
             if self.chosen.button == "accept":
                 answer, is_changed = "yes", True
-            if answer is None or not is_changed or answer == line.own or line.by_signal:
+            if answer is None or not is_changed or line.by_signal:
                 continue
             if answer == "no":
-                no.append(line)
-            elif line.can_allow:
+                if standing_no(self.person.own, *scope) is None:
+                    no.append(line)
+            elif line.can_allow and line.own != "yes":
                 yes.append(line)
         return yes, no
 
@@ -229,7 +240,7 @@ class _Acting:
         is_allowed = any(
             line.by_signal and _decision(policy, person, purpose, line.channel, self.now).allow
             for line in offer.lines
-            for person in (self.person, self.person.alone)
+            for person in (self.person.unbarred, self.person.alone.unbarred)
         )
         if not is_allowed:
             return []
@@ -302,17 +313,20 @@ def _line(  # noqa: PLR0913 - as outcome_of
     channel, notice = on
     by_signal = gpc and purpose.honours_gpc
     decision = _decision(policy, person, purpose, channel, now, gpc=by_signal)
-    alone = _decision(policy, person.alone, purpose, channel, now, gpc=by_signal)
+    said, alone = (
+        _state(_decision(policy, one, purpose, channel, now, gpc=by_signal))
+        for one in (person.unbarred, person.alone.unbarred)
+    )
     evidence = decision.evidence
     is_own = evidence is not None and evidence in person.own
     reach = policy.reaches.get((notice.reference, purpose.key)) if notice is not None else None
     is_open_to_yes = not by_signal and decision.reason not in _BARRED
     return Line(
         channel,
-        _state(decision),
+        said,
         decision.reason,
         evidence.at if evidence is not None and is_own else None,
-        own=_state(alone),
+        own=alone,
         can_allow=is_open_to_yes and reach is not None and reach.includes(channel, None),
         by_signal=by_signal,
     )

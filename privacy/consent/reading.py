@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+import msgspec
 import psycopg
 from sqlalchemy import Engine
 
@@ -55,12 +56,14 @@ class Snapshot:
     """What one read saw: the turns, and by asked key what stands of each identifier.
 
     An identifier of which nothing stands has no entry. There may be more people than were asked
-    for: questions of several callers go into one read.
+    for: questions of several callers go into one read. ``damaged`` are the asked keys of people of
+    whom something is stored that cannot be understood: of them nothing can be decided.
     """
 
     turn: int
     policy_turn: int
     standings: dict[str, dict[str, Standings]] = field(default_factory=dict)
+    damaged: set[str] = field(default_factory=set)
 
     def of(self, key: str | None) -> dict[str, Standings]:
         """Return what stands of the person that goes by ``key``, by identifier."""
@@ -237,9 +240,14 @@ def _snapshot(rows: Sequence[Row]) -> Snapshot:
     for _, _, asked, member, stored in rows:
         if member is not None and stored is not None:
             key = asked or member  # SQLite does not say a key twice
+            try:
+                standings = unpacked(stored)
+            except (msgspec.DecodeError, TypeError, ValueError):
+                snapshot.damaged.add(key)
+                continue
             person = people.get(key)
             if person is None:
-                people[key] = {member: unpacked(stored)}
+                people[key] = {member: standings}
             else:
-                person[member] = unpacked(stored)
+                person[member] = standings
     return snapshot

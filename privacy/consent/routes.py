@@ -151,9 +151,8 @@ def take_opt_out(  # noqa: PLR0913, PLR0917 - body, header and dependencies of o
 
 
 @router.post("/consent/links")
-def make_links(  # noqa: PLR0913, PLR0917 - body and dependencies of one request
+def make_links(
     body: schemas.LinksBody,
-    request: Request,
     services: ServicesDep,
     session: SessionDep,
     consent: ConsentDep,
@@ -162,13 +161,13 @@ def make_links(  # noqa: PLR0913, PLR0917 - body and dependencies of one request
     """Make the links that a message to a person carries, and its headers for unsubscribing.
 
     Whoever holds a link is taken for the person, so send it to nobody else. Links to unsubscribe
-    never end; those to preferences do.
+    never end; those to preferences do. Without an https address of ours the headers are left out.
     """
     del author
     policy = consent.policies.policy(store.current_turn(session).policy)
     link = body.link(services.secrets)
     check_scope(policy, link.purpose, link.channel)
-    base = (services.settings.public_url or str(request.base_url)).rstrip("/")
+    base = (services.settings.public_url or "").rstrip("/")
     until = services.clock() + services.settings.links.preferences
     return links_document(link, services.secrets.link_key, base, until)
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from privacy.consent.act import EVERY_CHANNEL, NO, YES, ConsentEvent
+from privacy.consent.act import EVERY_CHANNEL, NO, YES, Act, ConsentEvent
 from privacy.consent.purpose import EVERY_PURPOSE
 
 _STRICTNESS = {"refuse": 0, "withdraw": 1, "object": 2}
@@ -22,7 +22,7 @@ _FAMILIES = (
     frozenset({"restrict", "lift"}),
 )
 _FAMILY = {action: number for number, actions in enumerate(_FAMILIES) for action in actions}
-_BARS = frozenset({"suppress", "restrict"})
+BARS = frozenset({"suppress", "restrict"})
 
 
 class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -67,13 +67,21 @@ def folded(standings: Iterable[Standing], known: Standings = ()) -> Standings:
     return known
 
 
+def counts_at(known: Standings, act: Act, now: datetime) -> datetime:
+    """Return the time under which an act is recorded: a no that is said now undoes every yes.
+
+    A yes may bear a time ahead of our clock, for somebody else's clock may be wrong. Whoever says
+    no after that means it even so. What was said earlier keeps its time.
+    """
+    if act.action not in NO or act.at < now:
+        return act.at
+    inside = _inside(known, act.purpose, act.channel)
+    return max([act.at, *(one.at for one in inside if one.action in YES)])
+
+
 def standing_no(known: Standings, purpose: str, channel: str) -> Standing | None:
     """Return the no that stands in just this scope; none when a later yes reaches into it."""
-    inside = [
-        one
-        for one in known
-        if purpose in {one.purpose, EVERY_PURPOSE} and channel in {one.channel, EVERY_CHANNEL}
-    ]
+    inside = _inside(known, purpose, channel)
     no = next(
         (
             one
@@ -85,6 +93,15 @@ def standing_no(known: Standings, purpose: str, channel: str) -> Standing | None
     if no is None or any(one.action in YES and one.at > no.at for one in inside):
         return None
     return no
+
+
+def _inside(known: Standings, purpose: str, channel: str) -> list[Standing]:
+    """Return what stands in a scope or a narrower one."""
+    return [
+        one
+        for one in known
+        if purpose in {one.purpose, EVERY_PURPOSE} and channel in {one.channel, EVERY_CHANNEL}
+    ]
 
 
 def _with(known: Standings, new: Standing) -> Standings:
@@ -120,4 +137,4 @@ def _with_yes(rivals: list[Standing], new: Standing) -> list[Standing]:
 
 def _weight(one: Standing) -> int:
     """Return how strict an act is among those of its family."""
-    return _STRICTNESS.get(one.action, int(one.action in _BARS))
+    return _STRICTNESS.get(one.action, int(one.action in BARS))

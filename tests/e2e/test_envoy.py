@@ -25,6 +25,13 @@ NAMES = ("envoy.yaml", "ext-authz-http.yaml")
 EXAMPLES = ROOT / "deploy" / "envoy"
 FILTER = "envoy.filters.http.ext_authz"
 ISSUER = {"iss": "https://accounts.example.org", "aud": "shop", "exp": 4_000_000_000}
+SPELLINGS = {
+    "//recommendations": 403,
+    "/open/..//recommendations": 403,
+    "/./recommendations": 403,
+    "/%72ecommendations": 403,
+    "/open%2F..%2Frecommendations": 400,
+}
 USER, OTHER = "u-1", "u-2"
 
 
@@ -185,6 +192,9 @@ def test_envoy_lets_through_whom_the_token_names_and_who_allows_it(
             assert denied.status_code == 403
             assert "x-candor-decision-id" in denied.headers
             assert web.post("/open").status_code == 200
+            for path, status in SPELLINGS.items():
+                spelt = web.post(f"{url}{path}", headers=user)
+                assert (path, spelt.status_code) == (path, status)
 
             before = len(shop.requests)
             server.kill()

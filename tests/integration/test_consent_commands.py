@@ -52,6 +52,14 @@ def test_a_policy_is_applied_with_a_diff_and_a_dry_run(tmp_path: Path) -> None:
     assert RUNNER.invoke(app, ["consent", "apply", "absent.yaml"]).exit_code == 2
 
 
+def test_a_yes_that_nobody_can_have_said_yet_is_refused() -> None:
+    run("apply", "policy.yaml")
+    yes = ["consent", "record", WHO, "marketing", "grant", "--notice", "newsletter/1", "--at"]
+    for at, code in (("2999-01-01T00:00:00Z", 1), ("2026-01-02T00:00:00Z", 0)):
+        assert RUNNER.invoke(app, [*yes, at]).exit_code == code
+    assert len(told("show", WHO, "--history")) == 1
+
+
 def test_acts_are_recorded_shown_exported_and_imported(tmp_path: Path) -> None:
     run("apply", "policy.yaml")
     assert run("show", WHO) == ""

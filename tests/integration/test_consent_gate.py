@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from candor.kernel.database import session_of
 from candor.kernel.metrics import new_metrics
@@ -118,3 +118,15 @@ def test_a_batch_without_terms_is_not_looked_at(application: Application) -> Non
     put_contract(application, "strict", purposes=["marketing"])
     answer = application.post(EVENTS, json=[event(2, "strict")])
     assert answer.status_code == 503
+
+
+def test_whoever_cannot_be_decided_does_not_enter_and_others_do(application: Application) -> None:
+    prepare(application)
+    put_purpose(application, "statistics", mechanism="opt_out")
+    put_contract(application, "mild", purposes=["statistics"], without_consent="strip")
+    record(application, "withdraw", purpose="statistics")
+    with session_of(application.services.engine) as session:
+        session.execute(text("UPDATE consent_standings SET packed = X'C1'"))
+    other = {"type": "email", "value": "ben@example.org"}
+    told = send(application, event(1, "mild"), event(2, "mild") | {"subject": other})
+    assert (told["accepted"], [one["code"] for one in told["rejected"]]) == (1, ["consent_denied"])

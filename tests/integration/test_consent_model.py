@@ -22,21 +22,21 @@ from candor.kernel.ports import Identifier, Provenance
 from privacy.consent import store
 from privacy.consent.act import Act, ConsentEvent
 from privacy.consent.decision import Decision, Question, decide
-from privacy.consent.ledger import ImportReport, Ledger, rebuilt_standings
+from privacy.consent.ledger import MOST_AHEAD, ImportReport, Ledger, rebuilt_standings
 from privacy.consent.notice import Notice
 from privacy.consent.purpose import Purpose
 from privacy.consent.reading import Reader, open_reader
 from privacy.consent.register import PolicyRegister, put_all
 from privacy.consent.replay import decision_at
 from privacy.subjects.index import StoredSubjectIndex
-from tests.support.consent_oracle import Answer, Asking, Oracle, Said
+from tests.support.consent_oracle import NO, Answer, Asking, Oracle, Said
 from tests.support.stores import NOON, FixedClock
 
 RUNS = count()
 CHANNELS = ["", "email", "sms"]
 WHO = ["anna-mail", "anna-phone"]
 ACTIONS = ["grant", "grant", "grant", "withdraw", "object", "refuse", "expire", "import"]
-SECONDS = st.integers(-300, 60)
+SECONDS = st.one_of(st.integers(-300, 60), st.just(0), st.integers(240, 360))
 ACTS = st.fixed_dictionaries(
     {
         "step": st.just("act"),
@@ -185,6 +185,8 @@ class World:
                     report = ImportReport()
                     rows = [(0, act), (1, act)]
                     self.ledger.bring_in(session, rows, report, at=now, by="test")
+                    if report.refused:
+                        return
                 else:
                     self.ledger.record(session, act, now, "test")
         except InvalidInputError:
@@ -192,6 +194,9 @@ class World:
         with session_of(self.engine) as session:
             events = store.read_events(session, [act.subject_key])
         self.believe(events)
+        assert not is_yes or act.at <= now + MOST_AHEAD
+        if step["action"] in NO and act.at >= now:
+            assert self.oracle.undone(act.subject_key, act.purpose, act.channel)
 
     def take_bar(self, step: dict[str, Any]) -> None:
         who = {self.name(step["who"]): "user_id"}

@@ -5,10 +5,11 @@ import io
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from candor.kernel.database import session_of
 from candor.kernel.ports import Identifier, Provenance
 from privacy.audit.head import key_id, public_key
 from privacy.consent.receipt import fault_of
@@ -138,6 +139,35 @@ def test_everything_stops_in_one_press_and_can_be_allowed_again_one_by_one(visit
     visit.save(visit.look(), email="yes")
     assert check(visit.application)["reason"] == "granted"
     assert check(visit.application, channel="sms")["reason"] == "global_opt_out"
+
+
+@pytest.mark.parametrize("bar", [("restrict", "lift"), ("suppress", "release")])
+def test_a_no_is_taken_from_whoever_is_barred_and_outlasts_the_bar(
+    visit: Visit, bar: tuple[Literal["restrict", "suppress"], Literal["lift", "release"]]
+) -> None:
+    application = visit.application
+    services, ledger = application.services, application.consent.ledger
+    key = services.secrets.subject_key(ANNA["type"], ANNA["value"])
+
+    def put(action: Literal["restrict", "suppress", "lift", "release"]) -> None:
+        later(application, minutes=1)
+        with session_of(services.engine) as session:
+            ledger.bar(session, {key: "email"}, action, "case 1", services.clock(), "test")
+
+    record(application, "grant")
+    put(bar[0])
+    page = visit.look()
+    assert page.fields["before|marketing|email"] == "yes"
+    assert "No, your data is" in page.text
+    assert (SMS, "yes") in page.disabled
+    later(application, minutes=1)
+    saved = visit.save(page, email="no", sms="no")
+    assert [one["action"] for one in acts(application)[-2:]] == ["withdraw", "refuse"]
+    assert (saved.fields[EMAIL], saved.fields[SMS]) == ("no", "no")
+    assert "Nothing was changed" in visit.save(saved).text
+    put(bar[1])
+    reasons = [check(application, channel=one)["reason"] for one in ("email", "sms")]
+    assert reasons == ["withdrawn", "refused"]
 
 
 def test_everything_is_accepted_in_one_press_of_the_same_weight(visit: Visit) -> None:

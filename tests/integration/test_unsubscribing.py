@@ -35,15 +35,15 @@ def later(application: Application, **time: float) -> None:
     application.services.clock.pass_by(timedelta(**time))  # type: ignore[attr-defined]  # a FixedClock
 
 
-def test_a_message_gets_links_and_both_headers_and_no_identifier_in_them(
+def test_a_message_gets_links_with_no_identifier_in_them_and_is_told_what_headers_need(
     application: Application,
 ) -> None:
     prepare(application)
     told = links(application)
     assert told["unsubscribe"].startswith("/u/")
     assert told["preferences"].startswith("/preferences/")
-    assert told["list_unsubscribe"] == f"<http://candor{told['unsubscribe']}>"
-    assert told["list_unsubscribe_post"] == "List-Unsubscribe=One-Click"
+    assert not {"list_unsubscribe", "list_unsubscribe_post"} & set(told)
+    assert "CANDOR_PUBLIC_URL" in told["note"]
     assert told["preferences_until"] == "2026-11-29T12:00:00+00:00"
     key = application.services.secrets.subject_key(ANNA["type"], ANNA["value"])
     for secret in ("anna", "example.org", "marketing", key[:16]):
@@ -161,6 +161,7 @@ def test_the_address_for_the_outside_is_in_the_header_and_the_controller_on_the_
         receipt = record(application, "grant").json()["receipt"]
         told = links(application)
         page = application.get(told["preferences"]).text
+    assert told["list_unsubscribe_post"] == "List-Unsubscribe=One-Click"
     assert told["list_unsubscribe"] == f"<https://privacy.example.org{told['unsubscribe']}>"
     assert told["preferences_until"] == "2026-11-22T12:30:00+00:00"
     assert receipt["party_identification"][0]["party_name"] == "Example Store"
@@ -273,6 +274,10 @@ def test_the_signal_is_told_where_the_specification_says(application: Applicatio
     answer = application.get("/.well-known/gpc.json", headers={"authorization": ""})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == {"gpc": True, "lastUpdate": "2026-11-26"}
+    assert answer.json() == {"gpc": False, "lastUpdate": "2026-11-26"}
     prepare(application)
-    assert application.get("/.well-known/gpc.json").json()["lastUpdate"] == "2026-11-22"
+    told = {"gpc": True, "lastUpdate": "2026-11-22"}
+    assert application.get("/.well-known/gpc.json").json() == told
+    for fields in ({"honours_gpc": False}, {"retired_at": "2026-01-01T00:00:00Z"}):
+        put_purpose(application, **fields)
+        assert application.get("/.well-known/gpc.json").json()["gpc"] is False

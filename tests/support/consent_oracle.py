@@ -133,6 +133,22 @@ class Oracle:
             ):
                 yield yes
 
+    def undone(self, who: str, purpose: str, channel: str) -> bool:
+        """Whether no yes in this scope or a narrower one bears a later time than a no of it."""
+        acts = [act for act in self.acts if act.who == who]
+        nos = [
+            act.at
+            for act in acts
+            if act.action in NO and (act.purpose, act.channel) == (purpose, channel)
+        ]
+        return all(
+            act.at <= max(nos)
+            for act in acts
+            if act.action in {"grant", "import"}
+            and purpose in {act.purpose, "*"}
+            and channel in {act.channel, ""}
+        )
+
     def in_force(self, who: str, asking: Asking, now: datetime) -> dict[str, Said]:
         """Return the last yes that began, by scope."""
         began = [yes for yes in self.yeses(who, asking) if yes.starts <= now]

@@ -57,6 +57,21 @@ def test_an_example_for_envoy_fails_closed(path: Path) -> None:
     assert "code: Forbidden" in text
 
 
+def test_the_example_for_envoy_knows_one_spelling_of_a_path() -> None:
+    document = yaml.safe_load((DEPLOY / "envoy" / "envoy.yaml").read_text(encoding="utf-8"))
+    for listener in document["static_resources"]["listeners"]:
+        for chain in listener["filter_chains"]:
+            told = chain["filters"][0]["typed_config"]
+            assert (told["normalize_path"], told["merge_slashes"]) == (True, True)
+            assert told["path_with_escaped_slashes_action"] == "REJECT_REQUEST"
+
+
+def test_the_example_for_nginx_hands_obligations_on() -> None:
+    text = (DEPLOY / "nginx" / "candor.conf").read_text(encoding="utf-8")
+    assert "proxy_set_header X-Candor-Obligations $candor_obligations;" in text
+    assert "auth_request_set $candor_obligations $upstream_http_x_candor_obligations;" in text
+
+
 def test_the_example_for_kong_asks_the_door_with_the_headers_that_it_takes() -> None:
     text = (DEPLOY / "kong" / "kong.yaml").read_text(encoding="utf-8")
     (service,) = yaml.safe_load(text)["services"]
@@ -64,6 +79,9 @@ def test_the_example_for_kong_asks_the_door_with_the_headers_that_it_takes() -> 
     (code,) = plugin["config"]["access"]
     assert re.search(r"/ext_authz/[a-z]+/[a-z]+\"", code)
     known = {gateway.SUBJECT_TYPE, gateway.SUBJECT, gateway.RECIPIENT, gateway.DECISION_ID}
+    known.add(gateway.OBLIGATIONS)
+    assert 'set_header("X-Candor-Obligations", obligations)' in code
+    assert 'clear_header("X-Candor-Obligations")' in code
     named = {one.lower() for one in re.findall(r"X-Candor-[A-Za-z-]+", code)}
     assert named <= known
     assert {gateway.SUBJECT, gateway.SUBJECT_TYPE} <= named

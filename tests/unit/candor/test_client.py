@@ -154,7 +154,7 @@ def test_a_connection_that_was_closed_meanwhile_is_made_anew() -> None:
             raise told
         return told
 
-    assert client(answer).allows(ANNA, "marketing", "email", jurisdiction="AU", gpc=False)
+    assert client(answer).check(Check(ANNA, "marketing", "email", jurisdiction="AU"))
 
 
 def test_a_batch_is_split_and_one_bad_check_denies_no_other() -> None:
@@ -201,7 +201,36 @@ def test_the_log_tells_when_faults_begin_and_end_and_of_nobody(
 
 
 def test_a_value_that_is_no_text_of_the_wire_is_asked_about_all_the_same() -> None:
-    assert answering(200, GRANTED).allows(Subject("email", "\ud800"), "marketing")
+    assert answering(200, GRANTED).check(Check(Subject("email", "\ud800"), "marketing"))
+
+
+def test_what_is_allowed_under_obligations_is_allowed_to_whoever_fulfils_them_all() -> None:
+    both = GRANTED | {"obligations": ["no_profiling", "exclude:location"]}
+    for fulfils, allowed in (
+        ((), False),
+        (("no_profiling",), False),
+        (("exclude:location", "no_profiling", "other"), True),
+    ):
+        found = answering(200, both).allows(ANNA, "marketing", "email", fulfils=fulfils)
+        assert found is allowed
+    assert answering(200, GRANTED | {"obligations": []}).allows(ANNA, "marketing", "email")
+
+
+def test_what_no_text_can_say_is_denied_alone_in_a_batch() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)
+        assert b"ud800" not in request.content
+        return httpx.Response(200, json={one["correlation_id"]: GRANTED for one in asked})
+
+    odd = Check(Subject("email", "\ud800"), "marketing")
+    checks = [Check(ANNA, "marketing"), odd, Check(ANNA, "marketing")]
+    told = list(client(answer).check_all(checks))
+    assert [(one.allow, one.fault) for one in told] == [
+        (True, None),
+        (False, "invalid"),
+        (True, None),
+    ]
+    assert [one.fault for one in client(answer).check_all([odd])] == ["invalid"]
 
 
 @pytest.mark.parametrize(
