@@ -11,6 +11,7 @@ from candor.commands.console import (
     WRONG_USE,
     AsJson,
     fail,
+    installed_settings,
     print_json,
     say,
     settings,
@@ -73,12 +74,12 @@ def verify(
     Example: candor audit verify receipt.json --public-key 3b6a27bc...
     """
     with told_errors():
-        found = _faults_here() if file is None else _faults_in(file, public)
+        found, told = _faults_here() if file is None else (_faults_in(file, public), "")
     for sentence in found:
         typer.echo(sentence)
     if found:
         fail("It does not hold.")
-    say("It holds.")
+    say(told + "It holds.")
 
 
 def _faults_in(file: Path, public: str | None) -> list[str]:
@@ -122,11 +123,13 @@ def _fault_of(document: dict[str, Any], key: bytes) -> str | None:
     return fault_of(document, key)
 
 
-def _faults_here() -> list[str]:
-    from privacy.audit.log import faults  # noqa: PLC0415 - keeps --help quick
+def _faults_here() -> tuple[list[str], str]:
+    """Return what does not hold in the log of the store, and what was looked at."""
+    from privacy.audit.log import examine  # noqa: PLC0415 - keeps --help quick
 
-    with open_state(settings()) as (session, secrets):
-        return faults(session, secrets.audit_seed)
+    with open_state(installed_settings()) as (session, secrets):
+        found = examine(session, secrets.audit_seed)
+    return found.faults, f"{found.entries} entries with the root {found.root_hash.hex()}. "
 
 
 def _head_here() -> dict[str, Any]:
@@ -134,5 +137,5 @@ def _head_here() -> dict[str, Any]:
     from privacy.audit.log import sign_head  # noqa: PLC0415 - as above
     from privacy.audit.schemas import head_document  # noqa: PLC0415 - as above
 
-    with open_state(settings()) as (session, secrets):
+    with open_state(installed_settings()) as (session, secrets):
         return head_document(sign_head(session, secrets.audit_seed, utc_now))

@@ -13,10 +13,10 @@ from candor.commands.console import (
     WRONG_USE,
     AsJson,
     fail,
+    installed_settings,
     print_document,
     print_json,
     say,
-    settings,
     told_errors,
     told_fault,
 )
@@ -159,7 +159,7 @@ def _open_desk() -> "Iterator[tuple[Desk, Engine]]":
     from candor.kernel.metrics import new_metrics  # noqa: PLC0415 - as above
     from privacy.vault.assembly import new_desk  # noqa: PLC0415 - as above
 
-    effective: Settings = settings()
+    effective: Settings = installed_settings()
     with prepared_state(effective) as (engine, secrets):
         desk = new_desk(engine, secrets, effective.vault, utc_now, new_metrics())
         desk.keys.turns.catch_up()

@@ -145,6 +145,7 @@ def test_objectives_are_validated_applied_and_shown() -> None:
     example = str(ROOT / "examples" / "web-access-objective.yaml")
     assert candor("slo", "validate", example).stderr.strip() == "Valid."
     assert document("slo", "validate", str(ROOT / "examples" / "shop-objectives.yaml")) == []
+    candor("keys", "list")
     assert "no objective yet" in candor("slo", "status").stderr
     assert candor("slo", "apply", example).stdout == "created: web-access-availability\n"
     assert document("slo", "apply", example)["unchanged"] == ["web-access-availability"]
