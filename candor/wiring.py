@@ -26,6 +26,7 @@ from privacy.consent.reading import open_reader
 from privacy.consent.register import PolicyRegister
 from privacy.pii.assembly import Pii, Surroundings, open_pii
 from privacy.subjects.index import StoredSubjectIndex
+from privacy.subjects.originals import StoredOriginals
 from privacy.vault.assembly import Desk, new_vault, open_desk
 from slo.exposition import ObjectiveCounters
 
@@ -91,6 +92,7 @@ def _open(settings: Settings, clock: Clock) -> Iterator[tuple[Services, Pii]]:
             marks=marks,
             data_map=data_map,
             vault=vault,
+            originals=StoredOriginals(engine, secrets),
         )
         yield services, pii
 

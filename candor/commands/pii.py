@@ -282,7 +282,7 @@ def _apply_here(name: str, body: object) -> dict[str, Any]:
     policy = _checked(PolicyBody, body).policy(name_of(name))
     with open_state(settings()) as (session, secrets):
         trial = _trial(secrets)
-        made = put_checked(session, policy, trial.pool, "command line", utc_now(), has_vault=False)
+        made = put_checked(session, policy, trial.pool, "command line", utc_now())
     return policy_document(made)
 
 

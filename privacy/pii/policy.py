@@ -101,11 +101,6 @@ class Policy:
                 return rule
         return self.fallback
 
-    @property
-    def needs_vault(self) -> bool:
-        """Whether anything is to be tokenised or encrypted."""
-        return any(rule.action in VAULT_ACTIONS for rule in (*self.rules, self.fallback))
-
     def definition(self) -> dict[str, Any]:
         """Return it as a JSON object, without its name and version."""
         return {

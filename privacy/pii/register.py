@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from candor.kernel.clock import Clock
 from candor.kernel.database import session_of
-from candor.kernel.errors import InvalidInputError, NotFoundError, UnavailableError
+from candor.kernel.errors import NotFoundError, UnavailableError
 from candor.kernel.logging import log
 from privacy.audit.store import Entry, append
 from privacy.pii import store
@@ -93,48 +93,27 @@ def put_policy(session: Session, policy: Policy, author: str, at: datetime) -> P
     return made
 
 
-def put_checked(  # noqa: PLR0913 - a policy, who puts it, and what it needs
-    session: Session,
-    policy: Policy,
-    pool: DetectorPool,
-    author: str,
-    at: datetime,
-    *,
-    has_vault: bool,
+def put_checked(
+    session: Session, policy: Policy, pool: DetectorPool, author: str, at: datetime
 ) -> Policy:
     """Store a policy that can be carried out, as ``put_policy``.
 
     Raises:
-        InvalidInputError: it cannot; the sentence says why.
+        InvalidInputError: it names entities that there are not.
     """
-    check_policy(policy, pool, has_vault=has_vault)
+    check_policy(policy, pool)
     return put_policy(session, policy, author, at)
 
 
-def check_policy(policy: Policy, pool: DetectorPool, *, has_vault: bool) -> None:
+def check_policy(policy: Policy, pool: DetectorPool) -> None:
     """Return when a policy can be carried out.
 
     Raises:
-        InvalidInputError: it names entities that there are not, or there is no vault for it.
+        InvalidInputError: it names entities that there are not.
     """
     pool.check(policy.entities, "entities")
     for n, rule in enumerate(policy.rules):
         pool.check(sorted(rule.entities), f"rules.{n}.entities")
-    check_vault(policy, has_vault=has_vault)
-
-
-def check_vault(policy: Policy, *, has_vault: bool) -> None:
-    """Return when a policy can be carried out.
-
-    Raises:
-        InvalidInputError: it tokenises or encrypts, and there is no vault.
-    """
-    if policy.needs_vault and not has_vault:
-        raise InvalidInputError(
-            "This installation has no vault, so that no rule may tokenise or encrypt. Use mask,"
-            " hash or drop.",
-            path="rules",
-        )
 
 
 def exempted(policy: Policy, entity: str, path: str, source: str) -> Policy:

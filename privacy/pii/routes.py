@@ -60,7 +60,7 @@ def put(  # noqa: PLR0913, PLR0917 - path, body and dependencies of one request
 ) -> JSONResponse:
     """Put the next version of a policy; it is in force everywhere about a second later."""
     policy = body.policy(schemas.name_of(name))
-    check_policy(policy, pii.pool, has_vault=pii.transformer.vault is not None)
+    check_policy(policy, pii.pool)
     if dry_run:
         return JSONResponse(schemas.policy_document(policy))
     before = store.latest_version(session, name)

@@ -4,13 +4,14 @@ They are kept where somebody acts for a person: with an act of consent, and with
 decided. Telemetry leaves none behind.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from candor.kernel import ports
 from candor.kernel.database import session_of
 from candor.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from candor.kernel.secrets import Secrets
@@ -87,6 +88,27 @@ def reveal_originals(
             path="reason",
         )
     return found
+
+
+class StoredOriginals:
+    """The identifiers that are kept, for those who must send them on: see ``kernel.ports``."""
+
+    def __init__(self, engine: Engine, secrets: Secrets) -> None:
+        self._engine = engine
+        self._secrets = secrets
+
+    def originals(self, subject_keys: Sequence[str]) -> Mapping[str, ports.Original]:
+        """Return what pseudonyms stand for; one that is not kept is left out.
+
+        Raises:
+            UnavailableError: the state store cannot be read.
+            ConflictError: one is sealed under another master key.
+        """
+        with session_of(self._engine) as session:
+            return {
+                key: ports.Original(kind, _opened(self._secrets, key, kind, sealed))
+                for key, kind, sealed in store.identifiers(session, subject_keys)
+            }
 
 
 def _entry(reveal: Reveal, found: Sequence[Original], at: datetime, *, is_refused: bool) -> Entry:

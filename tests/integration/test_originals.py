@@ -9,10 +9,16 @@ from sqlalchemy import Engine, text
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import ConflictError, NotFoundError
+from candor.kernel.ports import Original
 from candor.kernel.secrets import open_secrets
 from candor.kernel.services import Services
 from candor.kernel.telemetry_store import TelemetryStore
-from privacy.subjects.originals import Reveal, keep_originals, reveal_originals
+from privacy.subjects.originals import (
+    Reveal,
+    StoredOriginals,
+    keep_originals,
+    reveal_originals,
+)
 from tests.support.asgi import Application, application_on
 from tests.support.consent import ANNA, EVENTS, act, check, prepare, record
 from tests.support.stores import NOON, FixedClock, services_on
@@ -188,3 +194,14 @@ def test_a_withdrawal_by_any_spelling_stops_sends_to_every_other(
         for value in spellings:
             subject = {"type": "phone", "value": value}
             assert check(application, subject=subject, channel="sms")["reason"] == "withdrawn"
+
+
+def test_who_must_send_them_on_gets_what_is_kept_and_nothing_else(services: Services) -> None:
+    email = services.secrets.subject_key("email", ANNA["value"])
+    with session_of(services.engine) as session:
+        keep_originals(session, services.secrets, [("email", ANNA["value"])], NOON)
+    originals = StoredOriginals(services.engine, services.secrets)
+    assert originals.originals([email, "f" * 64]) == {email: Original("email", ANNA["value"])}
+    other = open_secrets(services.settings.master_key_file.with_name("other"), may_create=True)
+    with pytest.raises(ConflictError, match="another master key"):
+        StoredOriginals(services.engine, other).originals([email])

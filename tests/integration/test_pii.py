@@ -157,8 +157,6 @@ def test_the_default_policy_is_there_and_versions_are_counted(application: Appli
 @pytest.mark.parametrize(
     ("policy", "path"),
     [
-        ({"action": "tokenise"}, "rules"),
-        ({"rules": [{"action": "encrypt"}]}, "rules"),
         ({"entities": ["NO_SUCH"]}, "entities"),
         ({"rules": [{"action": "mask", "entities": ["NO_SUCH"]}]}, "rules.0.entities"),
         ({"rules": [{"action": "mask", "categories": ["odd"]}]}, "rules.0.categories"),

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,12 @@ def test_the_command_checks_a_receipt_offline(application: Application, tmp_path
     bare = {name: value for name, value in receipt.items() if name != "signature"}
     code, told = verify(json.dumps(bare), "--public-key", public)
     assert (code, "no signature" in told) == (1, True)
+
+
+def test_a_receipt_about_everything_says_so(application: Application) -> None:
+    prepare(application)
+    receipt = receipt_of(application, "withdraw", purpose=None, channel=None, source="agent")
+    text = fetched(application, receipt["id"], "text/plain").text
+    told = dict(re.findall(r"^(\w+): +(.+)$", text, re.MULTILINE))
+    assert (told["Purpose"], told["Channel"]) == ("Everything", "All channels")
+    assert "Ground" not in told

@@ -268,8 +268,6 @@ def test_a_policy_survives_being_written_down() -> None:
     rule = Rule("tokenise", frozenset({"US_SSN"}), frozenset({"contact"}), ("a.b",), scope="x")
     policy = Policy("one", 3, ("US_SSN",), 0.7, "keys", evidence=False, rules=(rule,))
     assert policy_of("one", 3, policy.definition()) == policy
-    assert policy.needs_vault
-    assert not Policy().needs_vault
 
 
 def test_a_model_is_asked_about_free_text_alone() -> None:
