@@ -112,3 +112,22 @@ def test_a_verification_says_how_much_it_checked() -> None:
     assert done.exit_code == 0
     told = f"{head['tree_size']} entries with the root {head['root_hash']}. It holds."
     assert told in done.stderr
+
+
+def test_receipts_are_verified_one_by_one_in_a_list_and_in_the_answer_that_holds_them(
+    tmp_path: Path,
+) -> None:
+    run("apply", "policy.yaml")
+    one, two = (told("record", WHO, "marketing", action) for action in ("withdraw", "object"))
+    file = tmp_path / "receipts.json"
+    file.write_text(json.dumps([one, two["receipt"]]), encoding="utf-8")
+    assert RUNNER.invoke(app, ["audit", "verify", "receipts.json"]).exit_code == 0
+    two["receipt"]["schema_version"] = "other"
+    for document in ([one, two], [one, {}], {"receipt": {}}, two):
+        file.write_text(json.dumps(document), encoding="utf-8")
+        done = RUNNER.invoke(app, ["audit", "verify", "receipts.json"])
+        assert done.exit_code == 1
+        assert ("number 2: " in done.stdout) is isinstance(document, list)
+    for wrong in ("[]", "[1]", "1"):
+        file.write_text(wrong, encoding="utf-8")
+        assert RUNNER.invoke(app, ["audit", "verify", "receipts.json"]).exit_code == 2
