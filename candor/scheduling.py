@@ -28,6 +28,7 @@ from collector import jobs as collector_jobs
 from privacy.audit import jobs as audit_jobs
 from privacy.consent import jobs as consent_jobs
 from privacy.propagation import jobs as propagation_jobs
+from privacy.vault import jobs as vault_jobs
 from slo import jobs as slo_jobs
 
 LEASE = timedelta(seconds=60)
@@ -50,6 +51,7 @@ def jobs_of(installation: Installation) -> tuple[Job, ...]:
         *audit_jobs.JOBS,
         *consent_jobs.JOBS,
         *propagation_jobs.JOBS,
+        *vault_jobs.JOBS,
     )
 
 

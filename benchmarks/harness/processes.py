@@ -38,12 +38,17 @@ def running(
 def candor_running(
     folder: Path, port: int, settings: Mapping[str, str] | None = None, script: Sequence[str] = ()
 ) -> Iterator[int]:
-    """Run ``candor serve``, or a script with its settings, in a folder; give its process id."""
+    """Run ``candor serve``, or a script with its settings, in a folder; give its process id.
+
+    What the search for personal data costs is measured by itself: it is off unless a setting says
+    otherwise.
+    """
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "CANDOR_PORT": str(port),
         "CANDOR_GRPC_PORT": "0",
         "CANDOR_AUTH__MODE": "open",
+        "CANDOR_PII__ENABLED": "false",
         **(settings or {}),
     }
     command = [sys.executable, *(script or ("-m", "candor", "serve"))]

@@ -83,6 +83,10 @@ def destroy(
 ) -> None:
     """Destroy people's keys for ever: what is sealed under them is lost, in every copy.
 
+    Every identifier that the subject index links with these is meant too, and shown before. Values
+    sealed while nobody knew whose they are end with the key of their day
+    (CANDOR_VAULT__DAY_KEYS_KEPT_FOR).
+
     Exit 1 when none of them had a key.
 
     Example: candor vault destroy --subject-key 5f2c... --reason "request 0192..." --yes
@@ -90,20 +94,27 @@ def destroy(
     from candor.kernel.clock import utc_now  # noqa: PLC0415 - keeps --help quick
     from candor.kernel.database import session_of  # noqa: PLC0415 - as above
     from privacy.audit.reason import checked_reason  # noqa: PLC0415 - as above
-    from privacy.vault.destruction import destroy_subjects  # noqa: PLC0415 - as above
+    from privacy.subjects.index import StoredSubjectIndex  # noqa: PLC0415 - as above
+    from privacy.vault.destruction import destroy_subjects, people_of  # noqa: PLC0415 - as above
 
     try:
         told = checked_reason(reason)
     except ValueError as error:
         fail(f"--reason: {error}.", WRONG_USE)
-    if not yes:
-        typer.confirm("What is sealed under these keys is lost for ever. Go on?", abort=True)
-    with told_errors(), _open_desk() as (desk, engine), session_of(engine) as session:
-        done = destroy_subjects(
-            session, desk.register, subject_key, at=utc_now(), by=_BY, reason=told
-        )
+    with told_errors(), _open_desk() as (desk, engine):
+        subjects = StoredSubjectIndex(engine)
+        people = people_of(subjects, subject_key)
+        say(f"With the identifiers that are linked: {' '.join(people)}")
+        if not yes:
+            typer.confirm("What is sealed under their keys is lost for ever. Go on?", abort=True)
+        with session_of(engine) as session:
+            done = destroy_subjects(
+                session, desk.register, subjects, people, at=utc_now(), by=_BY, reason=told
+            )
     if as_json:
-        print_json({"keys": list(done.key_ids), "values": done.values})
+        print_json(
+            {"keys": list(done.key_ids), "values": done.values, "subject_keys": list(people)}
+        )
     else:
         typer.echo(f"{len(done.key_ids)} keys destroyed, {done.values} values of tokens with them.")
     if not done.key_ids:
@@ -133,6 +144,33 @@ def rotate(*, as_json: AsJson = False) -> None:
     print_document(document, as_json=as_json)
 
 
+@app.command("new-register")
+def new_register(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a register of destroyed keys where there is none, beside a store that has keys.
+
+    For a new replica, or when the register is lost for good: then keys that were destroyed come
+    back if the store was restored from an older copy, unless another replica's register names them.
+
+    Example: candor vault new-register --yes
+    """
+    from candor.kernel.clock import utc_now  # noqa: PLC0415 - keeps --help quick
+    from privacy.vault.destruction import begin_register  # noqa: PLC0415 - as above
+
+    if not yes:
+        typer.confirm(
+            "Is there really no copy of the register? Destroyed keys may return", abort=True
+        )
+    with told_errors(), _closed_desk() as (desk, engine):
+        extent = begin_register(engine, desk.register, utc_now(), _BY)
+        desk.keys.turns.catch_up()
+    document = {"register": extent.register_id, "entries": extent.entries}
+    print_document(document, as_json=as_json)
+
+
 @app.command("status")
 def status(*, as_json: AsJson = False) -> None:
     """Show the generations of keys, what protects them, and how much is kept; no value is read.
@@ -153,17 +191,23 @@ def status(*, as_json: AsJson = False) -> None:
 
 @contextmanager
 def _open_desk() -> "Iterator[tuple[Desk, Engine]]":
-    """Give the desk on the state store, also beside a running server."""
+    """Give the desk on the state store, held against the register; also beside a running server."""
+    with _closed_desk() as (desk, engine):
+        desk.keys.turns.catch_up()
+        yield desk, engine
+
+
+@contextmanager
+def _closed_desk() -> "Iterator[tuple[Desk, Engine]]":
     from candor.commands.keys import prepared_state  # noqa: PLC0415 - keeps --help quick
     from candor.kernel.clock import utc_now  # noqa: PLC0415 - as above
     from candor.kernel.metrics import new_metrics  # noqa: PLC0415 - as above
-    from privacy.vault.assembly import new_desk  # noqa: PLC0415 - as above
+    from privacy.vault.assembly import new_desk, require_register  # noqa: PLC0415 - as above
 
     effective: Settings = installed_settings()
+    require_register(effective)
     with prepared_state(effective) as (engine, secrets):
-        desk = new_desk(engine, secrets, effective.vault, utc_now, new_metrics())
-        desk.keys.turns.catch_up()
-        yield desk, engine
+        yield new_desk(engine, secrets, effective.vault, utc_now, new_metrics()), engine
 
 
 @contextmanager

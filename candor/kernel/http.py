@@ -259,12 +259,33 @@ def requires(scope: str) -> Any:  # noqa: ANN401 - FastAPI types its own markers
     """Return a route dependency that lets only holders of ``scope`` pass, and gives their name."""
 
     def check(request: Request, services: ServicesDep) -> str:
-        if services.settings.auth.mode == "open":
-            return "open"
-        key = DoorRequest(request.scope, request.receive).bearer()
-        return services.keys.holder(key, scope).name
+        return _holder(request, services, scope).name
 
     return Depends(check)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The key that acts: two may have one name, and never one id. Open servers have no keys."""
+
+    key_id: str
+    name: str
+
+
+def holding(scope: str) -> Any:  # noqa: ANN401 - as requires
+    """Return a route parameter: the key that acts, which must carry ``scope``."""
+
+    def check(request: Request, services: ServicesDep) -> Holder:
+        return _holder(request, services, scope)
+
+    return Depends(check)
+
+
+def _holder(request: Request, services: Services, scope: str) -> Holder:
+    if services.settings.auth.mode == "open":
+        return Holder("", "open")
+    key = services.keys.holder(DoorRequest(request.scope, request.receive).bearer(), scope)
+    return Holder(key.id, key.name)
 
 
 def acting(scope: str) -> Any:  # noqa: ANN401 - as requires

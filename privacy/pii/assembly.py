@@ -17,6 +17,7 @@ from privacy.pii.detectors import DetectorPool
 from privacy.pii.guard import Guards, Marks
 from privacy.pii.ledger import FindingLedger
 from privacy.pii.namemodel import open_model
+from privacy.pii.naming import first_names, last_names
 from privacy.pii.redactor import PolicyRedactor
 from privacy.pii.register import PolicyRegister
 from privacy.pii.scanning import NameFinder
@@ -38,7 +39,9 @@ class Pii:
 
     def prepare(self) -> None:
         """Load and compile what the first event would wait for."""
-        self.guards.current()
+        if self.guards.current().policy.names == "strict":
+            first_names()
+            last_names()
 
 
 @dataclass(frozen=True, slots=True)

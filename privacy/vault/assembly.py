@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
+from candor.kernel.errors import InvalidInputError
 from candor.kernel.metrics import Metrics
 from candor.kernel.secrets import Secrets, read_key_file
 from candor.kernel.services import Services
+from candor.kernel.settings import Settings
 from candor.kernel.vault_settings import VaultSettings
 from privacy.vault.cache import BoundedCache
 from privacy.vault.data_keys import DataKeys
@@ -68,6 +70,7 @@ def open_desk(services: Services) -> Desk:
     Raises:
         CandorError: as ``new_vault``; or the store or the register cannot be read.
     """
+    require_register(services.settings)
     desk = new_desk(
         services.engine,
         services.secrets,
@@ -77,6 +80,20 @@ def open_desk(services: Services) -> Desk:
     )
     desk.keys.turns.catch_up()
     return desk
+
+
+def require_register(settings: Settings) -> None:
+    """See that a server's operator said where the register of destroyed keys is.
+
+    Raises:
+        InvalidInputError: nobody said; a path in a container's own file system is lost with it.
+    """
+    if not settings.is_embedded and "register_file" not in settings.vault.model_fields_set:
+        raise InvalidInputError(
+            "Set CANDOR_VAULT__REGISTER_FILE to a file on a volume that outlives this process and"
+            " is not restored with the state store: it names the keys that were destroyed.",
+            path="vault.register_file",
+        )
 
 
 def roots_of(secrets: Secrets, settings: VaultSettings) -> Sequence[Root]:

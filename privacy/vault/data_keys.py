@@ -44,8 +44,7 @@ class DataKeys:
         missing = set(owners) - found.keys()
         if not missing:
             return found
-        with session_of(self.engine) as session:
-            read = self.open(session, store.living_keys(session, missing).values())
+        read = self._read(missing)
         self.memory.learn_keys(turn, read)
         missing -= read.keys()
         return found | read | (self._make(missing) if missing else {})
@@ -114,6 +113,20 @@ class DataKeys:
             rewrapped[one.id] = newest.cipher.wrap(secret, bound)
             secret[:] = bytes(len(secret))
         return rewrapped
+
+    def _read(self, owners: Collection[Owner]) -> dict[Owner, DataKey]:
+        """Return the keys that there are.
+
+        Keys and what wraps them are two statements, and a rotation may lie between: then it is read
+        once more, holding the turn, as a rotation does.
+        """
+        try:
+            with session_of(self.engine) as session:
+                return self.open(session, store.living_keys(session, owners).values())
+        except UnavailableError:
+            with session_of(self.engine) as session:
+                store.hold_turn(session)
+                return self.open(session, store.living_keys(session, owners).values())
 
     def _make(self, owners: Collection[Owner]) -> dict[Owner, DataKey]:
         self.prepare()

@@ -30,6 +30,8 @@ class TurnReader:
     def __init__(self, engine: Engine) -> None:
         self._connect = _connector(engine)
         self._connection: Any = None
+        self.connections = 0
+        """How often it was connected: each time it may be to another copy of the store."""
         self._guard = Lock()
         event.listen(engine, "engine_disposed", self._close)
 
@@ -56,6 +58,7 @@ class TurnReader:
     def _read_once(self) -> Turn:
         if self._connection is None:
             self._connection = self._connect()
+            self.connections += 1
         ((number, mark),) = self._connection.execute(_SELECT).fetchall()
         return Turn(number, mark)
 

@@ -53,8 +53,12 @@ class Reveals:
         self._clock = clock
         self._metrics = metrics
 
-    def reveal(self, sought: Sequence[Sought], *, by: str, reason: str) -> list[Revealed]:
+    def reveal(
+        self, sought: Sequence[Sought], *, by: str, reason: str, key_id: str = ""
+    ) -> list[Revealed]:
         """Return what each text stands for, in their order; the entry in the audit log is written.
+
+        The allowance is that of the key, for two may have one name; of ``by`` if there is no key.
 
         A destruction happens before or after it, never while it lasts.
 
@@ -67,11 +71,11 @@ class Reveals:
         self._keys.turns.catch_up()
         with session_of(self._keys.engine) as session:
             store.hold_turn(session)
-            self._take_allowance(session, by, len(sought))
+            self._take_allowance(session, key_id or by, len(sought))
             found = _Opening(self._keys, session, sought).revealed()
             is_repeated = any(one.value is not None and repeats(reason, one.value) for one in found)
-            told = _Told("vault.reveal", by, reason)
-            refused = _Told("vault.reveal_refused", by, None)
+            told = _Told("vault.reveal", by, key_id, reason)
+            refused = _Told("vault.reveal_refused", by, key_id, None)
             append(session, [self._entry(sought, found, refused if is_repeated else told)])
         if is_repeated:
             self._metrics.vault.reveals.labels("refused").inc(len(sought))
@@ -84,9 +88,9 @@ class Reveals:
             self._metrics.vault.reveals.labels(one.fault or "revealed").inc()
         return found
 
-    def _take_allowance(self, session: Session, by: str, values: int) -> None:
+    def _take_allowance(self, session: Session, who: str, values: int) -> None:
         now = self._clock()
-        admission = admit(store.reveals_due(session, by), now, values, self._per_minute)
+        admission = admit(store.reveals_due(session, who), now, values, self._per_minute)
         if admission.wait is not None:
             self._metrics.vault.reveals.labels("too_many").inc(values)
             raise OverloadedError(
@@ -95,13 +99,14 @@ class Reveals:
                 retry_after=admission.wait,
                 resets_at=now + admission.wait,
             )
-        store.keep_reveals_due(session, by, admission.due)
+        store.keep_reveals_due(session, who, admission.due)
 
     def _entry(self, sought: Sequence[Sought], found: Sequence[Revealed], told: "_Told") -> Entry:
         shown = [one for one in found if one.fault is None] if told.reason is not None else []
         texts = {sha256(one.text.encode()).hexdigest()[:_DIGEST_DIGITS] for one in sought}
         particulars = {
             "by": told.by,
+            "key": told.key_id or None,
             "reason": told.reason,
             "asked": len(sought),
             "revealed": len(shown),
@@ -117,6 +122,7 @@ class _Told:
 
     kind: str
     by: str
+    key_id: str
     reason: str | None
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
-from candor.kernel.http import acting
+from candor.kernel.http import Holder, holding
 from candor.kernel.problems import PROBLEM_TYPE
 from privacy.vault.assembly import Desk
 from privacy.vault.schemas import RevealBody, reveal_document
@@ -31,7 +31,7 @@ _TOO_MANY: dict[int | str, dict[str, Any]] = {
 def detokenize(
     body: RevealBody,
     desk: Annotated[Desk, Depends(desk_of)],
-    by: Annotated[str, acting("pii:reveal")],
+    by: Annotated[Holder, holding("pii:reveal")],
 ) -> dict[str, Any]:
     """Return what tokens and encrypted texts stand for; the audit log keeps who asked, and why.
 
@@ -39,4 +39,5 @@ def detokenize(
     minute (``CANDOR_VAULT__REVEALS_PER_MINUTE``).
     """
     sought = body.sought()
-    return reveal_document(sought, desk.reveals.reveal(sought, by=by, reason=body.reason))
+    found = desk.reveals.reveal(sought, by=by.name, key_id=by.key_id, reason=body.reason)
+    return reveal_document(sought, found)

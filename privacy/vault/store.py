@@ -9,11 +9,12 @@ from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from privacy.vault.owner import Owner
-from privacy.vault.register import Tombstone
+from privacy.vault.register import Extent, Tombstone
 from privacy.vault.tables import (
     DataKeyRow,
     DestructionRow,
     EncryptionKeyRow,
+    RegisterRow,
     RevealRateRow,
     TokenRow,
     TokenValueRow,
@@ -110,6 +111,25 @@ def destructions_since(session: Session, number: int) -> list[tuple[Turn, Tombst
     ]
 
 
+def known_registers(session: Session) -> dict[str, Extent]:
+    """Return how far each register went when it was last written, by id."""
+    rows = session.scalars(select(RegisterRow))
+    return {row.id: Extent(row.id, row.entries, row.mac) for row in rows}
+
+
+def keep_register(session: Session, extent: Extent) -> None:
+    """Keep how far a register goes, unless it is known to go further; the caller holds the turn."""
+    known = session.get(RegisterRow, extent.register_id)
+    if known is None or known.entries < extent.entries:
+        session.merge(RegisterRow(id=extent.register_id, entries=extent.entries, mac=extent.mac))
+        session.flush()
+
+
+def has_keys(session: Session) -> bool:
+    """Return whether there is, or was, a data key."""
+    return session.scalar(select(exists().where(DataKeyRow.id.is_not(None)))) is True
+
+
 def newest_encryption_key(session: Session) -> StoredEncryptionKey | None:
     """Return the generation under which new keys are wrapped; none before the first."""
     query = select(EncryptionKeyRow).order_by(EncryptionKeyRow.generation.desc()).limit(1)
@@ -180,8 +200,14 @@ def find_keys(session: Session, ids: Collection[str]) -> dict[str, StoredKey]:
 
 
 def living_keys_of(session: Session, subject_keys: Collection[str]) -> list[StoredKey]:
-    """Return the keys of these people that are not destroyed."""
-    return list(living_keys(session, {Owner(one) for one in subject_keys}).values())
+    """Return the keys of these people that are not destroyed; of nobody, those of every day."""
+    found: list[StoredKey] = []
+    for some in _parts(sorted(subject_keys)):
+        query = select(DataKeyRow).where(
+            DataKeyRow.subject_key.in_(some), DataKeyRow.wrapped.is_not(None)
+        )
+        found += [_key(row) for row in session.scalars(query)]
+    return found
 
 
 def add_keys(session: Session, keys: Sequence[StoredKey]) -> None:

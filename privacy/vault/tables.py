@@ -15,8 +15,8 @@ _TOKEN = String(26)
 class VaultTurnRow(Base):
     """One row that every writer changes first: writers take turns, and destructions are counted.
 
-    ``mark`` is random and belongs to the turn. Whoever remembers both knows whether a key was
-    destroyed since, and whether the store was restored.
+    ``mark`` is random and belongs to the turn, the first one's to the store. Whoever
+    remembers both knows whether a key was destroyed since, and whether the store was restored.
     """
 
     __tablename__ = "vault_turns"
@@ -36,6 +36,16 @@ class DestructionRow(Base):
     mark: Mapped[str] = mapped_column(_ID)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     key_ids: Mapped[str] = mapped_column(Text)
+
+
+class RegisterRow(Base):
+    """How far a register of destroyed keys goes, and the code of its last line."""
+
+    __tablename__ = "vault_registers"
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    entries: Mapped[int] = mapped_column(BigInteger)
+    mac: Mapped[str] = mapped_column(String(64))
 
 
 class EncryptionKeyRow(Base):

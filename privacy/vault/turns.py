@@ -14,7 +14,7 @@ from candor.kernel.database import session_of
 from candor.kernel.logging import log
 from privacy.vault import store
 from privacy.vault.cache import BoundedCache
-from privacy.vault.destruction import finish_destructions
+from privacy.vault.destruction import finish_destructions, keep_extent
 from privacy.vault.owner import Owner
 from privacy.vault.reading import TurnReader
 from privacy.vault.register import Register, Tombstone
@@ -74,17 +74,21 @@ class Turns:
         self._register = register
         self._memory = memory
         self._clock = clock
+        self._connections = 0
 
     def catch_up(self) -> Turn:
         """Return the turn, having forgotten whatever was destroyed up to it.
 
-        At the first call, and when the store was restored to another state, what the register says
+        At the first call, when the connection was lost, and when the store was restored to another
+        state, everything is forgotten, and what the register says
         is destroyed is destroyed in the store again.
 
         Raises:
             UnavailableError: the store or the register cannot be read.
         """
         turn, known = self._reader.read(), self._memory.turn
+        if self._reader.connections != self._connections:
+            return self._begin_anew()  # another copy of the store may have taken its place
         return turn if turn == known else self._follow(known)
 
     def _follow(self, known: Turn | None) -> Turn:
@@ -95,7 +99,7 @@ class Turns:
         later = [(turn, one) for turn, one in since if turn.number > known.number]
         if not later:  # another thread was faster, and its transaction newer
             return known
-        self._register.append([one for _, one in later])
+        keep_extent(self._engine, self._register.append([one for _, one in later]))
         newest = later[-1][0]
         self._memory.move_on(newest, {one.subject_key for _, one in later})
         return newest
@@ -106,13 +110,15 @@ class Turns:
             log().warning(
                 "destroyed keys were in the state store and are not any more", keys=revived
             )
-        turn = self._reader.read()
+        turn, connections = self._reader.read(), self._reader.connections
         self._memory.move_on(turn, None)
+        self._connections = connections
         return turn
 
 
 def _continues(known: Turn, since: list[tuple[Turn, Tombstone]]) -> bool:
-    """Whether what came since follows on what is known: the store was not restored meanwhile."""
-    if known.number == 0:
-        return True
+    """Whether what came since follows on what is known: the store was not restored meanwhile.
+
+    Nothing tells it of the first destruction of a store.
+    """
     return any(turn == known for turn, _ in since)

@@ -149,6 +149,7 @@ def server(
     address = store._address
     dsn = f"{address.server}/{address.database}"
     settings = f'telemetry_dsn = "{dsn}"\nmaster_key_file = "master.key"\n'
+    settings += '[vault]\nregister_file = "vault-destroyed.log"\n'
     (folder / "candor.toml").write_text(settings, encoding="utf-8")
     (folder / "master.key").write_bytes(os.urandom(32))
     (folder / "master.key").chmod(0o600)

@@ -93,6 +93,7 @@ def test_workers_share_the_jobs_and_end_when_told(
             "CANDOR_TELEMETRY_DSN": f"{url}/test_work",
             "CANDOR_STATE_DSN": state,
             "CANDOR_MASTER_KEY_FILE": str(key),
+            "CANDOR_VAULT__REGISTER_FILE": str(tmp_path / "destroyed.log"),
             "CANDOR_CHECKS__FILES": str(checks_of(shop, tmp_path)),
         }
         run = [sys.executable, "-m", "candor"]

@@ -123,7 +123,8 @@ def test_receipts_are_verified_one_by_one_in_a_list_and_in_the_answer_that_holds
     file.write_text(json.dumps([one, two["receipt"]]), encoding="utf-8")
     assert RUNNER.invoke(app, ["audit", "verify", "receipts.json"]).exit_code == 0
     two["receipt"]["schema_version"] = "other"
-    for document in ([one, two], [one, {}], {"receipt": {}}, two):
+    wrong_ones: list[Any] = [[one, two], [one, {}], {"receipt": {}}, two]
+    for document in wrong_ones:
         file.write_text(json.dumps(document), encoding="utf-8")
         done = RUNNER.invoke(app, ["audit", "verify", "receipts.json"])
         assert done.exit_code == 1

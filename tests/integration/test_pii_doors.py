@@ -22,6 +22,7 @@ from collector.contracts.marks import StoredMarks
 from privacy.pii.assembly import Pii
 from privacy.pii.finding import Finding
 from privacy.pii.guard import Guard
+from privacy.pii.naming import first_names, last_names
 from privacy.pii.policy import Policy, Rule
 from privacy.pii.register import PolicyRegister
 from tests.support import pii as loaded_pii
@@ -371,6 +372,11 @@ def test_values_with_line_ends_and_letters_of_all_kinds_are_placed_rightly(
     assert (row["told"]["a"], row["step"]) == ({"x": [1, 2]}, "üü")
     shop.post(EVENTS, json=native_event(9, service=f"ü\n{MAIL}", channel="web"))
     assert {row["service"] for row in stored(shop)} == {"", "ü\n[EMAIL_ADDRESS]"}
+
+
+def test_what_the_first_event_would_wait_for_is_made_ready(shop: Application) -> None:
+    shop.pii.prepare()
+    assert (first_names.cache_info().currsize, last_names.cache_info().currsize) == (1, 1)
 
 
 def test_an_empty_batch_is_none_of_its_business(shop: Application) -> None:

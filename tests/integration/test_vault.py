@@ -15,15 +15,16 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import open_engine, session_of
-from candor.kernel.errors import InvalidInputError, OverloadedError, UnavailableError
-from candor.kernel.ports import PersonalValue
+from candor.kernel.errors import ConflictError, InvalidInputError, OverloadedError, UnavailableError
+from candor.kernel.ports import Identifier, PersonalValue, Provenance
 from privacy.audit import store as audit
+from privacy.subjects.index import StoredSubjectIndex
 from privacy.vault import store
-from privacy.vault.destruction import destroy_subjects
+from privacy.vault.destruction import destroy_day_keys, destroy_subjects
 from privacy.vault.revealing import Sought
 from privacy.vault.rotation import rotate
 from tests.support.stores import SECRETS, FixedClock
-from tests.support.vault import ANNA, BERT, EMAIL, Replica, replica_on
+from tests.support.vault import ANNA, BERT, EMAIL, Replica, joined, replica_on
 
 VALUE = "anna.secret@example.org"
 
@@ -91,7 +92,7 @@ def test_a_key_that_is_given_to_another_person_in_the_store_opens_nothing(
     replica.vault.encrypt([VALUE], ANNA, EMAIL)
     with session_of(replica.engine) as session:
         session.execute(text("UPDATE vault_keys SET subject_key = :it"), {"it": BERT})
-    fresh = replica_on(replica.engine, Path("elsewhere"))
+    fresh = joined(replica_on(replica.engine, Path("elsewhere")))
     with pytest.raises(UnavailableError, match="moved to somebody else") as raised:
         fresh.vault.encrypt(["x"], BERT, EMAIL)
     assert VALUE not in str(raised.value)
@@ -145,9 +146,41 @@ def test_values_of_nobody_have_a_key_of_the_day_and_are_kept_once(replica: Repli
     assert replica.values(*sought([first, second])) == ["x", "x"]
 
 
+def test_a_person_is_destroyed_under_every_identifier(replica: Replica) -> None:
+    linked = [Identifier("user", ANNA), Identifier("email", BERT)]
+    said = Provenance("shop", "api", "link", replica.clock(), replica.clock())
+    StoredSubjectIndex(replica.engine).link(linked, said)
+    texts = replica.vault.encrypt([VALUE], ANNA, EMAIL) + replica.vault.encrypt(["b"], BERT, EMAIL)
+    kept = replica.vault.encrypt(["c"], "c" * 64, EMAIL)
+    assert len(replica.destroy(BERT).key_ids) == 2
+    assert replica.values(*sought([*texts, *kept])) == [None, None, "c"]
+
+
+def test_the_key_of_a_day_ends_with_its_retention_and_does_not_come_back(
+    state: Engine, tmp_path: Path
+) -> None:
+    replica = replica_on(state, tmp_path)
+    texts = replica.vault.encrypt([VALUE], "", EMAIL)
+    tokens = replica.vault.tokenise([VALUE], "support")
+    today = replica.clock().date()
+    replica.clock.pass_by(timedelta(days=1))
+    later = replica.vault.encrypt(["later"], "", EMAIL)
+    before = by_subject(state)
+    register = replica.desk.register
+    assert destroy_day_keys(state, register, today, replica.clock()).key_ids == ()
+    done = destroy_day_keys(state, register, today + timedelta(days=1), replica.clock())
+    assert (len(done.key_ids), done.values) == (2, 1)
+    asked = [*sought([*texts, *later]), Sought(tokens[0])]
+    assert replica.values(*asked) == [None, "later", None]
+    assert replica.vault.encrypt(["more"], "", EMAIL)[0].split(".")[1] == later[0].split(".")[1]
+    restore(state, before)
+    assert replica_on(state, tmp_path, replica.clock).values(*asked) == [None, "later", None]
+
+
 def test_destroyed_is_destroyed_at_once_for_every_replica(replica: Replica, tmp_path: Path) -> None:
-    other = replica_on(replica.engine, tmp_path / "other")
-    texts = [*replica.vault.encrypt([VALUE], ANNA, EMAIL), *other.vault.encrypt(["b"], ANNA, EMAIL)]
+    first = replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    other = joined(replica_on(replica.engine, tmp_path / "other"))
+    texts = [*first, *other.vault.encrypt(["b"], ANNA, EMAIL)]
     kept = other.vault.encrypt(["bert"], BERT, EMAIL)
     (token,) = other.vault.tokenise([VALUE], "support", ANNA)
     before = texts[0].split(".")[1]
@@ -214,10 +247,14 @@ def test_somebody_without_a_key_is_noted_and_nothing_is_called_destroyed(
 def test_what_the_register_cannot_take_is_not_destroyed(replica: Replica, tmp_path: Path) -> None:
     texts = replica.vault.encrypt([VALUE], ANNA, EMAIL)
     assert replica.values(*sought(texts)) == [VALUE]
+    register = (tmp_path / "destroyed.log").rename(tmp_path / "kept.log")
     (tmp_path / "destroyed.log").mkdir()
     with pytest.raises(UnavailableError, match=r"destroyed\.log"):
         replica.destroy(ANNA)
     (tmp_path / "destroyed.log").rmdir()
+    with pytest.raises(UnavailableError, match="missing"):
+        replica.destroy(ANNA)
+    register.rename(tmp_path / "destroyed.log")
     assert replica.values(*sought(texts)) == [VALUE]
 
 
@@ -230,6 +267,7 @@ def test_a_destruction_that_a_crash_interrupted_is_finished_at_the_next_start(
         destroy_subjects(
             session,
             replica.desk.register,
+            StoredSubjectIndex(replica.engine),
             [ANNA],
             at=replica.clock(),
             by="test",
@@ -316,12 +354,31 @@ def restore(engine: Engine, wrapped: dict[str, tuple[bytes, str]]) -> None:
             )
 
 
+@pytest.mark.parametrize("how", ["another store", "a copy, connected anew"])
+def test_keys_that_a_store_in_the_place_of_this_one_lacks_are_not_used(
+    state: Engine, tmp_path: Path, how: str
+) -> None:
+    replica = replica_on(state, tmp_path)
+    (before,) = replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    with session_of(state) as session:
+        mark = session.execute(text("SELECT mark FROM vault_turns WHERE turn = 0")).scalar_one()
+        session.execute(text("DELETE FROM vault_keys"))
+        if how == "another store":
+            session.execute(text("UPDATE vault_turns SET mark = 'another store'"))
+    if how != "another store":
+        state.dispose()
+    (after,) = replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    assert len(mark) == 16
+    assert after.split(".")[1] != before.split(".")[1]
+    assert replica.values(*sought([after])) == [VALUE]
+
+
 def test_every_replica_keeps_a_register_that_survives_the_others(
     state: Engine, tmp_path: Path
 ) -> None:
     one, other = replica_on(state, tmp_path / "one"), replica_on(state, tmp_path / "other")
     texts = one.vault.encrypt([VALUE], ANNA, EMAIL)
-    other.vault.encrypt(["b"], BERT, EMAIL)
+    joined(other).vault.encrypt(["b"], BERT, EMAIL)
     before = by_subject(state)
     one.destroy(ANNA)
     other.vault.encrypt(["b"], BERT, EMAIL)
@@ -330,8 +387,70 @@ def test_every_replica_keeps_a_register_that_survives_the_others(
     restarted = replica_on(state, tmp_path / "other")
     assert restarted.reveal(*sought(texts))[0].fault == "destroyed"
     (tmp_path / "other" / "destroyed.log").unlink()
-    replica_on(state, tmp_path / "third").vault.encrypt(["b"], BERT, EMAIL)
+    joined(replica_on(state, tmp_path / "third")).vault.encrypt(["b"], BERT, EMAIL)
     assert len(replica_on(state, tmp_path / "third").desk.register.read()) >= 1
+
+
+def test_a_register_that_is_gone_does_not_bring_back_who_is_destroyed(
+    state: Engine, tmp_path: Path
+) -> None:
+    replica = replica_on(state, tmp_path)
+    texts = replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    before = by_subject(state)
+    replica.destroy(ANNA)
+    restore(state, before)
+    register = tmp_path / "destroyed.log"
+    for change in (register.unlink, register.touch):
+        change()
+        restarted = replica_on(state, tmp_path)
+        with pytest.raises(UnavailableError, match="new-register"):
+            restarted.reveal(*sought(texts))
+        with pytest.raises(UnavailableError, match="new-register"):
+            restarted.vault.encrypt(["x"], BERT, EMAIL)
+
+
+def test_a_register_that_is_shorter_than_the_store_knows_it_is_refused(
+    state: Engine, tmp_path: Path
+) -> None:
+    replica, register = replica_on(state, tmp_path), tmp_path / "destroyed.log"
+    other = replica_on(state, tmp_path / "other")
+    replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    replica.destroy(ANNA)
+    joined(other)
+    older = register.read_bytes()
+    replica.destroy(BERT)
+    for path, copy in ((register, older), (register, older.splitlines(keepends=True)[0])):
+        newest = path.read_bytes()
+        path.write_bytes(copy)
+        restarted = replica_on(state, tmp_path)
+        with pytest.raises(UnavailableError, match="2 entries were in it"):
+            restarted.vault.encrypt(["x"], BERT, EMAIL)
+        with pytest.raises(ConflictError, match="newest copy"):
+            joined(restarted)
+        path.write_bytes(newest)
+        replica_on(state, tmp_path).vault.encrypt(["x"], BERT, EMAIL)
+    other.vault.encrypt(["x"], BERT, EMAIL)  # which learns of the second destruction
+    with session_of(state) as session:
+        assert [one.entries for one in store.known_registers(session).values()] == [2, 2]
+
+
+def test_a_register_that_the_store_does_not_know_is_taken_over_by_hand_alone(
+    state: Engine, tmp_path: Path
+) -> None:
+    replica = replica_on(state, tmp_path)
+    texts = replica.vault.encrypt([VALUE], ANNA, EMAIL)
+    before = by_subject(state)
+    replica.destroy(ANNA)
+    restore(state, before)
+    with session_of(state) as session:
+        session.execute(text("DELETE FROM vault_registers"))
+    restarted = replica_on(state, tmp_path)
+    with pytest.raises(UnavailableError, match="does not know it"):
+        restarted.vault.encrypt(["x"], BERT, EMAIL)
+    assert joined(restarted).reveal(*sought(texts))[0].fault == "destroyed"
+    with session_of(state) as session:
+        kinds = [content for _, content in audit.contents(session)]
+    assert sum('"vault.new_register"' in one for one in kinds) == 1
 
 
 def test_rotation_wraps_keys_anew_and_touches_no_payload(state: Engine, tmp_path: Path) -> None:
@@ -364,6 +483,26 @@ def sealed_values(engine: Engine) -> list[tuple[str, str]]:
     with session_of(engine) as session:
         rows = session.execute(text("SELECT token, sealed FROM vault_values ORDER BY token")).all()
     return [(row[0], row[1]) for row in rows]
+
+
+def test_a_rotation_between_two_reads_is_not_taken_for_a_changed_key(
+    state: Engine, tmp_path: Path
+) -> None:
+    old = replica_on(state, tmp_path)
+    (before,) = old.vault.encrypt([VALUE], ANNA, EMAIL)
+    fresh = replica_on(state, tmp_path)
+    rotations: list[str] = []
+
+    def rotate_once(*told: object) -> None:
+        if "FROM vault_encryption_keys" in str(told[2]) and not rotations:
+            rotations.append("begun")
+            rotate(old.desk.keys, state, FixedClock(), by="test")
+
+    event.listen(state, "before_cursor_execute", rotate_once)
+    (after,) = fresh.vault.encrypt(["x"], ANNA, EMAIL)
+    event.remove(state, "before_cursor_execute", rotate_once)
+    assert rotations
+    assert after.split(".")[1] == before.split(".")[1]
 
 
 def test_another_master_key_opens_nothing(replica: Replica, tmp_path: Path) -> None:

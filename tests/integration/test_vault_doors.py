@@ -17,6 +17,7 @@ from candor.kernel.database import open_engine
 from candor.kernel.secrets import open_secrets
 from candor.kernel.settings import load_settings
 from privacy.vault.assembly import new_vault
+from privacy.vault.jobs import destroy_old_day_keys
 from privacy.vault.vault import StoredVault
 from tests.support.asgi import Application
 from tests.support.stores import FixedClock
@@ -123,6 +124,33 @@ def test_who_reveals_too_much_is_told_when_to_come_back(
     assert 'candor_vault_reveals_total{outcome="too_many"} 2.0' in metrics
 
 
+def test_the_job_destroys_the_keys_of_old_days(application: Application, clock: FixedClock) -> None:
+    (text,) = application.services.vault.encrypt([VALUE], "", EMAIL)
+    asked = [{"text": text, "field": EMAIL}]
+    clock.pass_by(timedelta(days=90))
+    destroy_old_day_keys(application.services)
+    assert ask(application, asked)["revealed"] == 1
+    clock.pass_by(timedelta(days=1))
+    destroy_old_day_keys(application.services)
+    assert ask(application, asked)["results"][0]["error"] == "destroyed"
+
+
+def test_two_keys_of_one_name_have_two_allowances_and_are_told_apart(
+    application: Application,
+) -> None:
+    (token,) = application.services.vault.tokenise(["x"], "support", ANNA)
+    body = {"tokens": [token] * 500, "reason": "case 4711"}
+    keys = [application.make_key("pii:reveal") for _ in range(2)]
+    statuses = [
+        application.post(PATH, json=body, headers={"authorization": f"Bearer {key}"}).status_code
+        for key in keys * 3
+    ]
+    assert statuses == [200, 200, 200, 200, 429, 429]
+    entries = [application.get(f"/api/v1/audit/leaves/{one}").json()["entry"] for one in range(2)]
+    assert len({one["by"] for one in entries}) == 1
+    assert len({one["key"] for one in entries}) == 2
+
+
 def test_nothing_of_a_value_is_in_a_log_a_metric_or_the_store(
     application: Application, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
@@ -179,7 +207,8 @@ def test_the_command_destroys_when_it_is_told_to_go_on(vault: StoredVault) -> No
     (token,) = vault.tokenise([VALUE], "support", ANNA)
     (text,) = vault.encrypt([VALUE], ANNA, EMAIL)
     options = ("--subject-key", ANNA, "--reason", "request 1")
-    run("destroy", *options, code=1)
+    asked = run("destroy", *options, code=1)
+    assert ANNA in asked.stderr
     assert run("reveal", token, "--reason", "case 1").stdout == f"{VALUE}\n"
     done = told("destroy", *options, "--yes")
     assert (len(done["keys"]), done["values"]) == (1, 1)
@@ -189,6 +218,26 @@ def test_the_command_destroys_when_it_is_told_to_go_on(vault: StoredVault) -> No
     assert "Nobody of these had a key" in again.stderr
     run("destroy", "--subject-key", ANNA, "--reason", "for a@b", "--yes", code=2)
     assert told("status")["register_entries"] == 2
+
+
+def test_the_command_makes_a_register_where_one_is_missing(vault: StoredVault) -> None:
+    (text,) = vault.encrypt([VALUE], ANNA, EMAIL)
+    Path(".candor/vault-destroyed.log").unlink()
+    assert "candor vault new-register" in run("status", code=1).stderr
+    run("new-register", code=1)
+    assert told("new-register", "--yes")["entries"] == 0
+    assert run("reveal", text, "--field", EMAIL, "--reason", "case 1").stdout == f"{VALUE}\n"
+    assert "known to the state store" in run("new-register", "--yes", code=1).stderr
+
+
+def test_on_servers_the_place_of_the_register_must_be_said(
+    vault: StoredVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del vault
+    monkeypatch.setenv("CANDOR_TELEMETRY_DSN", "http://127.0.0.1:1/candor")
+    assert "CANDOR_VAULT__REGISTER_FILE" in run("status", code=1).stderr
+    monkeypatch.setenv("CANDOR_VAULT__REGISTER_FILE", ".candor/vault-destroyed.log")
+    run("status")
 
 
 def test_the_command_rotates_to_a_new_file_and_then_needs_the_old_root_no_more(

@@ -84,6 +84,7 @@ def test_what_a_policy_seals_is_found_by_who_may_and_lost_with_the_persons_key(
         destroy_subjects(
             session,
             shop.desk.register,
+            shop.services.subjects,
             [rows[0][0]],
             at=shop.services.clock(),
             by="test",

@@ -9,6 +9,7 @@ from candor.kernel.errors import CandorError, ConflictError, UnavailableError
 from candor.kernel.problems import problem_body
 from candor.kernel.settings import load_settings
 from candor.kernel.telemetry_store import TelemetryStore
+from candor.kernel.vault_settings import VaultSettings
 from candor.wiring import ensure_migrated, open_installation, open_services
 from tests.support.asgi import Application
 from tests.support.clickhouse_http import serve_clickhouse
@@ -28,6 +29,7 @@ def test_a_server_refuses_to_run_on_stores_that_are_behind_and_runs_when_they_ar
             state_dsn=f"sqlite:///{tmp_path}/state.db",
             master_key_file=key,
             spool_dir=tmp_path / "spool",
+            vault=VaultSettings(register_file=tmp_path / "destroyed.log"),
         )
         with (
             pytest.raises(ConflictError, match="migrations are pending"),

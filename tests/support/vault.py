@@ -9,8 +9,9 @@ from candor.kernel.database import session_of
 from candor.kernel.metrics import new_metrics
 from candor.kernel.secrets import Secrets
 from candor.kernel.vault_settings import VaultSettings
+from privacy.subjects.index import StoredSubjectIndex
 from privacy.vault.assembly import Desk, new_desk, new_vault
-from privacy.vault.destruction import Destruction, destroy_subjects
+from privacy.vault.destruction import Destruction, begin_register, destroy_subjects
 from privacy.vault.revealing import Revealed, Sought
 from privacy.vault.vault import StoredVault
 from tests.support.stores import SECRETS, FixedClock
@@ -37,15 +38,23 @@ class Replica:
         return [one.value for one in self.reveal(*sought)]
 
     def destroy(self, *subject_keys: str) -> Destruction:
+        self.desk.keys.turns.catch_up()
         with session_of(self.engine) as session:
             return destroy_subjects(
                 session,
                 self.desk.register,
+                StoredSubjectIndex(self.engine),
                 subject_keys,
                 at=self.clock(),
                 by="test",
                 reason="request 1",
             )
+
+
+def joined(replica: Replica) -> Replica:
+    """Return a replica that was added with a register of its own, as its operator would."""
+    begin_register(replica.engine, replica.desk.register, replica.clock(), "test")
+    return replica
 
 
 def replica_on(

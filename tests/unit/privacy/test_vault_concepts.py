@@ -1,5 +1,6 @@
 """The register of destroyed keys, the memory, and the rate of reveals."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,19 +30,70 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "folder" / "destroyed.log"
 
 
+def begun(path: Path) -> Register:
+    register = Register(path, KEY)
+    register.begin()
+    return register
+
+
+def test_a_missing_or_empty_register_is_not_taken_for_one_without_entries(path: Path) -> None:
+    register = Register(path, KEY)
+    for _ in range(2):
+        assert register.contents() is None
+        with pytest.raises(UnavailableError, match="missing"):
+            register.read()
+        with pytest.raises(UnavailableError, match="missing"):
+            register.append([ONE])
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b'{"regis')
+    register.begin()
+    assert register.read() == []
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_register_that_was_cut_does_not_hold_what_it_held(path: Path, left: int) -> None:
+    register = begun(path)
+    extent = register.append([ONE, TWO, replace(ONE, subject_key="c")])
+    contents = register.contents()
+    assert contents is not None
+    assert contents.holds(extent)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[: 1 + left]))
+    cut = register.contents()
+    assert cut is not None
+    assert not cut.holds(extent)
+    register.append([replace(ONE, subject_key=one) for one in "defg"])
+    forked = register.contents()
+    assert forked is not None
+    assert not forked.holds(extent)
+
+
+@pytest.mark.parametrize("order", [(0, 2, 3), (0, 1, 3), (0, 2, 1, 3), (0, 1, 1, 2, 3), (1, 2, 3)])
+def test_no_line_can_be_taken_out_moved_or_repeated(path: Path, order: tuple[int, ...]) -> None:
+    register = begun(path)
+    register.append([ONE, TWO, replace(ONE, subject_key="c")])
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[one] for one in order))
+    with pytest.raises(UnavailableError, match="cannot be used"):
+        register.read()
+    with pytest.raises(UnavailableError, match="cannot be used"):
+        register.append([TWO])
+
+
 def test_the_register_tells_what_was_added_in_order_and_each_once(path: Path) -> None:
     register = Register(path, KEY)
+    register.begin()
     assert register.read() == []
-    register.append([])
-    assert not path.exists()
+    empty = register.append([])
     register.append([ONE])
-    Register(path, KEY).append([ONE, TWO])
+    register.begin()
+    full = Register(path, KEY).append([ONE, TWO])
     assert register.read() == [ONE, TWO]
+    assert (empty.register_id, empty.entries, full.entries) == (full.register_id, 0, 2)
     assert path.stat().st_mode & 0o077 == 0
 
 
 def test_what_a_crash_cut_off_does_not_count_and_is_written_over(path: Path) -> None:
-    register = Register(path, KEY)
+    register = begun(path)
     register.append([ONE])
     whole = path.read_bytes()
     with path.open("ab") as file:
@@ -54,7 +106,7 @@ def test_what_a_crash_cut_off_does_not_count_and_is_written_over(path: Path) -> 
 
 def test_a_long_register_is_not_read_again_to_add_to_it(path: Path) -> None:
     many = [Tombstone(f"{number:064x}", NOON, ("k" * 16,)) for number in range(8000)]
-    register = Register(path, KEY)
+    register = begun(path)
     register.append(many)
     assert path.stat().st_size > 1_500_000
     register.append([many[-1], ONE])
@@ -66,20 +118,26 @@ def test_a_long_register_is_not_read_again_to_add_to_it(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [(b"k1", b"k9"), (b"aaaa", b"cccc"), (b"12:00", b"11:00"), (b"{", b"["), (b'"at"', b'"as"')],
+    [
+        (b"k1", b"k9"),
+        (b"aaaa", b"cccc"),
+        (b"12:00", b"11:00"),
+        (b'{"at', b'["at'),
+        (b'"at"', b'"as"'),
+    ],
 )
 def test_a_line_that_was_changed_is_refused(path: Path, before: bytes, after: bytes) -> None:
-    register = Register(path, KEY)
+    register = begun(path)
     register.append([ONE, TWO])
     path.write_bytes(path.read_bytes().replace(before, after, 1))
-    with pytest.raises(UnavailableError, match="line 1"):
+    with pytest.raises(UnavailableError, match="entry 1"):
         register.read()
-    with pytest.raises(UnavailableError, match="line 1"):
+    with pytest.raises(UnavailableError, match="entry 1"):
         register.append([ONE])
 
 
 def test_another_installations_register_is_refused(path: Path) -> None:
-    Register(path, KEY).append([ONE])
+    begun(path).append([ONE])
     with pytest.raises(UnavailableError, match="another installation"):
         Register(path, bytes(range(32))).read()
 
@@ -90,6 +148,9 @@ def test_a_register_that_cannot_be_used_says_where_it_is(tmp_path: Path) -> None
         register.read()
     with pytest.raises(UnavailableError, match=str(tmp_path)):
         register.append([ONE])
+    (tmp_path / "file").touch()
+    with pytest.raises(UnavailableError, match=str(tmp_path)):
+        Register(tmp_path / "file" / "destroyed.log", KEY).begin()
 
 
 def test_a_tombstone_covers_its_keys_and_every_older_one_of_the_person() -> None:
