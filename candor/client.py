@@ -194,8 +194,22 @@ class CandorClient:
         decision = self.check(check)
         return decision.allow and set(decision.obligations) <= set(fulfils)
 
-    def check(self, check: Check) -> Decision:
-        """Return the decision on one check."""
+    def check(
+        self,
+        check: Check | Subject | None,
+        purpose: str | None = None,
+        channel: str | None = None,
+        **more: Any,  # noqa: ANN401 - the fields of a check
+    ) -> Decision:
+        """Return the decision on a check, or on the fields of one as ``allows`` takes them.
+
+        Raises:
+            TypeError: a subject comes without a purpose, or a field is none of a check.
+        """
+        if not isinstance(check, Check):
+            if purpose is None:
+                raise TypeError("Name a purpose: check(subject, purpose, channel).")
+            check = Check(check, purpose, channel, **more)
         told = self._ask(_CHECK, check.document())
         return self._noted([told if isinstance(told, Decision) else _decision(told)])[0]
 

@@ -116,6 +116,8 @@ def _fresh_settings(port: int) -> Settings:
         master_key_file=DATA / "master.key",
         port=port,
         grpc_port=0,
+        vault={"register_file": DATA / "vault-destroyed.log"},
+        pii={"cache_dir": DATA / "pii"},
     )
 
 
@@ -138,6 +140,8 @@ def _server(settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
         "CANDOR_STATE_DSN": settings.state_dsn,
         "CANDOR_SPOOL_DIR": str(settings.spool_dir),
         "CANDOR_MASTER_KEY_FILE": str(settings.master_key_file),
+        "CANDOR_VAULT__REGISTER_FILE": str(settings.vault.register_file),
+        "CANDOR_PII__CACHE_DIR": str(settings.pii.cache_dir),
         "CANDOR_HOST": settings.host,
         "CANDOR_PORT": str(settings.port),
         "CANDOR_GRPC_PORT": str(settings.grpc_port),

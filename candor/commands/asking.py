@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from candor.commands.console import FAILED, WRONG_USE, fail, settings
+from candor.commands.console import FAILED, WRONG_USE, fail, installed_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +138,7 @@ def _open_stores() -> "Iterator[Services]":
     from candor.wiring import ensure_migrated, open_services  # noqa: PLC0415 - as above
 
     try:
-        with open_services(settings()) as services:
+        with open_services(installed_settings()) as services:
             ensure_migrated(services)
             yield services
     except ConflictError as error:

@@ -11,6 +11,7 @@ from candor.commands.console import (
     WRONG_USE,
     AsJson,
     fail,
+    installed_settings,
     print_json,
     say,
     settings,
@@ -73,12 +74,12 @@ def verify(
     Example: candor audit verify receipt.json --public-key 3b6a27bc...
     """
     with told_errors():
-        found = _faults_here() if file is None else _faults_in(file, public)
+        found, told = _faults_here() if file is None else (_faults_in(file, public), "")
     for sentence in found:
         typer.echo(sentence)
     if found:
         fail("It does not hold.")
-    say("It holds.")
+    say(told + "It holds.")
 
 
 def _faults_in(file: Path, public: str | None) -> list[str]:
@@ -93,13 +94,34 @@ def _faults_in(file: Path, public: str | None) -> list[str]:
         fail(f"{file} cannot be read ({error.strerror}).", WRONG_USE)
     except ValueError:
         fail("The file is no JSON with each name once, or the key not hexadecimal.", WRONG_USE)
-    if not isinstance(document, dict) or (public and len(public) != _PUBLIC_KEY_DIGITS):
-        fail("Give a JSON object, and a public key of 64 hexadecimal digits.", WRONG_USE)
+    documents = document if isinstance(document, list) and document else [document]
+    if not all(isinstance(one, dict) for one in documents) or (
+        public and len(public) != _PUBLIC_KEY_DIGITS
+    ):
+        fail(
+            "Give a JSON object or a list of them, and a public key of 64 hexadecimal digits.",
+            WRONG_USE,
+        )
     if key is None:
         seed = open_secrets(settings().master_key_file, may_create=False).audit_seed
         key = of_seed(seed)
-    fault = _fault_of(document, key)
-    return [] if fault is None else [fault]
+    faults = [_told_of(one, key) for one in documents]
+    numbered = len(documents) > 1
+    return [
+        f"number {number}: {fault}" if numbered else fault
+        for number, fault in enumerate(faults, 1)
+        if fault is not None
+    ]
+
+
+def _told_of(document: dict[str, Any], key: bytes) -> str | None:
+    """Return what does not hold of a document, or why it is nothing that can be verified."""
+    from candor.kernel.errors import CandorError  # noqa: PLC0415 - keeps --help quick
+
+    try:
+        return _fault_of(document, key)
+    except CandorError as error:
+        return error.detail
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -116,17 +138,19 @@ def _fault_of(document: dict[str, Any], key: bytes) -> str | None:
     from privacy.consent.receipt import fault_of as fault_of_receipt  # noqa: PLC0415 - as above
 
     if isinstance(document.get("receipt"), dict):
-        fail("Give the receipt alone: what this file has under 'receipt'.", WRONG_USE)
+        return _fault_of(document["receipt"], key)
     if "schema_version" in document or "pii_processing" in document:
         return fault_of_receipt(document, key, key_id(key))
     return fault_of(document, key)
 
 
-def _faults_here() -> list[str]:
-    from privacy.audit.log import faults  # noqa: PLC0415 - keeps --help quick
+def _faults_here() -> tuple[list[str], str]:
+    """Return what does not hold in the log of the store, and what was looked at."""
+    from privacy.audit.log import examine  # noqa: PLC0415 - keeps --help quick
 
-    with open_state(settings()) as (session, secrets):
-        return faults(session, secrets.audit_seed)
+    with open_state(installed_settings()) as (session, secrets):
+        found = examine(session, secrets.audit_seed)
+    return found.faults, f"{found.entries} entries with the root {found.root_hash.hex()}. "
 
 
 def _head_here() -> dict[str, Any]:
@@ -134,5 +158,5 @@ def _head_here() -> dict[str, Any]:
     from privacy.audit.log import sign_head  # noqa: PLC0415 - as above
     from privacy.audit.schemas import head_document  # noqa: PLC0415 - as above
 
-    with open_state(settings()) as (session, secrets):
+    with open_state(installed_settings()) as (session, secrets):
         return head_document(sign_head(session, secrets.audit_seed, utc_now))

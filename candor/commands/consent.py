@@ -15,9 +15,9 @@ from candor.commands.console import (
     WRONG_USE,
     AsJson,
     fail,
+    installed_settings,
     print_json,
     say,
-    settings,
     told_errors,
 )
 
@@ -175,7 +175,7 @@ def show(
             path = f"/api/v1/subjects/{told}?{urlencode(_subject(person))}"
             answer = Client(url, key).get(path)
         else:
-            with open_ledger() as state:
+            with open_ledger(may_create=False) as state:
                 answer = state.show(_subject(person), history=history)
     if as_json:
         print_json(answer)
@@ -197,7 +197,7 @@ def export(
 
     Example: candor consent export ledger.ndjson
     """
-    with told_errors(), open_ledger() as state:
+    with told_errors(), open_ledger(may_create=False) as state:
         lines = (json.dumps(one) + "\n" for one in state.export())
         if file is None:
             for line in lines:
@@ -274,7 +274,7 @@ def _check_here(text: bytes) -> dict[str, Any]:
     from privacy.consent.answering import answer_check  # noqa: PLC0415 - as above
 
     try:
-        with open_installation(settings()) as installation:
+        with open_installation(installed_settings()) as installation:
             services, checker = installation.services, installation.consent.checker
             told, _ = asyncio.run(
                 answer_check(checker, services.secrets, services.clock(), text, ACTOR, gpc=False)

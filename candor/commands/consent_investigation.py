@@ -13,8 +13,8 @@ from candor.commands.console import (
     WRONG_USE,
     AsJson,
     fail,
+    installed_settings,
     print_json,
-    settings,
     told_errors,
 )
 
@@ -163,7 +163,7 @@ def _evidence() -> "Iterator[tuple[Evidence, datetime]]":
     from privacy.investigation.blast_radius import Evidence  # noqa: PLC0415 - as above
 
     try:
-        with open_installation(settings()) as installation:
+        with open_installation(installed_settings()) as installation:
             services, consent = installation.services, installation.consent
             consent.log.flush()
             evidence = Evidence(services.engine, consent.policies, services.telemetry)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from candor.commands.console import settings
+from candor.commands.console import installed_settings, settings
 from candor.commands.keys import open_state
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class LedgerHere:
 
 
 @contextmanager
-def open_ledger() -> Iterator[LedgerHere]:
+def open_ledger(*, may_create: bool = True) -> Iterator[LedgerHere]:
     """Give the ledger of the settings' state store, committed at the end of the block."""
     from sqlalchemy import Engine  # noqa: PLC0415 - keeps --help quick
 
@@ -89,7 +89,8 @@ def open_ledger() -> Iterator[LedgerHere]:
     from privacy.consent.ledger import Ledger  # noqa: PLC0415 - as above
     from privacy.consent.register import PolicyRegister  # noqa: PLC0415 - as above
 
-    with open_state(settings()) as (session, secrets):
+    effective = settings() if may_create else installed_settings()
+    with open_state(effective) as (session, secrets):
         engine = session.get_bind()
         if not isinstance(engine, Engine):
             raise TypeError(type(engine))

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -74,3 +75,23 @@ def settings() -> "Settings":
     configure_logging("warning")
     with told_errors():
         return load_settings()
+
+
+def installed_settings() -> "Settings":
+    """Return the settings of an installation that is there, or end: who only reads makes none.
+
+    In a folder that is not the right one, an installation made on the way would have nothing to
+    complain of.
+    """
+    effective = settings()
+    scheme, _, database = effective.state_dsn.partition(":///")
+    lacks_state = scheme == "sqlite" and not Path(database).exists()
+    key_file = effective.master_key_file
+    if lacks_state or (effective.is_embedded and not key_file.exists()):
+        fail(
+            f"There is no installation in {key_file.parent} here. Go to the folder that"
+            " `candor serve` runs in, or say with CANDOR_STATE_DSN and CANDOR_MASTER_KEY_FILE"
+            " where it is.",
+            WRONG_USE,
+        )
+    return effective

@@ -106,6 +106,9 @@ def apply(  # noqa: PLR0913 - each is an option of the command
     for document in answer["documents"] if dry_run else []:
         for line in document["diff"]:
             typer.echo(f"{document['kind']}/{document['name']} {line}")
+    for one in answer["findings"]:
+        place = f"{one['file']}:{one['line']}: {one['path'] or 'document'}"
+        say(f"{place}: {one['rule']}: {one['severity']}: {one['message']}")
     if dry_run:
         say("Nothing was applied.")
 

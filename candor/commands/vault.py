@@ -13,10 +13,10 @@ from candor.commands.console import (
     WRONG_USE,
     AsJson,
     fail,
+    installed_settings,
     print_document,
     print_json,
     say,
-    settings,
     told_errors,
     told_fault,
 )
@@ -204,7 +204,7 @@ def _closed_desk() -> "Iterator[tuple[Desk, Engine]]":
     from candor.kernel.metrics import new_metrics  # noqa: PLC0415 - as above
     from privacy.vault.assembly import new_desk, require_register  # noqa: PLC0415 - as above
 
-    effective: Settings = settings()
+    effective: Settings = installed_settings()
     require_register(effective)
     with prepared_state(effective) as (engine, secrets):
         yield new_desk(engine, secrets, effective.vault, utc_now, new_metrics()), engine

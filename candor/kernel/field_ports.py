@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
+
+Action = Literal["allow", "drop", "mask", "hash", "tokenise", "encrypt", "quarantine"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+"""What can become of personal data, from the mildest: the latest of two that meet decides."""
 
 
 class ContractMarks(Protocol):

@@ -19,10 +19,12 @@ from candor.kernel.errors import (
     OverloadedError,
     UnauthenticatedError,
     UnavailableError,
+    UnsupportedTypeError,
 )
 
 PROBLEM_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:candor:problem:"
+_SEND_JSON = "Send JSON, and say so: Content-Type: application/json."
 
 
 def document_problems(schema: dict[str, Any]) -> None:
@@ -100,15 +102,30 @@ def _answer_candor_error(request: Request, error: Exception) -> Response:
 
 
 def _answer_validation_error(request: Request, error: Exception) -> Response:
-    """Answer 422 with the place and rule of every fault, and never with what was sent."""
-    del request
+    """Answer 422 with the place and rule of every fault, and never with what was sent.
+
+    A body that was not read because it does not say that it is JSON is answered with 415.
+    """
     if not isinstance(error, RequestValidationError):
         raise error
+    if not _says_json(request) and any(_is_of_whole_body(fault) for fault in error.errors()):
+        return _answer_candor_error(request, UnsupportedTypeError(_SEND_JSON))
     faults = [
         {"path": ".".join(str(part) for part in fault["loc"]), "rule": fault["type"]}
         for fault in error.errors()
     ]
     return _document("invalid_input", "Invalid input", 422, {"errors": faults})
+
+
+def _says_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (
+        kind.startswith("application/") and kind.endswith("+json")
+    )
+
+
+def _is_of_whole_body(fault: Mapping[str, Any]) -> bool:
+    return tuple(fault["loc"]) == ("body",) and fault["type"] != "missing"
 
 
 def _answer_http_exception(request: Request, error: Exception) -> Response:

@@ -1,12 +1,14 @@
 """What the contract endpoints take and answer."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from candor.kernel.errors import InvalidInputError
+from candor.kernel.field_ports import ACTIONS
 from collector.contracts.compatibility import MODES, Mode, Report, compare
 from collector.contracts.compilation import compile_schema, is_too_deep
 from collector.contracts.contract import Contract, SchemaVer, WithoutConsent, check_name
@@ -45,8 +47,10 @@ class ContractBody(BaseModel):
         """Return the contract that it describes.
 
         Raises:
-            InvalidInputError: a name, version, path or class is none, or it is nested too deeply.
+            InvalidInputError: a name, version, path, class or action is none, or it is nested too
+                deeply.
         """
+        _check_actions(self.paths)
         rules = [self.definition, self.dedupe_key, self.reentry, self.failure_path]
         if is_too_deep(rules, _MOST_DEPTH):
             raise InvalidInputError("The contract is nested too deeply. Flatten it.")
@@ -69,6 +73,15 @@ class ContractBody(BaseModel):
             },
             without_consent=self.without_consent,
         )
+
+
+def _check_actions(paths: Mapping[str, Treatment]) -> None:
+    for pointer, treatment in paths.items():
+        if treatment.action not in {None, *ACTIONS}:
+            raise InvalidInputError(
+                f"The action of a path is one of {', '.join(ACTIONS)}.",
+                path=f"paths.{pointer}.action",
+            )
 
 
 class CompatibilityBody(BaseModel):

@@ -70,8 +70,22 @@ def prove_consistency(session: Session, first: int, second: int) -> Consistency:
     return Consistency(first, second, tuple(proof))
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """How much of the log was read, its root as computed from that, and what does not hold."""
+
+    entries: int
+    root_hash: bytes
+    faults: list[str]
+
+
 def faults(session: Session, seed: bytes) -> list[str]:
-    """Return what does not hold in the whole log, a sentence each; nothing when all does.
+    """Return what does not hold in the whole log, a sentence each; nothing when all does."""
+    return examine(session, seed).faults
+
+
+def examine(session: Session, seed: bytes) -> Examined:
+    """Return what was read of the whole log, and what of it does not hold.
 
     Every entry is hashed again, and every head signed so far must be the root of as many entries
     and bear our signature: so whoever changes, removes or moves an entry would have to sign anew.
@@ -95,7 +109,8 @@ def faults(session: Session, seed: bytes) -> list[str]:
     _check_head(waiting, 0, nodes, found)
     for index, content in store.contents(session):
         if index != count:
-            return [*found, f"Entry {count} is missing."]
+            found.append(f"Entry {count} is missing.")
+            return Examined(count, tree.root(count, nodes), found)
         for level, place, own in tree.completed(index, tree.leaf_hash(content.encode()), nodes):
             peaks[level, place] = own
             if level:
@@ -106,7 +121,7 @@ def faults(session: Session, seed: bytes) -> list[str]:
     if count != store.size_of(session):
         found.append(f"{store.size_of(session)} entries were written, and {count} are there.")
     found += [f"The log was signed at {size} entries, which are not there." for size in waiting]
-    return found
+    return Examined(count, tree.root(count, nodes), found)
 
 
 def _check_head(waiting: dict[int, Head], count: int, nodes: tree.Nodes, found: list[str]) -> None:

@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
+from candor.kernel.errors import NotFoundError
 from candor.kernel.ports import DecisionRecord
 from candor.kernel.telemetry_store import TelemetryStore
 from privacy.consent.act import ConsentEvent
 from privacy.consent.decision import Decision
 from privacy.consent.register import PolicyRegister
 from privacy.consent.replay import decisions_again
+from privacy.consent.store import find_notice
 from privacy.investigation import store
 from privacy.investigation.doubt import Doubt
 from privacy.investigation.store import Span
@@ -82,8 +85,13 @@ class BlastRadius:
 
 
 def blast_radius(evidence: Evidence, doubt: Doubt, span: Span) -> BlastRadius:
-    """Return how far doubtful consents reached in a span of decisions."""
+    """Return how far doubtful consents reached in a span of decisions.
+
+    Raises:
+        NotFoundError: there is no such notice, so that nothing it finds would mean anything.
+    """
     with session_of(evidence.engine) as session:
+        _check_notice(session, doubt)
         consents, persons = store.count_doubtful(session, doubt)
     found = BlastRadius(consents, persons, 0, Tally())
     for keys in _blocks(evidence, doubt, ""):
@@ -98,12 +106,35 @@ def blast_radius(evidence: Evidence, doubt: Doubt, span: Span) -> BlastRadius:
 def affected_persons(
     evidence: Evidence, doubt: Doubt, span: Span, after: str = ""
 ) -> Iterator[tuple[str, Tally]]:
-    """Yield every identifier of which a use relied on a doubtful consent, after a given one."""
+    """Return every identifier of which a use relied on a doubtful consent, after a given one.
+
+    Raises:
+        NotFoundError: there is no such notice.
+    """
+    with session_of(evidence.engine) as session:
+        _check_notice(session, doubt)
+    return _affected(evidence, doubt, span, after)
+
+
+def _affected(
+    evidence: Evidence, doubt: Doubt, span: Span, after: str
+) -> Iterator[tuple[str, Tally]]:
     for keys in _blocks(evidence, doubt, after):
         tallies: dict[str, Tally] = {}
         for use in _uses(evidence, doubt, span, keys):
             tallies.setdefault(use.owner, Tally()).add(use)
         yield from sorted(tallies.items(), key=lambda one: one[0])
+
+
+def _check_notice(session: Session, doubt: Doubt) -> None:
+    if doubt.notice is None:
+        return
+    key, _, version = doubt.notice.partition("/")
+    if find_notice(session, key, version) is None:
+        raise NotFoundError(
+            "There is no such notice. Name one as key/version, such as newsletter/1.",
+            path="notice",
+        )
 
 
 def _blocks(evidence: Evidence, doubt: Doubt, after: str) -> Iterator[list[str]]:

@@ -7,11 +7,10 @@ of a contract stands before all rules, for it speaks of the very field.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-Action = Literal["allow", "drop", "mask", "hash", "tokenise", "encrypt", "quarantine"]
-ACTIONS: tuple[Action, ...] = get_args(Action)
-"""From the mildest: of findings that overlap, the latest of this list decides."""
+from candor.kernel.field_ports import ACTIONS, Action
+
 VAULT_ACTIONS = frozenset({"tokenise", "encrypt"})
 Names = Literal["off", "keys", "strict"]
 """How persons and places are looked for: not, by the names of fields, or in free text as well."""

@@ -11,11 +11,12 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from candor.kernel.field_ports import ACTIONS
 from privacy.pii import hiding, naming
 from privacy.pii.dialling import find_abroad
 from privacy.pii.finding import Finding, Located, Path, field_of
 from privacy.pii.memory import Recent
-from privacy.pii.policy import ACTIONS, Mark, Policy, Rule
+from privacy.pii.policy import Mark, Policy, Rule
 from privacy.pii.shapes import is_impersonal
 from privacy.pii.transform import Dropped, Errands, Place, Transformer
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from candor.kernel.errors import InvalidInputError
+from candor.kernel.field_ports import Action
 from privacy.pii.finding import pointer
 from privacy.pii.policy import (
     BIRTH,
@@ -15,7 +16,6 @@ from privacy.pii.policy import (
     DEFAULT_ENTITIES,
     LOCATION,
     PERSON,
-    Action,
     Names,
     Policy,
     Rule,

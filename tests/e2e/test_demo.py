@@ -31,6 +31,7 @@ def test_the_demo_prints_its_summary_and_ends(demo: list[str]) -> None:
     for name in ("checkout-availability", "payment-latency", "checkout.confirmation", "/docs"):
         assert name in done.stdout
     assert "Serving" not in done.stdout
+    assert [one.name for one in Path(".candor").iterdir()] == ["demo"]
 
 
 def test_the_demo_serves_until_it_is_interrupted(demo: list[str]) -> None:

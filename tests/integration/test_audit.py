@@ -171,6 +171,8 @@ def test_a_proof_is_checked_offline_with_the_public_key_alone(
 
 
 def test_the_command_shows_head_and_key_and_checks_the_whole_log(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "candor", "keys", "list"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     head = json.loads(candor(tmp_path, "head", "--json").stdout)
     assert head["tree_size"] == 0
     key = json.loads(candor(tmp_path, "key", "--json").stdout)

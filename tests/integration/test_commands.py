@@ -145,6 +145,7 @@ def test_objectives_are_validated_applied_and_shown() -> None:
     example = str(ROOT / "examples" / "web-access-objective.yaml")
     assert candor("slo", "validate", example).stderr.strip() == "Valid."
     assert document("slo", "validate", str(ROOT / "examples" / "shop-objectives.yaml")) == []
+    candor("keys", "list")
     assert "no objective yet" in candor("slo", "status").stderr
     assert candor("slo", "apply", example).stdout == "created: web-access-availability\n"
     assert document("slo", "apply", example)["unchanged"] == ["web-access-availability"]
@@ -234,6 +235,9 @@ def test_the_levels_of_validation_differ_by_what_the_sdk_refuses(tmp_path: Path)
     example = (ROOT / "examples" / "web-access-objective.yaml").read_text()
     path.write_text(example.replace("name: web-access-availability", "name: WebAccess"))
     assert "format: warning: " in candor("slo", "validate", str(path)).stdout
+    applied = candor("slo", "apply", str(path))
+    assert ("created: WebAccess" in applied.stdout, "warning" in applied.stdout) == (True, False)
+    assert "o.yaml:5: metadata.name: format: warning: " in applied.stderr
     finding, _ = document("slo", "validate", str(path), "--strict", expect=1)
     assert (finding["rule"], finding["severity"], finding["line"]) == ("format", "error", 5)
 

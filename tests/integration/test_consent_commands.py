@@ -87,3 +87,56 @@ def test_acts_are_recorded_shown_exported_and_imported(tmp_path: Path) -> None:
     assert RUNNER.invoke(app, ["consent", "record", WHO, "marketing", "grant"]).exit_code == 1
     assert RUNNER.invoke(app, ["consent", "record", WHO, "marketing", "jump"]).exit_code == 1
     assert RUNNER.invoke(app, ["consent", "show", "anna"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("audit", "verify"),
+        ("audit", "head"),
+        ("consent", "show", WHO),
+        ("consent", "export"),
+        ("consent", "check", WHO, "marketing"),
+        ("consent", "blast-radius", "--source", "api"),
+        ("consent", "replay"),
+        ("vault", "status"),
+        ("slo", "status"),
+    ],
+)
+def test_who_only_reads_makes_no_installation_in_a_wrong_folder(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    done = RUNNER.invoke(app, list(arguments))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "There is no installation in .candor here." in done.stderr
+    assert not (tmp_path / ".candor").exists()
+
+
+def test_a_verification_says_how_much_it_checked() -> None:
+    run("apply", "policy.yaml")
+    run("record", WHO, "marketing", "withdraw")
+    done = RUNNER.invoke(app, ["audit", "verify"])
+    head = json.loads(RUNNER.invoke(app, ["audit", "head", "--json"]).stdout)
+    assert done.exit_code == 0
+    told = f"{head['tree_size']} entries with the root {head['root_hash']}. It holds."
+    assert told in done.stderr
+
+
+def test_receipts_are_verified_one_by_one_in_a_list_and_in_the_answer_that_holds_them(
+    tmp_path: Path,
+) -> None:
+    run("apply", "policy.yaml")
+    one, two = (told("record", WHO, "marketing", action) for action in ("withdraw", "object"))
+    file = tmp_path / "receipts.json"
+    file.write_text(json.dumps([one, two["receipt"]]), encoding="utf-8")
+    assert RUNNER.invoke(app, ["audit", "verify", "receipts.json"]).exit_code == 0
+    two["receipt"]["schema_version"] = "other"
+    wrong_ones: list[Any] = [[one, two], [one, {}], {"receipt": {}}, two]
+    for document in wrong_ones:
+        file.write_text(json.dumps(document), encoding="utf-8")
+        done = RUNNER.invoke(app, ["audit", "verify", "receipts.json"])
+        assert done.exit_code == 1
+        assert ("number 2: " in done.stdout) is isinstance(document, list)
+    for wrong in ("[]", "[1]", "1"):
+        file.write_text(wrong, encoding="utf-8")
+        assert RUNNER.invoke(app, ["audit", "verify", "receipts.json"]).exit_code == 2

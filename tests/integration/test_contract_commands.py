@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.integration.test_commands import ROOT, candor, document
 from tests.support.server import serve
@@ -113,3 +114,11 @@ def test_a_running_server_is_asked_the_same_way(
         told = document("quarantine", "replay", one["id"], "--patch", str(patch), *url)
         assert told["accepted"] == 1
         assert "--url" in candor("quarantine", "list", cwd=tmp_path, expect=2).stderr
+
+
+def test_the_example_names_purposes_that_the_example_of_purposes_has() -> None:
+    contract = yaml.safe_load(Path(EXAMPLE).read_text(encoding="utf-8"))
+    consent = yaml.safe_load((ROOT / "examples" / "consent.yaml").read_text(encoding="utf-8"))
+    assert set(contract["purposes"]) <= set(consent["purposes"])
+    applied = candor("consent", "apply", str(ROOT / "examples" / "consent.yaml"))
+    assert "created: purpose analytics" in applied.stdout

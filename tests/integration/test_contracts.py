@@ -229,3 +229,16 @@ def test_an_event_must_name_a_schema_where_that_is_set(state: Engine) -> None:
 
 def test_versions_sort_by_their_numbers() -> None:
     assert SchemaVer.parse("1-0-10") > SchemaVer.parse("1-0-9")
+
+
+def test_an_action_that_no_policy_knows_is_refused_with_those_that_there_are(
+    application: Application,
+) -> None:
+    known = ("allow", "drop", "mask", "hash", "tokenise", "encrypt", "quarantine")
+    for number, action in enumerate(known):
+        paths = {"/attributes/plan": {"class": "personal:PERSON", "action": action}}
+        assert put(application, f"1-0-{number}", paths=paths).status_code == 201
+    wrong = {"/attributes/plan": {"class": "personal:PERSON", "action": "maks"}}
+    answer = put(application, "2-0-0", paths=wrong)
+    assert (answer.status_code, answer.json()["path"]) == (422, "paths./attributes/plan.action")
+    assert all(action in answer.json()["detail"] for action in known)

@@ -247,3 +247,10 @@ def test_a_replay_agrees_until_the_ledger_is_changed(application: Application) -
     assert one["logged"] == {"allow": True, "reason": "granted", "rule": "purpose.opt_in"}
     assert (one["replay"]["allow"], one["replay"]["reason"]) == (False, "withdrawn")
     assert one["channel"] == "email"
+
+
+def test_a_notice_that_there_is_not_is_refused(application: Application) -> None:
+    for notice in ("newsletter/77", "newsletter", "other/1"):
+        for path in (RADIUS, f"{RADIUS}/persons"):
+            answer = application.post(path, json={"notice": notice})
+            assert (answer.status_code, answer.json()["path"]) == (404, "notice")

@@ -224,7 +224,7 @@ def test_the_command_checks_a_receipt_offline(application: Application, tmp_path
     twice = json.dumps(receipt)[:-1] + f', "record_id": "{receipt["record_id"]}"}}'
     assert verify(twice, "--public-key", public)[0] == 2
     code, told = verify(json.dumps({"id": "x", "receipt": receipt}), "--public-key", public)
-    assert (code, "Give the receipt alone" in told) == (2, True)
+    assert (code, told) == (0, "It holds.\n")
     bare = {name: value for name, value in receipt.items() if name != "signature"}
     code, told = verify(json.dumps(bare), "--public-key", public)
     assert (code, "no signature" in told) == (1, True)

@@ -96,3 +96,21 @@ def test_every_error_of_the_tree_has_a_code_and_a_status_of_its_own_kind() -> No
 def test_the_openapi_document_is_made_once() -> None:
     framework = create_framework()
     assert framework.openapi() is framework.openapi()
+
+
+def test_a_body_that_does_not_say_that_it_is_json_is_a_415_that_says_what_to_send(
+    application: Application,
+) -> None:
+    path, body = "/api/v1/purposes/newsletter", b'{"name": "News"}'
+    for kind in ("application/x-www-form-urlencoded", "text/plain"):
+        answer = application.request("PUT", path, content=body, headers={"content-type": kind})
+        assert (answer.status_code, answer.json()["type"]) == (
+            415,
+            "urn:candor:problem:unsupported_type",
+        )
+        assert "Content-Type: application/json" in answer.json()["detail"]
+    for kind in ("application/json; charset=utf-8", "application/merge-patch+json"):
+        answer = application.request("PUT", path, content=body, headers={"content-type": kind})
+        assert answer.status_code == 422
+    empty = application.request("PUT", path, content=b"", headers={"content-type": "text/plain"})
+    assert empty.status_code == 422

@@ -246,3 +246,19 @@ def test_importing_the_client_imports_nothing_else_of_candor() -> None:
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "['candor', 'candor.client']"
+
+
+def test_a_check_can_be_asked_field_by_field() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        return httpx.Response(200, json=GRANTED)
+
+    with client(answer) as candor:
+        told = candor.check(ANNA, "newsletter", "email", recipient="esp-1")
+        assert told == candor.check(Check(ANNA, "newsletter", "email", recipient="esp-1"))
+        with pytest.raises(TypeError, match="purpose"):
+            candor.check(ANNA)
+    assert told.reason == "granted"
+    assert asked[0] == asked[1]
