@@ -11,7 +11,7 @@ from privacy.consent.policy import Policy
 from privacy.consent.purpose import EVERY_PURPOSE
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
-_NO_HEADERS = (
+_NO_ADDRESS = (
     "Set CANDOR_PUBLIC_URL to the https address of this server for the headers List-Unsubscribe and"
     " List-Unsubscribe-Post."
 )
@@ -39,8 +39,7 @@ def check_scope(policy: Policy, purpose: str, channel: str) -> None:
 def links_document(link: Link, key: bytes, base: str, until: datetime) -> dict[str, Any]:
     """Return the links as the interface spells them; ``base`` is our address for the outside.
 
-    Where that is none by https, the headers are left out: mail programs would not take them, and
-    what a request calls us is no address to send to people.
+    Where that is none by https, a note says so: mail programs would not take the headers.
 
     Source: RFC 8058, section 3.1, for the two headers; the address must be https, and both must be
     under the signature of the message (DKIM).
@@ -51,10 +50,7 @@ def links_document(link: Link, key: bytes, base: str, until: datetime) -> dict[s
         "unsubscribe": unsubscribe,
         "preferences": f"/preferences/{token_of(ending, 'preferences', key)}",
         "preferences_until": until.isoformat(),
-    }
-    if not base.startswith("https://"):
-        return told | {"note": _NO_HEADERS}
-    return told | {
         "list_unsubscribe": f"<{base}{unsubscribe}>",
         "list_unsubscribe_post": ONE_CLICK,
     }
+    return told if base.startswith("https://") else told | {"note": _NO_ADDRESS}

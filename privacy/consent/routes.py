@@ -161,13 +161,14 @@ def make_links(
     """Make the links that a message to a person carries, and its headers for unsubscribing.
 
     Whoever holds a link is taken for the person, so send it to nobody else. Links to unsubscribe
-    never end; those to preferences do. Without an https address of ours the headers are left out.
+    never end; those to preferences do. Mail programs take the headers only with an https address.
     """
     del author
     policy = consent.policies.policy(store.current_turn(session).policy)
     link = body.link(services.secrets)
     check_scope(policy, link.purpose, link.channel)
-    base = (services.settings.public_url or "").rstrip("/")
+    settings = services.settings  # never what the request calls us: that is anybody's to say
+    base = (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
     until = services.clock() + services.settings.links.preferences
     return links_document(link, services.secrets.link_key, base, until)
 

@@ -119,7 +119,7 @@ def test_every_operation_is_summed_up_in_words_and_says_which_key_it_takes() -> 
             assert not operation["summary"].istitle(), path
             named = [name for one in operation.get("security", ()) for name in one]
             assert set(named) <= set(schemes)
-            assert bool(named) == path.startswith(("/api/", "/v1/")), path
+            assert bool(named) == path.startswith(("/api/", "/v1/", "/ext_authz/")), path
     assert told["paths"]["/v1/track"]["post"]["security"] == [{"key": []}, {"segmentKey": []}]
     assert told["paths"]["/v1/rum"]["post"]["security"] == [{"pageKey": []}]
 

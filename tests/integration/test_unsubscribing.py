@@ -42,7 +42,8 @@ def test_a_message_gets_links_with_no_identifier_in_them_and_is_told_what_header
     told = links(application)
     assert told["unsubscribe"].startswith("/u/")
     assert told["preferences"].startswith("/preferences/")
-    assert not {"list_unsubscribe", "list_unsubscribe_post"} & set(told)
+    assert told["list_unsubscribe"] == f"<http://127.0.0.1:8080{told['unsubscribe']}>"
+    assert told["list_unsubscribe_post"] == "List-Unsubscribe=One-Click"
     assert "CANDOR_PUBLIC_URL" in told["note"]
     assert told["preferences_until"] == "2026-11-29T12:00:00+00:00"
     key = application.services.secrets.subject_key(ANNA["type"], ANNA["value"])
