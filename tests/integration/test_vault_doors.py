@@ -182,6 +182,8 @@ def told(*arguments: str, code: int = 0) -> Any:  # noqa: ANN401 - a JSON docume
 @pytest.fixture
 def vault() -> Iterator[StoredVault]:
     """The vault of the folder in which the commands run."""
+    made = RUNNER.invoke(app, ["keys", "create", "first", "--scope", "admin"])
+    assert made.exit_code == 0, made.output
     run("status")
     settings = load_settings()
     secrets = open_secrets(settings.master_key_file, may_create=False)
