@@ -58,10 +58,18 @@ class Sighting:
 class FindingLedger:
     """Counts findings of one process. Safe to share between threads."""
 
-    def __init__(self, engine: Engine, clock: Clock, metrics: PiiMetrics) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        metrics: PiiMetrics,
+        *,
+        most_places: int = _MOST_PLACES,
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._metrics = metrics
+        self._most_places = most_places
         self._waiting: dict[tuple[str, str, str], Sighting] = {}
         self._places: set[tuple[str, str, str]] = set()
         self._guard = threading.Lock()
@@ -76,7 +84,7 @@ class FindingLedger:
         with self._guard:
             key = (source, path, finding.entity)
             if key not in self._places:
-                if len(self._places) >= _MOST_PLACES:
+                if len(self._places) >= self._most_places:
                     key, path = (source, ELSEWHERE, finding.entity), ELSEWHERE
                 self._places.add(key)
             known = self._waiting.get(key)

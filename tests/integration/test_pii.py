@@ -321,11 +321,8 @@ def test_an_entry_that_another_process_made_in_between_is_counted_into(
     assert found["count"] == 2
 
 
-def test_places_without_end_become_one(
-    sqlite: Engine, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("privacy.pii.ledger._MOST_PLACES", 3)
-    ledger = ledger_on(sqlite, clock)
+def test_places_without_end_become_one(sqlite: Engine, clock: FixedClock) -> None:
+    ledger = FindingLedger(sqlite, clock, new_metrics().pii, most_places=3)
     for n in range(10):
         see(ledger, f"p{n}")
     assert {one.path for one in ledger._waiting.values()} == {"p0", "p1", "p2", ELSEWHERE}
