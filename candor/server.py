@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 import uvicorn
 
 from candor.app import create_app
+from candor.connection import JoiningProtocol
 from candor.kernel.errors import ConflictError
 from candor.kernel.logging import configure_logging, log
 from candor.kernel.settings import Settings
@@ -74,6 +75,7 @@ def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
     """Return how the application is run: one process, no access log (addresses are personal)."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application; uvicorn's own type is narrower
+        http=JoiningProtocol,
         log_config=None,
         log_level=settings.log_level,
         access_log=False,

@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -35,6 +36,7 @@ from privacy.consent.register import PolicyRegister
 from privacy.consent.replay import decision_at
 
 _ENCODER = msgspec.json.Encoder()
+_STAGE_AND_REASON = attrgetter("stage", "reason")
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -140,7 +142,7 @@ class Checker:
             elif key in snapshot.damaged:
                 decision = STATE_DAMAGED
             else:
-                decision = decide(policy, list(people.values()), question, now)
+                decision = decide(policy, people.values(), question, now)
                 if one.entry_decision is not None:
                     entry = _entry(one.entry_decision, before[id(one)][0], decision)
             answers.append(Answered(identifier, decision, now, entry))
@@ -196,7 +198,7 @@ class Checker:
         return found
 
     def _count(self, records: Sequence[DecisionRecord]) -> None:
-        for (stage, reason), count in Counter((one.stage, one.reason) for one in records).items():
+        for (stage, reason), count in Counter(map(_STAGE_AND_REASON, records)).items():
             self._decisions.labels(stage, reason).inc(count)
 
 

@@ -14,7 +14,7 @@ Identifiers of one person are asked one by one, and the strictest answer wins: a
 and then somebody else's later yes must not undo this person's no.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -91,7 +91,7 @@ _GPC = Decision(allow=False, reason="gpc", rule="purpose.honours_gpc")
 
 
 def decide(
-    policy: Policy, person: Sequence[Standings], question: Question, now: datetime
+    policy: Policy, person: Iterable[Standings], question: Question, now: datetime
 ) -> Decision:
     """Return the decision on a question about a person, at ``now``.
 
@@ -114,7 +114,7 @@ def decide(
 
 def _on_person(  # noqa: PLR0913, PLR0917 - everything that a decision may turn on
     policy: Policy,
-    person: Sequence[Standings],
+    person: Iterable[Standings],
     purpose: Purpose,
     choice: int,
     question: Question,

@@ -72,9 +72,9 @@ class CheckBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
             jurisdictions,
             self.recipient,
             self.gpc or gpc,
+            subject.type if subject is not None else None,
         )
         if subject is not None:
-            _check_word("subject.type", subject.type)
             key = resolved(secrets, subject.type, subject.value)
         entry = self.context.entry_decision if self.context is not None else None
         if entry is not None:
@@ -144,10 +144,12 @@ def _question(  # noqa: PLR0913, PLR0917 - the fields of a question
     jurisdictions: tuple[str, ...],
     recipient: str | None,
     gpc: bool,  # noqa: FBT001 - as above
+    subject_type: str | None,
 ) -> Question:
     """Return a question whose words are words; the same few come again and again."""
     _check_word("purpose", purpose)
-    for name, word in (("channel", channel), ("recipient", recipient)):
+    told = (("channel", channel), ("recipient", recipient), ("subject.type", subject_type))
+    for name, word in told:
         if word is not None:
             _check_word(name, word)
     for jurisdiction in jurisdictions:
@@ -155,7 +157,6 @@ def _question(  # noqa: PLR0913, PLR0917 - the fields of a question
     return Question(purpose, channel or "", stage, jurisdictions, recipient, gpc)
 
 
-@lru_cache(maxsize=1024)
 def _check_word(name: str, word: str) -> None:
     if not _WORDS[name].fullmatch(word):
         raise InvalidInputError("This is not of the form that it must have.", path=name)

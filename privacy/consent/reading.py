@@ -6,7 +6,6 @@ changes, and a mapper would cost more than the read.
 """
 
 import asyncio
-import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -118,7 +117,9 @@ class SqliteReader:
             if len(keys) == 1:
                 rows = connection.execute(_SQLITE_ONE, (keys[0],)).fetchall()
             else:
-                rows = connection.execute(_SQLITE_MANY, (json.dumps(keys),)).fetchall()
+                rows = connection.execute(
+                    _SQLITE_MANY, (msgspec.json.encode(keys).decode(),)
+                ).fetchall()
         except sqlite3.Error as error:
             raise unreadable(type(error).__name__) from None
         return _snapshot(rows)
