@@ -1,17 +1,18 @@
 """What OpenSLO v1 has no field for: annotations under ``candor.dev/``, which keep the file valid.
 
-=========================  ====================================================================
-candor.dev/windows         further windows, by comma: ``7d``, ``1M@Europe/Dublin``, ``1Q@UTC``
-candor.dev/no-data         ``exclude``, ``freeze``, ``bad`` or ``alert``
-candor.dev/minimum-events  with fewer valid events there is no verdict
-candor.dev/data-interval   how often there is data at all: ``5m``
-candor.dev/expected-events valid events of one whole window; a calendar's timeline falls from it
-candor.dev/composite       ``weighted`` or ``journey``
-candor.dev/max-delay       how long a part of a composite may be silent: ``10m``
-candor.dev/when-delayed    ``CountAsGood``, ``CountAsBad`` or ``Ignore``
-candor.dev/by              the field whose values have a budget each: ``channel``
-candor.dev/disabled-tiers  tiers that alert nobody, by comma: ``slow, long``
-=========================  ====================================================================
+=============================  ====================================================================
+candor.dev/windows             further windows, by comma: ``7d``, ``1M@Europe/Dublin``, ``1Q@UTC``
+candor.dev/no-data             ``exclude``, ``freeze``, ``bad`` or ``alert``
+candor.dev/minimum-events      with fewer valid events there is no verdict
+candor.dev/minimum-bad-events  with fewer bad events in its long window no burn rule fires
+candor.dev/data-interval       how often there is data at all: ``5m``
+candor.dev/expected-events     valid events of one whole window; a calendar's timeline falls from it
+candor.dev/composite           ``weighted`` or ``journey``
+candor.dev/max-delay           how long a part of a composite may be silent: ``10m``
+candor.dev/when-delayed        ``CountAsGood``, ``CountAsBad`` or ``Ignore``
+candor.dev/by                  the field whose values have a budget each: ``channel``
+candor.dev/disabled-tiers      tiers that alert nobody, by comma: ``slow, long``
+=============================  ====================================================================
 """
 
 from collections.abc import Callable, Mapping
@@ -43,8 +44,8 @@ _WHEN_DELAYED: dict[str, WhenDelayed] = {
 }
 _KEYS = frozenset(
     {
-        *("windows", "no-data", "minimum-events", "data-interval", "expected-events"),
-        *("composite", "max-delay", "when-delayed", "disabled-tiers", "by"),
+        *("windows", "no-data", "minimum-events", "minimum-bad-events", "data-interval"),
+        *("expected-events", "composite", "max-delay", "when-delayed", "disabled-tiers", "by"),
     }
 )
 _RULE = "annotation"
@@ -59,6 +60,7 @@ class Terms:
     windows: tuple[Period, ...] = ()
     no_data: NoData = "exclude"
     minimum_events: int = 0
+    minimum_bad_events: int = 0
     data_interval: timedelta | None = None
     expected_events: int | None = None
     combination: Combination = "weighted"
@@ -85,6 +87,7 @@ def read_terms(annotations: Mapping[str, Value], method: Method | None) -> Terms
         windows=_read(ours.get("windows"), _windows) or (),
         no_data=no_data or "exclude",
         minimum_events=_read(ours.get("minimum-events"), _count) or 0,
+        minimum_bad_events=_read(ours.get("minimum-bad-events"), _count) or 0,
         data_interval=_read(ours.get("data-interval"), parse_duration),
         expected_events=_read(ours.get("expected-events"), _count),
         combination=_read(ours.get("composite"), lambda text: _word(text, _COMBINATIONS))

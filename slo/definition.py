@@ -22,6 +22,7 @@ def definition_of(objective: Objective) -> dict[str, Any]:
         "policies": [_policy(one) for one in objective.policies],
         "disabled_tiers": sorted(objective.disabled_tiers),
         "by": objective.by,
+        "minimum_bad_events": objective.minimum_bad_events,
     }
     return {name: value for name, value in optional.items() if value} | {
         "name": objective.name,
@@ -57,6 +58,7 @@ def objective_from(definition: Mapping[str, Any]) -> Objective:
         windows=tuple(_period_from(one) for one in definition["windows"]),
         no_data=definition["no_data"],
         minimum_events=definition["minimum_events"],
+        minimum_bad_events=definition.get("minimum_bad_events", 0),
         expected_events=definition["expected_events"],
         policies=tuple(_policy_from(one) for one in definition.get("policies", ())),
         disabled_tiers=frozenset(definition.get("disabled_tiers", ())),

@@ -39,7 +39,8 @@ class Objective:
     ``windows`` are further windows that have a budget of their own; alerts follow ``period``.
     ``labels`` are those of its document. It is alerted by ``policies``, or else by its tiers, less
     those that are disabled.
-    With fewer valid events than ``minimum_events`` there is no verdict. ``expected_events`` is how
+    With fewer valid events than ``minimum_events`` there is no verdict, and with fewer bad ones
+    than ``minimum_bad_events`` in its long window no burn rule fires. ``expected_events`` is how
     many a whole window is declared to have.
     """
 
@@ -55,6 +56,7 @@ class Objective:
     windows: tuple[Period, ...] = ()
     no_data: NoData = "exclude"
     minimum_events: int = 0
+    minimum_bad_events: int = 0
     expected_events: int | None = None
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policies: tuple[Policy, ...] = ()

@@ -340,6 +340,7 @@ def _objective(
         windows=promise.terms.windows,
         no_data=promise.terms.no_data,
         minimum_events=promise.terms.minimum_events,
+        minimum_bad_events=promise.terms.minimum_bad_events,
         expected_events=promise.terms.expected_events,
         labels=document.metadata.labels,
         policies=tuple(one.policy for one in promise.policies),

@@ -90,7 +90,7 @@ def evaluate(services: Services) -> list[Turn]:
 def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
     """Return the rules of an objective: its policies or its tiers, and what the settings switch on.
 
-    Its own minimum of events is a floor too. Where silence is bad, bad events need not have
+    Its own minima of events are floors too. Where silence is bad, bad events need not have
     happened; where it is to alert, an hour of it does unless the settings say how long.
     """
     disabled = settings.disabled_tiers | objective.disabled_tiers
@@ -99,7 +99,7 @@ def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
         burn=tuple(rule for rule in tiers if rule.name not in disabled),
         policies=objective.policies,
         traffic_floor=max(settings.traffic_floor, objective.minimum_events),
-        minimum_bad=0 if objective.no_data == "bad" else settings.minimum_bad_events,
+        minimum_bad=_minimum_bad(objective, settings),
         remaining_below=_share(settings.remaining_below),
         drop_share=_share(settings.drop_share),
         drop_within=settings.drop_within,
@@ -108,6 +108,12 @@ def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
         pending_for=settings.pending_for,
         keep_firing=settings.keep_firing,
     )
+
+
+def _minimum_bad(objective: Objective, settings: AlertSettings) -> int:
+    if objective.no_data == "bad":
+        return objective.minimum_bad_events
+    return max(settings.minimum_bad_events, objective.minimum_bad_events)
 
 
 def told(transition: Transition, policy: Policy | None, everybody: Sequence[str]) -> list[str]:

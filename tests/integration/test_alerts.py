@@ -274,6 +274,11 @@ def troubled(
         (promised(objectives=[{"target": 0.995}]), {"ticket"}),
         (journey_and_silence(), {"page", "ticket"}),
         (promised(annotations={"minimum-events": "100000"}), set()),
+        (promised(annotations={"minimum-bad-events": "100000"}), set()),
+        (
+            promised(annotations={"minimum-bad-events": "1"}, objectives=[{"target": 0.995}]),
+            {"ticket"},
+        ),
     ],
 )
 def test_an_objective_alerts_by_its_own_way_of_counting(

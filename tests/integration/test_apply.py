@@ -193,6 +193,7 @@ def test_every_term_of_an_objective_survives_the_register(application: Applicati
         "candor.dev/windows": "7d,1Q@UTC",
         "candor.dev/no-data": "bad",
         "candor.dev/minimum-events": "7",
+        "candor.dev/minimum-bad-events": "3",
         "candor.dev/composite": "journey",
         "candor.dev/max-delay": "10m",
         "candor.dev/when-delayed": "CountAsBad",
@@ -202,6 +203,7 @@ def test_every_term_of_an_objective_survives_the_register(application: Applicati
     with session_of(application.services.engine) as session:
         found = find_objective(session, "checkout").objective
     (part,) = found.parts
+    assert found.minimum_bad_events == 3
     assert (found.period.text, found.combination, found.no_data, found.minimum_events) == (
         "1M@America/New_York",
         "journey",

@@ -155,6 +155,7 @@ CASES: list[tuple[str, str, str, str, str | None]] = [
     ("annotation", *annotated("candor.dev/no-data: maybe"), "error", "error"),
     ("annotation", *annotated("candor.dev/no-data: bad"), "error", "error"),
     ("annotation", *annotated("candor.dev/minimum-events: few"), "error", "error"),
+    ("annotation", *annotated("candor.dev/minimum-bad-events: -1"), "error", "error"),
     ("annotation", *annotated("candor.dev/windows: '7d, soon'"), "error", "error"),
     ("annotation", *annotated("candor.dev/when-delayed: Ignore"), "error", "error"),
     ("one-of", "signal: events}", "signal: @prometheus}", "error", "error"),
