@@ -184,6 +184,8 @@ def status(
     from candor.terminal import print_objectives  # noqa: PLC0415 - keeps --help quick
 
     print_objectives(rows)
+    if not any(row["budget"]["valid"] for row in rows):
+        say("No valid event lies in any of these windows. --at INSTANT shows earlier ones.")
 
 
 @app.command("contribution")

@@ -150,7 +150,9 @@ def test_objectives_are_validated_applied_and_shown() -> None:
     assert candor("slo", "apply", example).stdout == "created: web-access-availability\n"
     assert document("slo", "apply", example)["unchanged"] == ["web-access-availability"]
     assert "slo:sli_error:ratio_rate5m" in candor("slo", "rules", example).stdout
-    assert "web-access" in candor("slo", "status").stdout
+    shown = candor("slo", "status")
+    assert "web-access" in shown.stdout
+    assert "--at" in shown.stderr
     assert document("slo", "status", "web-access-availability")[0]["budget"]["sli"] is None
     candor("slo", "status", "nothing", expect=1)
 
