@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine
 
 from candor.kernel.services import Services
@@ -22,6 +23,9 @@ from tests.support.stores import (
     spare_databases,
     sqlite_engine,
 )
+
+settings.register_profile("candor", deadline=None)  # how long an example takes is the machine's
+settings.load_profile("candor")
 
 
 @pytest.fixture(autouse=True)

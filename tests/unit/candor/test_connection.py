@@ -16,6 +16,7 @@ class Line(asyncio.Transport):
         super().__init__()
         self.written: list[bytes] = []
         self.ended = ""
+        self.protocol: asyncio.BaseProtocol | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written.append(bytes(data))
@@ -28,6 +29,9 @@ class Line(asyncio.Transport):
 
     def abort(self) -> None:
         self.ended = "aborted"
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
 
     def pause_reading(self) -> None:
         raise NotImplementedError
@@ -91,6 +95,20 @@ def test_an_aborted_connection_sends_nothing_more() -> None:
 
         assert line.written == []
         assert line.ended == "aborted"
+
+    asyncio.run(run())
+
+
+def test_what_is_held_is_sent_before_another_protocol_takes_over() -> None:
+    async def run() -> None:
+        line, other = Line(), asyncio.Protocol()
+        joining = JoiningTransport(line, asyncio.get_running_loop())
+
+        joining.write(b"101 Switching Protocols")
+        joining.set_protocol(other)
+
+        assert line.written == [b"101 Switching Protocols"]
+        assert line.protocol is other
 
     asyncio.run(run())
 
