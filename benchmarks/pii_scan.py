@@ -28,6 +28,7 @@ from candor.kernel.metrics import new_metrics
 from collector.event import Event
 from privacy.pii.detection import Detector
 from privacy.pii.detectors import DetectorPool
+from privacy.pii.examination import LocalExaminer
 from privacy.pii.guard import Guard, Marks
 from privacy.pii.ledger import FindingLedger
 from privacy.pii.policy import DEFAULT_ENTITIES, Policy
@@ -149,7 +150,7 @@ def redactor_cost(pool: DetectorPool, scanner: Scanner) -> float:
     guard = Guard(scanner.policy, pool.detector(scanner.policy), scanner)
     metrics = new_metrics().pii
     ledger = FindingLedger(create_engine("sqlite://"), utc_now, metrics)
-    redactor = PolicyRedactor(lambda: guard, Marks(NoMarks()), ledger, metrics)
+    redactor = PolicyRedactor(LocalExaminer(lambda: guard), Marks(NoMarks()), ledger, metrics)
     now = utc_now()
     batches: list[list[Event]] = [[]]
     for n, attributes in enumerate(clean_events(EVENTS // 5, seed=9)):

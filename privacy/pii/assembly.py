@@ -14,10 +14,10 @@ from candor.kernel.ports import Vault
 from candor.kernel.secrets import Secrets
 from candor.kernel.settings import PiiSettings
 from privacy.pii.detectors import DetectorPool
+from privacy.pii.examination import LocalExaminer
 from privacy.pii.guard import Guards, Marks
 from privacy.pii.ledger import FindingLedger
 from privacy.pii.namemodel import open_model
-from privacy.pii.naming import first_names, last_names
 from privacy.pii.redactor import PolicyRedactor
 from privacy.pii.register import PolicyRegister
 from privacy.pii.scanning import NameFinder
@@ -39,9 +39,7 @@ class Pii:
 
     def prepare(self) -> None:
         """Load and compile what the first event would wait for."""
-        if self.guards.current().policy.names == "strict":
-            first_names()
-            last_names()
+        self.guards.current()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,7 @@ def open_pii(settings: PiiSettings, around: Surroundings) -> Iterator[Pii]:
     guards = Guards(pool, policies, transformer, model=model, memory=settings.memory)
     ledger = FindingLedger(around.engine, around.clock, around.metrics.pii)
     marks = Marks(around.marks)
-    redactor = PolicyRedactor(guards.current, marks, ledger, around.metrics.pii)
+    examiner = LocalExaminer(guards.current)
+    redactor = PolicyRedactor(examiner, marks, ledger, around.metrics.pii, around.vault)
     with ledger.running():
         yield Pii(pool, policies, transformer, guards, model, ledger, redactor, around.data_map)
