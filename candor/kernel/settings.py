@@ -182,15 +182,18 @@ class ChecksSettings(Group):
 
 
 class NameModelSettings(Group):
-    """What finds names in free text beside lists of names: a pipeline of spaCy, from a folder."""
+    """What finds names in free text beside lists of names: a model from a folder.
 
-    engine: Literal["none", "spacy"] = "none"
+    ``transformers`` takes a token classifier; its library is an extra.
+    """
+
+    engine: Literal["none", "spacy", "transformers"] = "none"
     model: Path | None = None
 
     @model_validator(mode="after")
     def _both_or_none(self) -> "NameModelSettings":
         if (self.engine == "none") is not (self.model is None):
-            raise ValueError("engine=spacy needs model, the folder of a pipeline; none needs none")
+            raise ValueError("an engine needs model, the folder that it is in; none needs none")
         return self
 
 

@@ -70,7 +70,7 @@ def open_pii(settings: PiiSettings, around: Surroundings) -> Iterator[Pii]:
     pool = DetectorPool(settings.cache_dir, settings.recognizers, settings.memory)
     policies = PolicyRegister(around.engine, around.clock, settings.policy)
     transformer = Transformer(mask_key(around.secrets), around.vault)
-    model = open_model(settings.ner.model) if settings.ner.model is not None else None
+    model = open_model(settings.ner)
     guards = Guards(pool, policies, transformer, model=model, memory=settings.memory)
     ledger = FindingLedger(around.engine, around.clock, around.metrics.pii)
     marks = Marks(around.marks)
