@@ -201,10 +201,12 @@ class PiiSettings(Group):
     """Whether events are searched for personal data before they are stored, and by which policy.
 
     ``recognizers`` is a YAML file of recognizers of one's own; ``memory`` is how many texts that
-    were judged lately are remembered, in this process only; in ``cache_dir`` lie compiled patterns.
+    were judged lately are remembered, in each process by itself; in ``cache_dir`` lie compiled
+    patterns. ``workers`` is how many processes do the examining: 0 is none but the server's own.
     """
 
     enabled: bool = True
+    workers: int = Field(default=0, ge=0, le=128)
     policy: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$")
     recognizers: Path | None = None
     memory: int = Field(default=50_000, ge=0)
