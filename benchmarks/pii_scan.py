@@ -4,16 +4,23 @@ Prints the findings that differ from stock Presidio's on fuzzed texts and on tel
 thresholds and choices of entities (``TEXTS`` texts altogether, 56,000 by default; the first
 argument changes it), the ratio of the costs on clean telemetry without and with memory (which knows
 other events of the same kind), the share of clean events with a finding under the default policy,
-what the redactor costs an event, and how much of what was put in is found.
+what the redactor costs an event, how much of what was put in is found, and what processes of their
+own add to it. These share the machine's cores with whoever sends, and with all else that runs: on
+two cores, two of them cannot double what one thread does.
 
 All costs are CPU time of this process; both sides judge the same leaves with the same entities,
 threshold and context.
 """
 
+import copy
+import os
 import random
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +32,19 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from candor.kernel.clock import utc_now
 from candor.kernel.field_ports import NoMarks
 from candor.kernel.metrics import new_metrics
+from candor.kernel.settings import NameModelSettings
 from collector.event import Event
 from privacy.pii.detection import Detector
 from privacy.pii.detectors import DetectorPool
-from privacy.pii.guard import Guard, Marks
+from privacy.pii.examination import Examiner, LocalExaminer
+from privacy.pii.guard import Guard, Marks, make_guard
 from privacy.pii.ledger import FindingLedger
 from privacy.pii.policy import DEFAULT_ENTITIES, Policy
 from privacy.pii.recognition import TokenEngine, every_recognizer
 from privacy.pii.redactor import PolicyRedactor
 from privacy.pii.scanning import Circumstances, Scanner
 from privacy.pii.transform import Transformer
+from privacy.pii.workers import Equipment, Workers
 from tests.support.telemetry_corpus import (
     STRUCTURED,
     clean_event,
@@ -87,6 +97,7 @@ def main() -> None:
     equality(detector, texts // len(CHOICES))
     speed(detector)
     quality()
+    workers()
 
 
 def equality(detector: Callable[[tuple[str, ...], float], Detector], texts: int) -> None:
@@ -149,19 +160,83 @@ def redactor_cost(pool: DetectorPool, scanner: Scanner) -> float:
     guard = Guard(scanner.policy, pool.detector(scanner.policy), scanner)
     metrics = new_metrics().pii
     ledger = FindingLedger(create_engine("sqlite://"), utc_now, metrics)
-    redactor = PolicyRedactor(lambda: guard, Marks(NoMarks()), ledger, metrics)
-    now = utc_now()
-    batches: list[list[Event]] = [[]]
-    for n, attributes in enumerate(clean_events(EVENTS // 5, seed=9)):
-        raw = {key: msgspec.Raw(msgspec.json.encode(one)) for key, one in attributes.items()}
-        if len(batches[-1]) == BATCH:
-            batches.append([])
-        batches[-1].append(Event(f"e-{n}", "native", "paid", "", now, now, attributes=raw))
+    redactor = PolicyRedactor(LocalExaminer(lambda: guard), Marks(NoMarks()), ledger, metrics)
+    batches = event_batches(EVENTS // 5, seed=9)
     redactor.redact_events(batches[0])
     started = time.process_time()
     for batch in batches[1:]:
         redactor.redact_events(batch)
     return (time.process_time() - started) / (len(batches) - 1) / BATCH * 1e6
+
+
+def workers() -> None:
+    """Print what the redactor takes in through threads, with processes of its own and without."""
+    batches = event_batches(EVENTS, seed=11)
+    policy, base = Policy(), 0.0
+    for count in (0, 1, 2):
+        with examiner(count, policy) as chosen, ThreadPoolExecutor(max(1, 2 * count)) as threads:
+            metrics = new_metrics().pii
+            ledger = FindingLedger(create_engine("sqlite://"), utc_now, metrics)
+            redactor = PolicyRedactor(chosen, Marks(NoMarks()), ledger, metrics)
+            list(threads.map(redactor.redact_events, copy.deepcopy(batches[: len(batches) // 4])))
+            sent = copy.deepcopy(batches)
+            began, own, others = time.perf_counter(), time.process_time(), children_cpu()
+            list(threads.map(redactor.redact_events, sent))
+            took = (time.perf_counter() - began) / EVENTS * 1e6
+            own, others = time.process_time() - own, children_cpu() - others
+        base = base or took
+        print(
+            f"{count} workers: {1e6 / took:.0f} events/s by the clock, ratio {base / took:.2f};"
+            f" CPU us an event: server {own / EVENTS * 1e6:.1f},"
+            f" workers {others / EVENTS * 1e6:.1f}"
+        )
+
+
+@contextmanager
+def examiner(count: int, policy: Policy) -> Iterator[Examiner]:
+    """Give what examines batches, in processes of its own if there are to be any."""
+    if not count:
+        pool, transformer = DetectorPool(None, None, 50_000), Transformer(bytes(32))
+        guard = make_guard(policy, pool, transformer, model=None, memory=50_000)
+        yield LocalExaminer(lambda: guard)
+        return
+    equipment = Equipment(
+        bytes(32),
+        has_vault=False,
+        cache_dir=None,
+        recognizers=None,
+        memory=50_000,
+        ner=NameModelSettings(),
+    )
+    crew = Workers(count, equipment, lambda: policy)
+    crew.prepare()
+    yield crew
+    crew.close()
+
+
+def children_cpu() -> float:
+    """Return the CPU time of all processes that this one has running, in seconds."""
+    stats = [Path(f"/proc/{one.pid}/stat").read_text() for one in active_children()]
+    ticks = [stat.rpartition(")")[2].split()[11:13] for stat in stats]
+    return sum(int(one) for pair in ticks for one in pair) / os.sysconf("SC_CLK_TCK")
+
+
+def event_batches(count: int, seed: int) -> list[list[Event]]:
+    """Return full batches of clean events."""
+    now = utc_now()
+    made = [
+        Event(
+            f"e-{n}",
+            "native",
+            "paid",
+            "",
+            now,
+            now,
+            attributes={key: msgspec.Raw(msgspec.json.encode(one)) for key, one in told.items()},
+        )
+        for n, told in enumerate(clean_events(count, seed=seed))
+    ]
+    return [made[n : n + BATCH] for n in range(0, count, BATCH)]
 
 
 def per_leaf(

@@ -15,7 +15,7 @@ Source: SipHash, which is what ``hash`` of a text computes (PEP 456).
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -99,6 +99,21 @@ class IdentityWindow:
         with self._guard:
             self._drop(claim.keys)
         claim.fate.set_exception(reason)
+
+    def withdraw(self, claim: Claim, positions: Collection[int]) -> None:
+        """Take identities out of a claim, by their positions in the request: they are not stored.
+
+        They are as new as before for whoever sends them next.
+        """
+        kept = [
+            (position, key)
+            for position, key in zip(claim.fresh, claim.keys, strict=True)
+            if position not in positions
+        ]
+        with self._guard:
+            self._drop(set(claim.keys).difference(key for _, key in kept))
+        claim.fresh = [position for position, _ in kept]
+        claim.keys = [key for _, key in kept]
 
     def restore(self, identities: Iterable[Identity], at: datetime) -> None:
         """Remember identities that were accepted at ``at``, before this process started.

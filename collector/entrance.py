@@ -16,6 +16,7 @@ from collector.receivers.decoding import Reception
 
 SCOPE = "ingest"
 SYNC_HEADER = b"x-candor-sync"
+_BATCHES_A_WORKER = 2
 
 
 class Entrance:
@@ -28,6 +29,9 @@ class Entrance:
     def __init__(self, services: Services, collector: Collector) -> None:
         self.services = services
         self.collector = collector
+        pii = services.settings.pii
+        self._workers = pii.workers if pii.enabled else 0
+        self._room = asyncio.Semaphore(_BATCHES_A_WORKER * max(self._workers, 1))
 
     def guarded(
         self,
@@ -79,6 +83,20 @@ class Entrance:
             UnavailableError: the spool is full for it, or its disk does not take writes.
         """
         self.collector.spool.refuse_when_full(source, kind)
+
+    async def submitted(
+        self, submit: Callable[[], Submission], *, is_slow: bool = False
+    ) -> Submission:
+        """Return what ``submit`` returns, from a thread where it would hold up other requests.
+
+        It would when it is slow in itself, or when other processes examine what is submitted. Of
+        these each has a batch at hand beside the one that it is at; whoever comes then waits here,
+        as everybody does for the one thread where there are no such processes.
+        """
+        if self._workers:
+            async with self._room:
+                return await asyncio.to_thread(submit)
+        return await asyncio.to_thread(submit) if is_slow else submit()
 
     async def durable(self, submission: Submission, request: DoorRequest) -> Receipt:
         """Return the receipt when everything it says is on the disk, or queryable if so asked."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from candor.kernel.clock import Clock
 from candor.kernel.errors import CandorError, UnavailableError
 from candor.kernel.metrics import Metrics
-from candor.kernel.ports import EntryGate, EntryTerms, OtlpSignal, Redactor, Refusal
+from candor.kernel.ports import EntryGate, EntryTerms, OtlpSignal, Redacted, Redactor, Refusal
 from collector.check import CheckResult
 from collector.dedupe import Claim, Identity, IdentityWindow
 from collector.event import Batch, Event, Receipt, Rejection
@@ -23,6 +23,7 @@ from collector.store import encode_checks, encode_events, encode_otlp, encode_vi
 from collector.vital import Vital
 
 _REFUSED = "refused"
+_NOTHING = Redacted(b"")
 
 
 class OtlpRequest(Protocol):
@@ -208,28 +209,35 @@ class Intake:
         batch = request.refused if keep_refused else None
         try:
             content = request.content(kept) if kept else b""
-            payload = self._redactor.redact_otlp(signal, content, source) if kept else b""
-            refused = self._refused(batch, batch.rejections) if batch and batch.rejections else None
+            redacted = self._redactor.redact_otlp(signal, content, source) if kept else _NOTHING
+            blocked = [
+                Rejection(kept[position], None, refusal)
+                for position, refusal in redacted.refusals.items()
+            ]
+            lost = [*batch.rejections, *blocked] if batch is not None else []
+            refused = self._refused(batch, lost) if batch is not None and lost else None
         except BaseException as error:
             self._window.release(claim, _told_to_twins(error))
             raise
+        if blocked:
+            self._withdraw(claim, request, {one.index for one in blocked})
         named = {one.index: one for one in refused.rejections} if refused is not None else {}
-        rejections = tuple(named.get(one.index, one) for one in request.rejections)
+        told = sorted((*request.rejections, *blocked), key=lambda one: one.index)
+        rejections = tuple(named.get(one.index, one) for one in told)
         quarantined = sum(one.quarantine_id is not None for one in rejections)
-        known = len(request.indices) - len(kept)
-        receipt = Receipt(len(kept), known, quarantined, rejections)
+        known, stored = len(request.indices) - len(kept), len(kept) - len(blocked)
+        receipt = Receipt(stored, known, quarantined, rejections)
         fates = self._kept(refused) if refused is not None else ()
-        records = self._spooled(
-            signal, "otlp", claim, encode_otlp(payload, request.digest), receipt, source=source
-        )
+        payload = encode_otlp(redacted.content, request.digest)
+        records = self._spooled(signal, "otlp", claim, payload, receipt, source=source)
         if events is None:
             return Submission(receipt, (*records.fates, *fates))
-        told = replace(
+        whole = replace(
             receipt,
             quarantined=quarantined + events.receipt.quarantined,
             warnings=events.receipt.rejections,
         )
-        return Submission(told, (*records.fates, *fates, *events.fates))
+        return Submission(whole, (*records.fates, *fates, *events.fates))
 
     def submit_checks(self, results: Sequence[CheckResult]) -> Submission:
         """Send the results of a check through the stages; they are about no person."""
@@ -249,6 +257,11 @@ class Intake:
         payload = encode_vitals([vitals[position] for position in claim.fresh])
         receipt = Receipt(len(claim.fresh), claim.duplicates, 0, ())
         return self._spooled("vitals", door, claim, payload, receipt, source=source)
+
+    def _withdraw(self, claim: Claim, request: OtlpRequest, blocked: set[int]) -> None:
+        """Give up the identities whose records are all blocked: sent again, they are new."""
+        gone = {one for one in claim.fresh if blocked.issuperset(request.fresh([one]))}
+        self._window.withdraw(claim, gone)
 
     def _admitted(
         self,

@@ -7,7 +7,8 @@ from importlib.resources import files
 
 import msgspec
 
-from candor.kernel.ports import DecisionRecord, OtlpSignal
+from candor.kernel.decision_ports import DecisionRecord
+from candor.kernel.ports import OtlpSignal
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from collector import check

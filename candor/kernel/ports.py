@@ -5,14 +5,11 @@ from the first day and an owner only replaces a part of it.
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import msgspec
-
-from candor.kernel.errors import UnavailableError
 
 OtlpSignal = Literal["traces", "logs", "metrics"]
 """The kinds of OpenTelemetry requests."""
@@ -126,6 +123,17 @@ class StorableEvent(Protocol):
     attributes: dict[str, msgspec.Raw]
 
 
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """An OTLP request with personal values masked, without the records that must not be stored.
+
+    ``refusals`` says why, by the position of the record in the request that was given.
+    """
+
+    content: bytes
+    refusals: Mapping[int, Refusal] = field(default_factory=dict)
+
+
 class Redactor(Protocol):
     """Masks personal values before anything is written."""
 
@@ -143,8 +151,15 @@ class Redactor(Protocol):
             UnavailableError: it cannot tell now; nothing may be stored.
         """
 
-    def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> bytes:
-        """Return an OTLP request in protobuf with personal values masked; the same when clean."""
+    def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> Redacted:
+        """Return an OTLP request in protobuf with personal values masked; the same when clean.
+
+        Records are counted in the order in which the request has them: spans, log records, or data
+        points.
+
+        Raises:
+            UnavailableError: it cannot tell now; nothing may be stored.
+        """
 
 
 class PersonalValue(msgspec.Struct, frozen=True, gc=False):
@@ -277,54 +292,6 @@ class Originals(Protocol):
         """
 
 
-class DecisionRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One decision as the log keeps it, in the order of its table's columns; pseudonyms only.
-
-    ``identifiers`` are the person's other subject keys that were considered. ``ledger_turn`` is the
-    last transaction of the ledger that was seen, so that the decision can be made again.
-    """
-
-    id: str
-    at: datetime
-    subject_key: str
-    identifiers: tuple[str, ...]
-    purpose: str
-    channel: str
-    stage: str
-    jurisdictions: tuple[str, ...]
-    recipient: str
-    gpc: bool
-    allow: bool
-    reason: str
-    rule: str
-    evidence: str
-    notice: str
-    valid_until: datetime | None
-    obligations: tuple[str, ...]
-    ledger_turn: int
-    as_of: datetime | None
-    entry_decision: str
-    caller: str
-
-
-class DecisionLog(Protocol):
-    """Keeps every decision. What it has taken survives this process."""
-
-    def append(self, rows: bytes, count: int) -> "Future[Any]":
-        """Return the fate of rows (a ``DecisionRecord`` as JSON a line): done when on the disk.
-
-        The future fails with UnavailableError when they could not be written; none of them is
-        kept then.
-        """
-
-    def flush(self) -> None:
-        """Return when all that was appended can be queried.
-
-        Raises:
-            UnavailableError: that took too long.
-        """
-
-
 class OpenGate:
     """The entry gate of an installation that has no purposes: every event may enter."""
 
@@ -344,10 +311,10 @@ class NoRedaction:
         del events, source
         return {}
 
-    def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> bytes:
+    def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> Redacted:
         """Return the request itself."""
         del signal, source
-        return request
+        return Redacted(request)
 
 
 class NoSubjectIndex:
@@ -376,17 +343,3 @@ class NoOriginals:
         """Return nothing."""
         del subject_keys
         return {}
-
-
-class NoDecisionLog:
-    """The log of a process without a disk for one: it takes nothing, so nothing is allowed."""
-
-    def append(self, rows: bytes, count: int) -> "Future[Any]":
-        """Return a fate that failed."""
-        del rows, count
-        fate: Future[Any] = Future()
-        fate.set_exception(UnavailableError("This process keeps no log of decisions."))
-        return fate
-
-    def flush(self) -> None:
-        """Return: there is nothing to wait for."""

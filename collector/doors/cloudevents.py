@@ -1,6 +1,7 @@
 """``POST /v1/events``: CloudEvents, answered in the shape of the native door."""
 
 from dataclasses import replace
+from functools import partial
 
 from candor.kernel.http import Answer, DoorRequest, Doors
 from collector.entrance import Entrance, answer_problem
@@ -16,9 +17,9 @@ def cloudevents_doors(entrance: Entrance) -> Doors:
     async def take(request: DoorRequest) -> Answer:
         source = await entrance.authenticate(request.bearer, DOOR)
         entrance.admit(source)
-        submission = submit(
-            await request.body(entrance.services.settings.limits.body_bytes), request, source
-        )
+        body = await request.body(entrance.services.settings.limits.body_bytes)
+        submission = await entrance.submitted(partial(submit, body, request, source))
+        del body
         receipt = await entrance.durable(submission, request)
         return Answer(200, encode_receipt(_as_sent(receipt)))
 

@@ -1,5 +1,7 @@
 """``POST /api/v1/events``: Candor's own events."""
 
+from functools import partial
+
 from candor.kernel.http import Answer, DoorRequest, Doors
 from collector.entrance import Entrance, answer_problem
 from collector.intake import Submission
@@ -12,11 +14,9 @@ def native_doors(entrance: Entrance) -> Doors:
     async def take(request: DoorRequest) -> Answer:
         source = await entrance.authenticate(request.bearer, DOOR)
         entrance.admit(source)
-        submission = submit(
-            await request.body(entrance.services.settings.limits.body_bytes),
-            request.media_type,
-            source,
-        )
+        body = await request.body(entrance.services.settings.limits.body_bytes)
+        submission = await entrance.submitted(partial(submit, body, request.media_type, source))
+        del body
         return Answer(200, encode_receipt(await entrance.durable(submission, request)))
 
     def submit(body: bytes, media_type: str, source: str) -> Submission:

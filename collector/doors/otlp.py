@@ -4,8 +4,8 @@ Errors are in the encoding of the request. A full spool is 503 and never 429, wh
 take for final.
 """
 
-import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from candor.kernel.errors import CandorError, OverloadedError, UnavailableError
 from candor.kernel.http import Answer, Door, DoorRequest, Doors
@@ -48,10 +48,10 @@ def _door(entrance: Entrance, signal: OtlpSignal) -> Door:
         entrance.admit(source, KINDS[signal])
         media_type = request.media_type
         body = await request.body(entrance.services.settings.limits.body_bytes)
-        if media_type == otlp.JSON and len(body) > _LARGE_JSON_BYTES:
-            submission = await asyncio.to_thread(submit, body, media_type, source)
-        else:
-            submission = submit(body, media_type, source)
+        is_slow = media_type == otlp.JSON and len(body) > _LARGE_JSON_BYTES
+        submission = await entrance.submitted(
+            partial(submit, body, media_type, source), is_slow=is_slow
+        )
         del body
         receipt = await entrance.durable(submission, request)
         return Answer(200, otlp.encode_response(signal, receipt, media_type), media_type)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from importlib.resources import files
 
@@ -67,7 +67,8 @@ def rum_doors(entrance: Entrance) -> Doors:
     async def take(request: DoorRequest, caller: _Caller) -> Answer:
         _count(buckets, entrance, caller)
         entrance.admit(caller.source, "rum")
-        submission = _submit(entrance, await request.body(BODY_BYTES), request, caller)
+        body = await request.body(BODY_BYTES)
+        submission = await entrance.submitted(partial(_submit, entrance, body, request, caller))
         async with turn if request.header(SYNC_HEADER) == "1" else nullcontext():
             receipt = await entrance.durable(submission, request)
         return Answer(200, encode_receipt(receipt))

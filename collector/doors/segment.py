@@ -1,12 +1,16 @@
 """``POST /v1/track`` and its siblings: the calls of Segment's clients."""
 
+from functools import partial
+
 from candor.kernel.errors import CandorError, TooLargeError
 from candor.kernel.http import Answer, Door, DoorRequest, Doors
 from candor.kernel.problems import problem_headers
 from collector.entrance import Entrance
+from collector.intake import Submission
 from collector.receivers.segment import (
     BATCHES,
     BODY_BYTES,
+    SegmentBody,
     SegmentLimitError,
     basic_user,
     decode_segment,
@@ -43,12 +47,14 @@ def _door(entrance: Entrance, path_type: str) -> Door:
             write_key = body.write_key
             source = await entrance.authenticate(lambda: write_key or request.bearer(), DOOR)
             entrance.collector.spool.refuse_when_full(source)
-        submission = entrance.collector.submit(
-            decode_segment(body, path_type, entrance.reception(source))
-        )
+        submission = await entrance.submitted(partial(submit, body, source))
         del body
         receipt = await entrance.durable(submission, request)
         return Answer(200, encode_segment_receipt(receipt))
+
+    def submit(body: SegmentBody, source: str) -> Submission:
+        batch = decode_segment(body, path_type, entrance.reception(source))
+        return entrance.collector.submit(batch)
 
     return entrance.guarded(take, DOOR, _answer_error)
 

@@ -61,7 +61,8 @@ class OtlpRequest:
 
     Spans are recognised by their own ids, one of ``identities`` each. Log records and data points
     have none: theirs is one for the whole request, and ``digest`` is what is stored of it.
-    ``refused`` are the records that are to be kept; what was shed is not.
+    ``refused`` names the records that are to be kept, and knows what was sent of all others, should
+    they be refused yet; what was shed is not kept.
     """
 
     signal: OtlpSignal
@@ -224,11 +225,9 @@ def _journeys(request: OtlpRequest, reception: Reception) -> Batch:
 
 
 def _hold(request: OtlpRequest, read: Callable[[], Message], reception: Reception) -> None:
-    """Say what was sent of each record, for those that are refused; nothing of it is made yet."""
+    """Say what was sent of each record, for those that will be refused; nothing is made yet."""
     shed = {one.index for one in request.shed}
     rejections = [one for one in request.rejections if one.index not in shed]
-    if not rejections and request.journeys is None:
-        return
     digest, most_bytes = request.digest.hex(), reception.limits.body_bytes
     items = LoneRecords(request.signal, read, digest, shed, most_bytes)
     call = request.signal

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from candor.kernel.ports import DecisionLog
+from candor.kernel.decision_ports import DecisionLog
 from candor.kernel.secrets import Secrets
 from candor.kernel.services import Services
 from candor.kernel.settings import Settings

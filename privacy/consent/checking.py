@@ -16,11 +16,11 @@ from sqlalchemy import Engine
 
 from candor.kernel.clock import Clock
 from candor.kernel.database import session_of
+from candor.kernel.decision_ports import DecisionRecord
 from candor.kernel.errors import InvalidInputError, UnavailableError
 from candor.kernel.ids import made_at, new_ids
 from candor.kernel.logging import log
 from candor.kernel.metrics import Metrics
-from candor.kernel.ports import DecisionRecord
 from candor.kernel.secrets import Secrets
 from privacy.consent.decision import (
     STATE_DAMAGED,

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from candor.kernel.ports import DecisionLog
+from candor.kernel.decision_ports import DecisionLog
 
 
 @dataclass(slots=True)

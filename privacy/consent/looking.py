@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from candor.kernel.decision_ports import DecisionLog
 from candor.kernel.errors import NotFoundError
 from candor.kernel.ids import made_at
-from candor.kernel.ports import DecisionLog
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from privacy.consent import schemas, store

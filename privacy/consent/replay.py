@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from candor.kernel.ports import DecisionRecord
+from candor.kernel.decision_ports import DecisionRecord
 from privacy.consent import store
 from privacy.consent.act import ConsentEvent
 from privacy.consent.decision import Decision, Question, decide

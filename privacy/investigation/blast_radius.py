@@ -15,8 +15,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
+from candor.kernel.decision_ports import DecisionRecord
 from candor.kernel.errors import NotFoundError
-from candor.kernel.ports import DecisionRecord
 from candor.kernel.telemetry_store import TelemetryStore
 from privacy.consent.act import ConsentEvent
 from privacy.consent.decision import Decision

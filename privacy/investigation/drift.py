@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from candor.kernel.database import session_of
-from candor.kernel.ports import DecisionRecord
+from candor.kernel.decision_ports import DecisionRecord
 from privacy.consent.decision import Decision
 from privacy.consent.replay import decisions_again
 from privacy.investigation import store

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from candor.kernel.ports import DecisionRecord
+from candor.kernel.decision_ports import DecisionRecord
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from privacy.consent.act import YES

@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -14,14 +14,15 @@ from candor.kernel.ports import Vault
 from candor.kernel.secrets import Secrets
 from candor.kernel.settings import PiiSettings
 from privacy.pii.detectors import DetectorPool
+from privacy.pii.examination import LocalExaminer
 from privacy.pii.guard import Guards, Marks
 from privacy.pii.ledger import FindingLedger
 from privacy.pii.namemodel import open_model
-from privacy.pii.naming import first_names, last_names
 from privacy.pii.redactor import PolicyRedactor
 from privacy.pii.register import PolicyRegister
 from privacy.pii.scanning import NameFinder
 from privacy.pii.transform import Transformer
+from privacy.pii.workers import Equipment, Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,18 @@ class Pii:
     ledger: FindingLedger
     redactor: PolicyRedactor
     data_map: DataMap
+    workers: Workers | None = None
 
     def prepare(self) -> None:
-        """Load and compile what the first event would wait for."""
-        if self.guards.current().policy.names == "strict":
-            first_names()
-            last_names()
+        """Load and compile what the first event would wait for.
+
+        Raises:
+            UnavailableError: the processes that examine texts cannot be started.
+        """
+        if self.workers is not None:
+            self.workers.prepare()
+        else:
+            self.guards.current()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +79,29 @@ def open_pii(settings: PiiSettings, around: Surroundings) -> Iterator[Pii]:
     pool = DetectorPool(settings.cache_dir, settings.recognizers, settings.memory)
     policies = PolicyRegister(around.engine, around.clock, settings.policy)
     transformer = Transformer(mask_key(around.secrets), around.vault)
-    model = open_model(settings.ner.model) if settings.ner.model is not None else None
+    model = open_model(settings.ner)
     guards = Guards(pool, policies, transformer, model=model, memory=settings.memory)
     ledger = FindingLedger(around.engine, around.clock, around.metrics.pii)
     marks = Marks(around.marks)
-    redactor = PolicyRedactor(guards.current, marks, ledger, around.metrics.pii)
-    with ledger.running():
-        yield Pii(pool, policies, transformer, guards, model, ledger, redactor, around.data_map)
+    workers = _workers(settings, around, policies) if settings.workers else None
+    examiner = workers or LocalExaminer(guards.current)
+    redactor = PolicyRedactor(examiner, marks, ledger, around.metrics.pii, around.vault)
+    with ledger.running(), ExitStack() as stack:
+        if workers is not None:
+            stack.callback(workers.close)
+        yield Pii(
+            pool, policies, transformer, guards, model, ledger, redactor, around.data_map, workers
+        )
+
+
+def _workers(settings: PiiSettings, around: Surroundings, policies: PolicyRegister) -> Workers:
+    """Return processes that examine; none of them runs before it is asked for."""
+    equipment = Equipment(
+        mask_key(around.secrets),
+        around.vault is not None,
+        settings.cache_dir,
+        settings.recognizers,
+        settings.memory,
+        settings.ner,
+    )
+    return Workers(settings.workers, equipment, policies.current)

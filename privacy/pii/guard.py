@@ -6,7 +6,7 @@ from threading import Lock
 from candor.kernel.field_ports import ContractMarks
 from privacy.pii.detectors import DetectorPool
 from privacy.pii.finding import field_of
-from privacy.pii.naming import entity_of_key
+from privacy.pii.naming import entity_of_key, first_names, last_names
 from privacy.pii.policy import Mark, Policy, mark_of
 from privacy.pii.register import PolicyRegister
 from privacy.pii.scanning import NameFinder, Scanner
@@ -78,17 +78,32 @@ class Guards:
             return made
         with self._lock:
             if self._made is None or self._made.policy != policy:
-                self._made = self.guard(policy)
+                self._made = make_guard(
+                    policy,
+                    self._pool,
+                    self._transformer,
+                    model=self._model,
+                    memory=self._memory,
+                )
             self._made.policy = policy
             return self._made
 
-    def guard(self, policy: Policy) -> Guard:
-        """Return the guard of a policy."""
-        detector = self._pool.detector(policy, has_model=self._model is not None)
-        scanner = Scanner(
-            detector, policy, self._transformer, model=self._model, memory=self._memory
-        )
-        return Guard(policy, detector, scanner)
+
+def make_guard(
+    policy: Policy,
+    pool: DetectorPool,
+    transformer: Transformer,
+    *,
+    model: NameFinder | None,
+    memory: int,
+) -> Guard:
+    """Return the guard of a policy, with what it looks at the first event with at hand."""
+    detector = pool.detector(policy, has_model=model is not None)
+    if policy.names == "strict":
+        first_names()
+        last_names()
+    scanner = Scanner(detector, policy, transformer, model=model, memory=memory)
+    return Guard(policy, detector, scanner)
 
 
 class Marks:

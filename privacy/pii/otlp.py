@@ -6,7 +6,7 @@ exemplars, log bodies and status messages: a sender may have put a person anywhe
 Source: OTLP, ``common.proto``, ``trace.proto``, ``logs.proto``, ``metrics.proto``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from candor.kernel.errors import CandorError
-from candor.kernel.logging import log
-from candor.kernel.metrics import PiiMetrics
 from candor.kernel.ports import OtlpSignal
 from privacy.pii.guard import Guard
-from privacy.pii.scanning import Circumstances, Scan
+from privacy.pii.outcome import Outcome, blocked
+from privacy.pii.scanning import Circumstances
 from privacy.pii.suspicion import suspect_texts
-from privacy.pii.transform import Errands, filled
+from privacy.pii.transform import filled
 
 UNEXAMINED = "[not examined]"
 """What stands for a text that could not be examined."""
@@ -41,6 +40,8 @@ class Text:
     """A text of a request: where it is set, under which path, and by which name it is judged.
 
     ``attributes`` and ``attribute`` are where it can be left out as a whole, and where its key is.
+    ``records`` are the positions of the records that it belongs to: all of its resource, scope or
+    metric, or the one that it stands in.
     """
 
     text: str
@@ -49,47 +50,62 @@ class Text:
     path: tuple[str, ...]
     attributes: Any = None
     attribute: Any = None
+    records: range = range(0)
 
 
-def redact_request(  # noqa: PLR0913, PLR0917 - a request, and all that treats it
-    signal: OtlpSignal,
-    body: bytes,
-    guard: Guard,
-    source: str,
-    note: Callable[[Scan], None],
-    metrics: PiiMetrics,
-) -> bytes:
-    """Return a request with personal values masked; the same bytes when there are none."""
+def redact_request(
+    signal: OtlpSignal, body: bytes, guard: Guard, source: str
+) -> tuple[bytes, Outcome]:
+    """Return a request with personal values masked, and what was found; the same when clean.
+
+    Records that must not be stored are left out and named. A text that cannot be examined is put
+    out of sight, and no other: a sender would repeat the request for ever.
+    """
     request: Any = _REQUESTS[signal]()
     request.ParseFromString(body)
     texts = list(_texts(signal, request))
     suspects = suspect_texts(guard.lines, [one.text for one in texts])
-    about = Circumstances(source, errands=Errands())
-    changed: list[Text] = []
+    outcome = Outcome(guard.policy)
+    about = Circumstances(source, errands=outcome.errands)
+    is_changed = False
     for number, one in enumerate(texts):
         if number not in suspects and not guard.is_suspect(one.path[-1]):
             continue
         try:
-            if _treat(one, guard, about, note):
-                changed.append(one)
+            is_changed |= _treat(one, guard, about, outcome)
         except CandorError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever fails hides its text, and no other
-            metrics.failures.inc()
-            log().error("a text could not be examined", reason=type(error).__name__)
+            outcome.failures.append(type(error).__name__)
             _put(one, UNEXAMINED)
-            changed.append(one)
-    if changed and about.errands and (settled := guard.scanner.settle(about.errands)):
-        for one in changed:
-            _fill_in(one, settled)
-    return bytes(request.SerializeToString()) if changed else body
+            is_changed = True
+    if outcome.refusals:
+        _leave_out(signal, request, outcome.refusals)
+        is_changed = True
+    return bytes(request.SerializeToString()) if is_changed else body, outcome
 
 
-def _treat(one: Text, guard: Guard, about: Circumstances, note: Callable[[Scan], None]) -> bool:
+def fill_request(signal: OtlpSignal, body: bytes, settled: Mapping[str, str]) -> bytes:
+    """Return a request with what the vault answered in the place of the marks."""
+    request: Any = _REQUESTS[signal]()
+    request.ParseFromString(body)
+    for one in list(_texts(signal, request)):
+        if (made := filled(one.text, settled)) != one.text:
+            _put(one, made)
+        if one.attribute is not None:
+            one.attribute.key = filled(one.attribute.key, settled)
+    return bytes(request.SerializeToString())
+
+
+def _treat(one: Text, guard: Guard, about: Circumstances, outcome: Outcome) -> bool:
     """Mask a text, and the key of its attribute; return whether anything changed."""
     before = {one.path[-1]: one.text}
     scan = guard.scanner.scan(before, about, one.path[:-1])
-    note(scan)
+    outcome.note(scan)
+    if scan.blocked is not None:
+        refusal = blocked(scan.blocked)
+        for position in one.records:
+            outcome.refusals.setdefault(position, refusal)
     if scan.payload == before:
         return False
     for key, value in scan.payload.items():
@@ -105,12 +121,18 @@ def _treat(one: Text, guard: Guard, about: Circumstances, note: Callable[[Scan],
     return True
 
 
-def _fill_in(one: Text, settled: Mapping[str, str]) -> None:
-    """Put what the vault answered in the place of the marks of a text and of its key."""
-    field = "string_value" if one.field in _PLAIN else one.field
-    setattr(one.holder, field, filled(getattr(one.holder, field), settled))
-    if one.attribute is not None:
-        one.attribute.key = filled(one.attribute.key, settled)
+def _leave_out(signal: OtlpSignal, request: Any, refused: Collection[int]) -> None:  # noqa: ANN401 - a request of this signal
+    """Take records out of a request by their positions."""
+    shape = _SHAPES[signal]
+    first = 0
+    for resource in getattr(request, shape.resources):
+        for scope in getattr(resource, shape.scopes):
+            for group in shape.groups(scope):
+                count = len(group)
+                for place in reversed(range(count)):
+                    if first + place in refused:
+                        del group[place]
+                first += count
 
 
 def _put(one: Text, text: str) -> None:
@@ -119,13 +141,31 @@ def _put(one: Text, text: str) -> None:
 
 
 def _texts(signal: OtlpSignal, request: Any) -> Iterator[Text]:  # noqa: ANN401 - a request of this signal
-    resources, scopes, records, texts_of = _SHAPES[signal]
-    for resource in getattr(request, resources):
-        yield from _attributes(resource.resource.attributes, "resource")
-        for scope in getattr(resource, scopes):
-            yield from _scope(scope.scope)
-            for record in getattr(scope, records):
-                yield from texts_of(record)
+    for records, part in _parts(_SHAPES[signal], request):
+        for one in part:
+            one.records = records
+            yield one
+
+
+def _parts(shape: "_Shape", request: Any) -> Iterator[tuple[range, Iterator[Text]]]:  # noqa: ANN401 - as above
+    """Yield the texts of each part of a request, with the positions of the records they are of."""
+    first = 0
+    for resource in getattr(request, shape.resources):
+        scopes = getattr(resource, shape.scopes)
+        sizes = [sum(map(len, shape.groups(scope))) for scope in scopes]
+        around = range(first, first + sum(sizes))
+        yield around, _attributes(resource.resource.attributes, "resource")
+        for scope, size in zip(scopes, sizes, strict=True):
+            yield range(first, first + size), _scope(scope.scope)
+            start = first
+            for metric in getattr(scope, "metrics", ()):
+                end = start + len(_points(metric))
+                yield range(start, end), _metric(metric)
+                start = end
+            for group in shape.groups(scope):
+                for position, record in enumerate(group, first):
+                    yield range(position, position + 1), shape.texts(record)
+                first += len(group)
 
 
 def _scope(scope: Any) -> Iterator[Text]:  # noqa: ANN401 - InstrumentationScope
@@ -156,11 +196,17 @@ def _log_record(record: Any) -> Iterator[Text]:  # noqa: ANN401 - LogRecord
 def _metric(metric: Any) -> Iterator[Text]:  # noqa: ANN401 - Metric
     yield from _own(metric, "metric", "name", "description", "unit")
     yield from _attributes(metric.metadata, "metric")
+
+
+def _point(point: Any) -> Iterator[Text]:  # noqa: ANN401 - a data point of any kind
+    yield from _attributes(point.attributes, "point")
+    for exemplar in getattr(point, "exemplars", ()):
+        yield from _attributes(exemplar.filtered_attributes, "exemplar")
+
+
+def _points(metric: Any) -> Any:  # noqa: ANN401 - the points of a Metric
     kind = metric.WhichOneof("data")
-    for point in getattr(metric, kind).data_points if kind is not None else ():
-        yield from _attributes(point.attributes, "point")
-        for exemplar in getattr(point, "exemplars", ()):
-            yield from _attributes(exemplar.filtered_attributes, "exemplar")
+    return getattr(metric, kind).data_points if kind is not None else ()
 
 
 def _own(holder: Any, path: str, *fields: str) -> Iterator[Text]:  # noqa: ANN401 - a message
@@ -191,8 +237,23 @@ def _value(value: Any, path: tuple[str, ...], attributes: Any, attribute: Any) -
             yield from _value(one.value, where, value.kvlist_value.values, one)
 
 
-_SHAPES: Mapping[OtlpSignal, tuple[str, str, str, Callable[[Any], Iterator[Text]]]] = {
-    "traces": ("resource_spans", "scope_spans", "spans", _span),
-    "logs": ("resource_logs", "scope_logs", "log_records", _log_record),
-    "metrics": ("resource_metrics", "scope_metrics", "metrics", _metric),
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Where a signal's records stand: ``groups`` are the repeated fields of a scope's records."""
+
+    resources: str
+    scopes: str
+    groups: Callable[[Any], Sequence[Any]]
+    texts: Callable[[Any], Iterator[Text]]
+
+
+_SHAPES: Mapping[OtlpSignal, _Shape] = {
+    "traces": _Shape("resource_spans", "scope_spans", lambda scope: [scope.spans], _span),
+    "logs": _Shape("resource_logs", "scope_logs", lambda scope: [scope.log_records], _log_record),
+    "metrics": _Shape(
+        "resource_metrics",
+        "scope_metrics",
+        lambda scope: [_points(metric) for metric in scope.metrics],
+        _point,
+    ),
 }

@@ -128,15 +128,6 @@ class Scanner:
         """Return what stands in the place of a value."""
         return self._transformer.replace(value, entity, rule, place)
 
-    def settle(self, errands: Errands) -> Mapping[str, str]:
-        """Return what stands in the place of each mark.
-
-        Raises:
-            UnavailableError: the vault cannot be asked.
-        """
-        vault = self._transformer.vault
-        return errands.run(vault) if vault is not None else {}
-
     def digest(self, value: str) -> str:
         """Return a keyed digest of a value."""
         return self._transformer.digest(value)

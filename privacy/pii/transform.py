@@ -1,5 +1,6 @@
 """What is put in the place of a personal value."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from secrets import token_hex
@@ -10,6 +11,8 @@ from candor.kernel.secrets import Mac
 from privacy.pii.policy import VAULT_ACTIONS, Rule
 
 _DIGEST_DIGITS = 32
+_MARK = "errand-"
+_MARKS = re.compile(rf"{_MARK}[0-9a-f]{{32}}-[0-9]+\.")
 
 
 class Dropped:
@@ -26,7 +29,7 @@ class Errands:
     """
 
     def __init__(self) -> None:
-        self._mark = f"errand-{token_hex(16)}-"
+        self._mark = f"{_MARK}{token_hex(16)}-"
         self._wanted: list[tuple[Rule, PersonalValue]] = []
 
     def put(self, rule: Rule, value: PersonalValue) -> str:
@@ -68,9 +71,11 @@ class Place:
 class Transformer:
     """Puts something in the place of a value, as a rule says."""
 
-    def __init__(self, key: bytes, vault: Vault | None = None) -> None:
+    def __init__(self, key: bytes, vault: Vault | None = None, *, defers: bool = False) -> None:
+        """Keep what it works with; with ``defers`` there is a vault that somebody else will ask."""
         self._mac = Mac(key)
-        self.vault = vault
+        self._vault = vault
+        self._defers = defers
 
     def replace(self, value: str, entity: str, rule: Rule, place: Place) -> str | Dropped:
         """Return what stands in the place of a value from now on.
@@ -84,10 +89,12 @@ class Transformer:
             return DROPPED
         if rule.action == "hash":
             return f"[{entity}:{self.digest(value)}]"
-        if self.vault is not None and rule.action in VAULT_ACTIONS:
+        if rule.action in VAULT_ACTIONS and (self._vault is not None or self._defers):
             errands = place.errands or Errands()
             mark = errands.put(rule, PersonalValue(value, place.subject, place.field))
-            return mark if place.errands is not None else errands.run(self.vault)[mark]
+            if place.errands is None and self._vault is not None:
+                return errands.run(self._vault)[mark]
+            return mark
         return same_format(value) if rule.keeps_format else f"[{entity}]"
 
     def digest(self, value: str) -> str:
@@ -97,10 +104,9 @@ class Transformer:
 
 def filled(text: str, settled: Mapping[str, str]) -> str:
     """Return a text with marks replaced by what stands in their place."""
-    if any(mark in text for mark in settled):
-        for mark, made in settled.items():
-            text = text.replace(mark, made)
-    return text
+    if _MARK not in text:
+        return text
+    return _MARKS.sub(lambda mark: settled.get(mark[0], mark[0]), text)
 
 
 def same_format(value: str) -> str:

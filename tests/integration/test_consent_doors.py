@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine
 
+from candor.kernel.decision_ports import NoDecisionLog
 from candor.kernel.errors import UnavailableError
 from candor.kernel.overflow import Overflow
-from candor.kernel.ports import EVERYONE, NoDecisionLog, NoSubjectIndex, OpenGate
+from candor.kernel.ports import EVERYONE, NoSubjectIndex, OpenGate
 from candor.kernel.telemetry_store import TelemetryStore
 from candor.wiring import Installation
 from collector.assembly import open_collector

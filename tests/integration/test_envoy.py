@@ -11,7 +11,7 @@ import grpc
 import pytest
 from sqlalchemy import Engine
 
-from candor.kernel.ports import NoDecisionLog
+from candor.kernel.decision_ports import NoDecisionLog
 from candor.kernel.rpc import serving_rpc
 from candor.kernel.telemetry_store import TelemetryStore
 from privacy.consent.assembly import open_consent

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from sqlalchemy import Engine
 
 from candor.kernel.errors import ConflictError
-from candor.kernel.ports import NoRedaction, OtlpSignal
+from candor.kernel.ports import NoRedaction, OtlpSignal, Redacted
 from candor.kernel.rpc import serving_rpc
 from candor.kernel.telemetry_store import TelemetryStore
 from collector.doors.otlp_grpc import otlp_handlers
@@ -136,7 +136,7 @@ def test_what_nobody_foresaw_is_an_internal_error_without_its_text(
     open_doors: Callable[..., Iterator[Served]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     class Breaking(NoRedaction):
-        def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> bytes:
+        def redact_otlp(self, signal: OtlpSignal, request: bytes, source: str = "") -> Redacted:
             del source
             raise ValueError(f"{signal} {len(request)}: cannot mask customer-1@example.org")
 

@@ -20,6 +20,7 @@ from candor.kernel.services import Services
 from candor.kernel.telemetry_store import TelemetryStore
 from collector.contracts.marks import StoredMarks
 from privacy.pii.assembly import Pii
+from privacy.pii.examination import LocalExaminer
 from privacy.pii.finding import Finding
 from privacy.pii.guard import Guard
 from privacy.pii.naming import first_names, last_names
@@ -194,7 +195,7 @@ class Broken:
 
 def break_detector(shop: Application, error: Exception) -> None:
     redactor: Any = shop.pii.redactor
-    redactor._guard = Broken(error).current
+    redactor._examiner = LocalExaminer(Broken(error).current)
 
 
 def test_an_event_that_cannot_be_examined_is_quarantined_and_no_other(shop: Application) -> None:
@@ -323,7 +324,7 @@ def test_a_clean_request_passes_as_the_bytes_that_came(shop: Application, signal
         "traces": ExportTraceServiceRequest(),
     }[signal]
     body = clean.SerializeToString()
-    assert redactor.redact_otlp(signal, body, "shop") is body
+    assert redactor.redact_otlp(signal, body, "shop").content is body
 
 
 def test_what_the_vault_keeps_comes_back_by_the_authorised_way(shop: Application) -> None:

@@ -96,3 +96,13 @@ def test_it_agrees_with_a_plain_set(requests: list[tuple[list[str], str]]) -> No
             seen |= set(names)
         else:
             window.release(claim, OSError())
+
+
+def test_what_is_withdrawn_from_a_claim_is_new_for_the_next_sender() -> None:
+    window = IdentityWindow(WINDOW)
+    window.restore(["known"], NOON)
+    claim = window.claim(["a", "known", "b", "c"])
+    window.withdraw(claim, {2})
+    assert claim.fresh == [0, 3]
+    window.remember(claim, NOON)
+    assert window.claim(["a", "b", "c"]).fresh == [1]

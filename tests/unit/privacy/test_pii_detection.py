@@ -192,6 +192,19 @@ def test_tokens_of_judged_texts_are_not_kept() -> None:
         tracemalloc.stop()
 
 
+def test_of_a_hundred_thousand_distinct_words_none_stays() -> None:
+    """By both ways: that of context, and Presidio's own, which letters beyond ASCII take."""
+    found = pii.detector(["US_SSN"], 0.5)
+    words = found._engine.pipeline.vocab.strings
+    assert found.detect("ssn 536-22-1234 is hers") != found.detect("ssn 536-22-1234 für jene")
+    before = len(words)
+    for n in range(100):
+        others = " ".join(f"w{n}x{m}" for m in range(1000))
+        [one] = found.detect(f"ssn {'u' if n % 50 else 'ü'} 536-22-1234 {others}")
+        assert one.entity == "US_SSN"
+    assert len(words) == before
+
+
 def test_compiled_patterns_are_kept_on_disk_by_what_they_are_made_of(tmp_path: Path) -> None:
     first = pii.detector(["US_SSN"], 0.5, folder=tmp_path / "compiled")
     kept = sorted((tmp_path / "compiled").glob("*.hsdb"))

@@ -1,5 +1,6 @@
 """A pipeline of one's own finds names in free text; it is loaded from a folder and nowhere else."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_finds_what_it_was_taught_and_its_labels_are_told_in_our_words(pipeline: Path) -> None:
-    model = open_model(pipeline)
+    model = open_model(NameModelSettings(engine="spacy", model=pipeline))
     payload = {"note": "we met zorblax in the garden", "where": "quuxville is far away"}
     done = scan(payload, model=model)
     assert done.payload == {
@@ -53,12 +54,18 @@ def test_it_finds_what_it_was_taught_and_its_labels_are_told_in_our_words(pipeli
 
 
 def test_short_texts_are_not_asked_about(pipeline: Path) -> None:
-    assert scan({"note": "met zorblax"}, model=open_model(pipeline)).findings == []
+    assert (
+        scan(
+            {"note": "met zorblax"},
+            model=open_model(NameModelSettings(engine="spacy", model=pipeline)),
+        ).findings
+        == []
+    )
 
 
 def test_a_folder_without_a_pipeline_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="CANDOR_PII__NER__MODEL"):
-        open_model(tmp_path)
+        open_model(NameModelSettings(engine="spacy", model=tmp_path))
 
 
 def test_an_engine_needs_its_model_and_no_engine_needs_none() -> None:
@@ -67,3 +74,9 @@ def test_an_engine_needs_its_model_and_no_engine_needs_none() -> None:
     with pytest.raises(ValueError, match="needs model"):
         NameModelSettings(model=Path("x"))
     assert PiiSettings().ner.engine == "none"
+
+
+@pytest.mark.skipif(find_spec("transformers") is not None, reason="transformers is installed")
+def test_an_engine_whose_library_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"pip install 'candor\[transformers\]'"):
+        open_model(NameModelSettings(engine="transformers", model=tmp_path))
