@@ -38,7 +38,13 @@ from privacy.pii.telephone import Regions
 _WITHOUT_PAIR = re.compile("[\ud800-\udfff]")
 _NO_ARTIFACTS: Any = None
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_HIDING = (FOREIGN, prefilter.ESCAPED, prefilter.BASE64, prefilter.NESTED)
+_HIDING = (
+    FOREIGN,
+    prefilter.ESCAPED,
+    prefilter.BASE64,
+    prefilter.DEEP,
+    prefilter.SCIENTIFIC,
+)
 _MOST_KEPT_CHARACTERS = 256
 _PRESIDIO = "presidio_analyzer."
 _ENHANCER = LemmaContextAwareEnhancer()

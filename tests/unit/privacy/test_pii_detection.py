@@ -149,12 +149,16 @@ def test_what_hides_a_text_is_suspect() -> None:
     hidden = [
         b"a%40b",
         b"a\\u0040b",
-        b'{"a": 1}',
+        b'{"first-name": 1}',
+        b"/p?surname=1",
+        b"[" * 33,
         "Müller".encode(),
         b"amFuZUBleGFtcGxlLm9yZyBhbmQ",
     ]
     assert all(found.suspects(line) for line in hidden)
-    assert not found.suspects(b"plain\n/cart/items/add\n0192aaaa-11b1-2c22-33d3-12345e789012")
+    assert not found.suspects(
+        b'plain\n{"a": 1}\n/cart/items/add\n0192aaaa-11b1-2c22-33d3-12345e789012'
+    )
 
 
 def test_only_names_that_lift_a_score_are_context() -> None:
