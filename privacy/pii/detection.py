@@ -21,7 +21,6 @@ from typing import Any
 from presidio_analyzer import (
     AnalyzerEngine,
     EntityRecognizer,
-    Pattern,
     PatternRecognizer,
     RecognizerResult,
 )
@@ -32,14 +31,26 @@ from privacy.pii import prefilter
 from privacy.pii.finding import Finding
 from privacy.pii.memory import Recent
 from privacy.pii.prefilter import FOREIGN, Expression, Prefilter, compile_prefilter
-from privacy.pii.recognition import LANGUAGE, TokenEngine, stock_analyzer
+from privacy.pii.recognition import (
+    LANGUAGE,
+    TokenEngine,
+    is_refuted,
+    patterns_of,
+    stock_analyzer,
+)
 from privacy.pii.telephone import Regions
 
 _WITHOUT_PAIR = re.compile("[\ud800-\udfff]")
 _NO_ARTIFACTS: Any = None
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_HIDING = (FOREIGN, prefilter.ESCAPED, prefilter.BASE64, prefilter.NESTED)
-_MOST_KEPT_CHARACTERS = 256
+_HIDING = (
+    FOREIGN,
+    prefilter.ESCAPED,
+    prefilter.BASE64,
+    prefilter.DEEP,
+    prefilter.SCIENTIFIC,
+)
+_MOST_KEPT_CHARACTERS, _MOST_CONTEXTS = 256, 10_000
 _PRESIDIO = "presidio_analyzer."
 _ENHANCER = LemmaContextAwareEnhancer()
 Context = tuple[str, ...]
@@ -92,10 +103,12 @@ class Detector:
         self._by_id = {one.id: place for place, one in enumerate(self._recognizers)}
         self._copies: dict[tuple[int, tuple[int, ...]], EntityRecognizer] = {}
         self._recent: Recent[tuple[str, Context], tuple[Finding, ...]] = Recent(memory)
+        self._named: Recent[Context, set[int]] = Recent(_MOST_CONTEXTS)
         self._memory = memory
         self._lock = Lock()
         self._patterns: list[_Pattern] = []
         self._always: list[_Pattern] = []
+        self._unsure: set[int] = set()
         self._filter = self._compile(folder)
 
     @property
@@ -105,13 +118,15 @@ class Detector:
 
     def detect(self, text: str, context: Context = ()) -> tuple[Finding, ...]:
         """Return the findings of a text in their order; ``context`` counts for all of them."""
+        if not self._memory or len(text) > _MOST_KEPT_CHARACTERS:
+            with self._lock:
+                return self._examine(text, context)
         key = (text, context)
         found = self._recent.find(key)
         if found is None:
             with self._lock:
                 found = self._examine(text, context)
-                if self._memory and len(text) <= _MOST_KEPT_CHARACTERS:
-                    self._recent.keep(key, found)
+                self._recent.keep(key, found)
         return found
 
     def suspects(self, lines: bytes) -> list[int]:
@@ -149,9 +164,18 @@ class Detector:
             else:
                 self._always.append(_Pattern(place, 0, weak=False))
         self._foreign = len(expressions)
-        compiled, refused = compile_prefilter([*expressions, Expression(FOREIGN)], folder)
-        self._always += [self._patterns[place] for place in sorted(refused)]
-        self._compile_lines(expressions, refused, folder)
+        self._weak = sorted({one.recognizer for one in self._patterns if one.weak})
+        words = sorted({word for place in self._weak for word in self._words[place]})
+        self._backed = [{n for n in self._weak if word in self._words[n]} for word in words]
+        literals = [Expression(re.escape(word).encode(), re.IGNORECASE) for word in words]
+        wanted = [*expressions, Expression(FOREIGN), *literals]
+        compiled, refused = compile_prefilter(wanted, folder)
+        for place in sorted(refused):
+            if place < self._foreign:
+                self._always.append(self._patterns[place])
+            else:
+                self._unsure |= self._backed[place - self._foreign - 1]
+        self._compile_lines(wanted, refused, folder)
         return compiled
 
     def _compile_lines(
@@ -159,23 +183,17 @@ class Detector:
     ) -> None:
         """Make the filter that tells where in many texts to look.
 
-        In the place of the patterns that only context lifts stand the words that would lift them,
-        which are much rarer; beside them what might hide a text, and what others look for.
+        Without the patterns that only context lifts: the words that would lift them are much rarer.
+        Beside them stands what might hide a text, and what others look for.
         """
-        weak = [n for n, one in enumerate(self._patterns) if one.weak]
-        self._weak = sorted({self._patterns[place].recognizer for place in weak})
-        words = sorted({word for place in self._weak for word in self._words[place]})
         anything = Expression(rb"[^\n]\n", everywhere=True)
+        weak = {n for n, one in enumerate(self._patterns) if one.weak}
         self._lines, _ = compile_prefilter(
             [
                 *(
                     anything if n in refused else self._coarse(n, one)
                     for n, one in enumerate(expressions)
-                    if n not in weak
-                ),
-                *(
-                    Expression(re.escape(word).encode(), re.IGNORECASE, everywhere=True)
-                    for word in words
+                    if n not in weak and n != self._foreign
                 ),
                 *(Expression(text, everywhere=True) for text in (*_HIDING, *self._others)),
             ],
@@ -184,11 +202,12 @@ class Detector:
 
     def _coarse(self, place: int, expression: Expression) -> Expression:
         """Return what is searched in whole batches, and reported everywhere."""
-        recognizer = self._recognizers[self._patterns[place].recognizer]
-        text = prefilter.COARSE.get(type(recognizer).__name__)
-        if text is None or not _is_stock(recognizer):
-            return replace(expression, everywhere=True)
-        return Expression(text, everywhere=True)
+        if place < self._foreign:
+            recognizer = self._recognizers[self._patterns[place].recognizer]
+            text = prefilter.COARSE.get(type(recognizer).__name__)
+            if text is not None and _is_stock(recognizer):
+                return Expression(text, everywhere=True)
+        return replace(expression, everywhere=True)
 
     def _add_patterns(
         self, place: int, recognizer: PatternRecognizer, expressions: list[Expression]
@@ -196,7 +215,7 @@ class Detector:
         kind = type(recognizer)
         validates = kind.validate_result is not PatternRecognizer.validate_result
         is_demanding = not self._demanding.isdisjoint(recognizer.supported_entities)
-        for position, pattern in enumerate(_patterns_of(recognizer)):
+        for position, pattern in enumerate(patterns_of(recognizer)):
             best = 1.0 if validates else self._lifted(recognizer, pattern.score)
             if best < self._threshold:
                 continue
@@ -216,10 +235,12 @@ class Detector:
 
     def _examine(self, text: str, context: Context) -> tuple[Finding, ...]:
         hits = self._filter.hits(text.encode("utf-8", "surrogatepass"))
+        if not hits and not self._always:
+            return ()
         if self._foreign in hits:
             text = _WITHOUT_PAIR.sub("\N{REPLACEMENT CHARACTER}", text)
             return self._demanded(self._by_stock(text, context), text, context)
-        chosen = self._chosen(hits, text, context)
+        chosen = self._chosen(hits, context)
         raw = [
             result
             for place, positions in chosen.items()
@@ -232,21 +253,26 @@ class Detector:
         found = _findings(EntityRecognizer.remove_duplicates(kept))
         return self._demanded(found, text, context)
 
-    def _chosen(self, hits: Sequence[int], text: str, context: Context) -> dict[int, list[int]]:
+    def _chosen(self, hits: Sequence[int], context: Context) -> dict[int, list[int]]:
         """Return the patterns that are worth running, by recognizer."""
         chosen: dict[int, list[int]] = {}
         fired = [self._patterns[place] for place in hits if place < self._foreign]
+        if not fired and not self._always:
+            return chosen
+        supported = self._supported(hits, context)
         for pattern in (*fired, *self._always):
-            if pattern.weak and not self._is_supported(pattern.recognizer, text, context):
-                continue
-            chosen.setdefault(pattern.recognizer, []).append(pattern.position)
+            if not pattern.weak or pattern.recognizer in supported:
+                chosen.setdefault(pattern.recognizer, []).append(pattern.position)
         return chosen
 
-    def _is_supported(self, place: int, text: str, context: Context) -> bool:
-        """Whether a word of a recognizer's context occurs in the text or its names at all."""
-        words = self._words[place]
-        lowered = text.lower()
-        return any(word in lowered for word in words) or _is_named(words, context)
+    def _supported(self, hits: Sequence[int], context: Context) -> set[int]:
+        """Return the recognizers of whose context a word occurs in a text or its names at all."""
+        named = self._named.find(context)
+        if named is None:
+            named = {n for n in self._weak if _is_named(self._words[n], context)} | self._unsure
+            self._named.keep(context, named)
+        words = [self._backed[place - self._foreign - 1] for place in hits if place > self._foreign]
+        return named.union(*words) if words else named
 
     def _run(self, place: int, positions: list[int], text: str) -> list[RecognizerResult]:
         """Return what some patterns of a recognizer find."""
@@ -259,6 +285,8 @@ class Detector:
             recognizer.supported_regions = regions
         else:
             recognizer = self._narrowed(place, positions)
+            if is_refuted(recognizer, text):
+                return []
         found: Any = recognizer.analyze(text, self._entities, _NO_ARTIFACTS)
         return list(found)
 
@@ -269,7 +297,7 @@ class Detector:
         if narrowed is None:
             narrowed = self._recognizers[place]
             if isinstance(narrowed, PatternRecognizer):
-                patterns = _patterns_of(narrowed)
+                patterns = patterns_of(narrowed)
                 narrowed = copy(narrowed)
                 vars(narrowed)["patterns"] = [patterns[position] for position in key[1]]
             self._copies[key] = narrowed
@@ -337,11 +365,6 @@ def _lift(score: float) -> float:
         score + _ENHANCER.context_similarity_factor, _ENHANCER.min_score_with_context_similarity
     )
     return min(lifted, _ENHANCER.MAX_SCORE)
-
-
-def _patterns_of(recognizer: Any) -> list[Pattern]:  # noqa: ANN401 - its patterns are not typed
-    patterns: list[Pattern] = recognizer.patterns
-    return patterns
 
 
 def _is_stock(recognizer: EntityRecognizer) -> bool:

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from candor.kernel.errors import InvalidInputError
+from privacy.pii.naming import promising
 from privacy.pii.policy import BIRTH, LOCATION, PERSON, WITH_EVIDENCE, Policy
 from privacy.pii.prefilter import ABROAD, NAMES, WORDS
 
@@ -55,6 +56,8 @@ class DetectorPool:
     def detector(self, policy: Policy, *, has_model: bool = False) -> "Detector":
         """Return what finds the entities of a policy."""
         others = [NAMES] if policy.names == "strict" else []
+        if policy.names != "off":
+            others.append(promising())
         if policy.evidence and "PHONE_NUMBER" in policy.entities:
             others.append(ABROAD)
         if has_model:

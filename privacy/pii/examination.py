@@ -177,10 +177,13 @@ def _suspect_keys(guard: Guard, events: Sequence[StorableEvent]) -> Iterator[tup
 
 def _all_marked(events: Sequence[StorableEvent], marks: FieldMarks) -> Iterator[tuple[int, str]]:
     """Yield the fields that contracts call personal, or free text."""
+    fields = {
+        schema: [field for field, mark in its.items() if mark.kind in ("personal", "free_text")]
+        for schema, its in marks.items()
+    }
     for index, event in enumerate(events):
-        for field, mark in marks[event.schema].items():
-            if mark.kind in ("personal", "free_text"):
-                yield from ((index, name) for name in _named(event, field))
+        for field in fields[event.schema]:
+            yield from ((index, name) for name in _named(event, field))
 
 
 def _named(event: StorableEvent, field: str) -> Iterator[str]:

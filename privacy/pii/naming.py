@@ -116,6 +116,20 @@ def entity_of_key(key: str) -> str | None:
     return None
 
 
+@cache
+def promising() -> bytes:
+    """Return an expression for lines in which such a name stands: before a colon, or in a URL.
+
+    It matches too much, and misses none: case and what stands between words are left open, and so
+    is what stands before the names that count as endings.
+    """
+    exact = b"|".join(map(_spelled, sorted(_PERSONS | _PLACES | _BIRTHS)))
+    endings = b"|".join(_spelled(ending[1:]) for ending in _ENDINGS)
+    apart = rb"[^A-Za-z0-9\"\n]*"
+    opened = rb"[\"?&;#]" + apart + b"(?:" + exact + b")"
+    return rb"(?i)(?:" + opened + b"|" + endings + b")" + apart + rb"(?:\"\s*:|=)"
+
+
 def find_by_key(key: str, text: str) -> Finding | None:
     """Return the whole text as a finding if its field says so and it says anything."""
     entity = entity_of_key(key)
@@ -144,6 +158,10 @@ def first_names() -> frozenset[str]:
 def last_names() -> frozenset[str]:
     """Return the last names of all countries, in lower case."""
     return _listed("last_names")
+
+
+def _spelled(name: str) -> bytes:
+    return rb"[^A-Za-z0-9\"\n]*".join(name.encode().split(b"_"))
 
 
 def _listed(ending: str) -> frozenset[str]:

@@ -1,8 +1,6 @@
 """Which of many texts must be looked at: one pass over all of them at once."""
 
-from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Protocol
 
 from msgspec import Raw
@@ -22,26 +20,28 @@ def suspect_texts(lines: Lines, texts: Sequence[str]) -> set[int]:
     """Return the numbers of the texts that must be looked at."""
     joined = "\n".join(texts)
     if joined.count("\n") >= len(texts) > 0:
-        return suspect_texts(lines, [text.replace("\n", " ") for text in texts])
-    encoded = joined.encode("utf-8", "replace")
-    offsets = lines.suspects(encoded)
-    if offsets and len(encoded) > len(joined):
-        return _numbers(offsets, [len(text.encode("utf-8", "replace")) for text in texts])
-    return _numbers(offsets, list(map(len, texts)))
+        joined = "\n".join([text.replace("\n", " ") for text in texts])
+    return _suspects(lines, joined.encode("utf-8", "replace"))
 
 
 def suspect_values(lines: Lines, values: Sequence[Raw]) -> set[int]:
-    """Return the numbers of the JSON values that must be looked at."""
+    """Return the numbers of the JSON values that must be looked at.
+
+    A value is judged as it is spelled, with its inner quotes as they are meant; whatever else a
+    backslash escapes is not read, and is looked at.
+    """
     joined = b"\n".join(values)
     if joined.count(b"\n") >= len(values) > 0:
         joined = b"\n".join([bytes(value).replace(b"\n", b" ") for value in values])
-    return _numbers(lines.suspects(joined), list(map(len, values)))
+    return _suspects(lines, joined.replace(b'\\"', b'"'))
 
 
-def _numbers(offsets: Sequence[int], lengths: Sequence[int]) -> set[int]:
-    """Return the numbers of the lines, one byte apart, that offsets fall into."""
-    if not offsets:
-        return set()
-    ends = list(accumulate(lengths))
-    numbers = range(len(ends))
-    return {bisect_left(numbers, end - 1, key=lambda n: ends[n] + n) for end in set(offsets)}
+def _suspects(lines: Lines, joined: bytes) -> set[int]:
+    """Return the numbers of the lines that the filter names."""
+    suspects: set[int] = set()
+    number = past = 0
+    for end in sorted(set(lines.suspects(joined))):
+        number += joined.count(b"\n", past, end - 1)
+        past = end - 1
+        suspects.add(number)
+    return suspects

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from presidio_analyzer import Pattern, PatternRecognizer
-from presidio_analyzer.predefined_recognizers import EmailRecognizer
+from presidio_analyzer.predefined_recognizers import EmailRecognizer, PhoneRecognizer
 
 from candor.kernel.errors import InvalidInputError
 from privacy.pii import prefilter
@@ -149,17 +149,49 @@ def test_what_hides_a_text_is_suspect() -> None:
     hidden = [
         b"a%40b",
         b"a\\u0040b",
-        b'{"a": 1}',
+        b'{"first-name": 1}',
+        b"/p?surname=1",
+        b"[" * 33,
         "Müller".encode(),
         b"amFuZUBleGFtcGxlLm9yZyBhbmQ",
     ]
     assert all(found.suspects(line) for line in hidden)
-    assert not found.suspects(b"plain\n/cart/items/add\n0192aaaa-11b1-2c22-33d3-12345e789012")
+    assert not found.suspects(
+        b'plain\n{"a": 1}\n/cart/items/add\n0192aaaa-11b1-2c22-33d3-12345e789012'
+    )
 
 
 def test_only_names_that_lift_a_score_are_context() -> None:
     found = pii.pool().detector(Policy())
     assert (found.lifts("phone"), found.lifts("plan")) == (True, False)
+
+
+class CountedPhones(PhoneRecognizer):
+    """Presidio's own, that notes what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(supported_language="en")
+        self.asked: list[str] = []
+
+    def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> Any:  # noqa: ANN401 - as Presidio has it
+        self.asked.append(text)
+        return super().analyze(text, entities, nlp_artifacts)
+
+
+def test_nothing_is_spent_on_telephone_numbers_unless_key_or_text_asks_for_it() -> None:
+    engine, _ = pii.loaded()
+    phones = CountedPhones()
+    found = Detector(engine, [phones], 0.5)
+    for event in clean_events(100, seed=5):
+        for name, text in leaves(event):
+            if name != "agent":  # some browsers are on a "Mobile"
+                found.detect(text, (name,))
+    assert [found.detect(text) for text in ("4258828080", "+1 425 882 8080")] == [(), ()]
+    assert phones.asked == []
+    assert found.detect("4258828080", ("phone",))
+    assert found.detect("my phone is 4258828080")
+    assert found.detect("call me") == found.detect("none", ("phone",)) == ()
+    assert phones.asked == ["4258828080", "my phone is 4258828080"]
 
 
 def test_texts_that_were_judged_are_remembered_up_to_a_bound() -> None:
