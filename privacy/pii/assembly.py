@@ -32,6 +32,7 @@ class Pii:
     policies: PolicyRegister
     transformer: Transformer
     guards: Guards
+    marks: Marks
     model: NameFinder | None
     ledger: FindingLedger
     redactor: PolicyRedactor
@@ -78,4 +79,6 @@ def open_pii(settings: PiiSettings, around: Surroundings) -> Iterator[Pii]:
     marks = Marks(around.marks)
     redactor = PolicyRedactor(guards.current, marks, ledger, around.metrics.pii)
     with ledger.running():
-        yield Pii(pool, policies, transformer, guards, model, ledger, redactor, around.data_map)
+        yield Pii(
+            pool, policies, transformer, guards, marks, model, ledger, redactor, around.data_map
+        )
