@@ -89,17 +89,24 @@ def _run(services: Services, means: Means, taken: Mapping[str, Any]) -> None:
     finished = {one["table"] for one in done}
 
     def advance(tally: TableTally) -> None:
-        progress = {"table": tally.table, "scanned": tally.scanned, "rows": tally.rows}
         with session_of(services.engine) as session:
-            note_progress(session, taken["id"], progress, services.clock())
+            note_progress(session, taken["id"], tally.progress(), services.clock())
 
     for table in TABLES:
         if table.name in finished or (wanted.tables and table.name not in wanted.tables):
             continue
-        done.append(work.look_into(table, advance).document())
+        begun = _begun(taken["progress"], table)
+        done.append(work.look_into(table, begun, advance).document())
         means.ledger.flush()
         with session_of(services.engine) as session:
             note_tables(session, taken["id"], done, services.clock())
+
+
+def _begun(progress: Mapping[str, Any] | None, table: Table) -> int:
+    """Return how many rows of a table an earlier run was about to rewrite when it broke off."""
+    if progress is None or progress["table"] != table.name:
+        return 0
+    return int(progress["rewriting"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +120,11 @@ class _Work:
     accepted: frozenset[tuple[str, str]]
     mistaken: frozenset[tuple[str, str]]
 
-    def look_into(self, table: Table, advance: Advance) -> TableTally:
+    def look_into(self, table: Table, begun: int, advance: Advance) -> TableTally:
         """Return what is in a table; with ``applies`` its rows are rewritten afterwards."""
         telemetry, wanted = self.services.telemetry, self.wanted
         rewriting = Rewriting(telemetry, table) if wanted.applies else None
-        resumed = rewriting.finish() if rewriting is not None else 0
+        resumed = begun if rewriting is not None and rewriting.finish() else 0
         pages = plan_pages(telemetry, table, wanted.since, wanted.until)
         tally = TableTally(table.name, sum(page.rows for page in pages), rewritten=resumed)
         mask = mask_of(tally.rows, wanted.sample)
@@ -136,16 +143,20 @@ class _Work:
                     rewriting.keep(page, {columns[-1][n]: one for n, one in made.changed.items()})
             advance(tally)
         if rewriting is not None and changed:
-            self._rewrite(rewriting, changed, tally)
+            self._rewrite(rewriting, changed, tally, advance)
         return tally
 
-    def _rewrite(self, rewriting: Rewriting, changed: list[Page], tally: TableTally) -> None:
+    def _rewrite(
+        self, rewriting: Rewriting, changed: list[Page], tally: TableTally, advance: Advance
+    ) -> None:
         for page in changed:
             rewriting.make(page)
+        tally.rewriting = tally.rewritten + tally.changing
+        advance(tally)
         rewriting.declare_ready()
-        moved = rewriting.finish()
-        tally.rewritten += moved
-        self.services.metrics.pii.rewritten.labels(tally.table).inc(moved)
+        rewriting.finish()
+        tally.rewritten = tally.rewriting
+        self.services.metrics.pii.rewritten.labels(tally.table).inc(tally.changing)
 
     def _count(
         self, table: Table, page: Page, made: PageScan, rows: int, tally: TableTally

@@ -66,13 +66,15 @@ class TableTally:
     """What was found in one table so far.
 
     ``rows`` are those of its window, ``scanned`` those that were read, ``changing`` those that the
-    policy would store otherwise, ``rewritten`` those that it did.
+    policy would store otherwise, ``rewriting`` those that are about to be rewritten, and
+    ``rewritten`` those that were.
     """
 
     table: str
     rows: int
     scanned: int = 0
     changing: int = 0
+    rewriting: int = 0
     rewritten: int = 0
     unexamined: int = 0
     places: dict[tuple[str, str], _Place] = field(default_factory=dict)
@@ -90,6 +92,15 @@ class TableTally:
             place = self.places[key] = _Place(located.action, shown, is_declared)
         if place.last_row != row:
             place.rows, place.last_row = place.rows + 1, row
+
+    def progress(self) -> dict[str, Any]:
+        """Return how far it is, as a JSON object."""
+        return {
+            "table": self.table,
+            "scanned": self.scanned,
+            "rows": self.rows,
+            "rewriting": self.rewriting,
+        }
 
     def document(self) -> dict[str, Any]:
         """Return it as a JSON object, the places with most rows first."""

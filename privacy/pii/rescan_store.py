@@ -193,29 +193,28 @@ class Rewriting:
         """Say that all new rows are made: from here on they take the place of the old ones."""
         self._run("rename_rescan_rows")
 
-    def finish(self) -> int:
-        """Put the new rows in the place of the old ones, and return how many these were.
+    def finish(self) -> bool:
+        """Put the new rows in the place of the old ones, if they are ready.
 
-        What a crash interrupted goes on where it was; what was not ready leaves no trace.
+        Return false when an earlier run left some that were not: they are forgotten, and the table
+        is as it was. What a crash interrupted later goes on where it was.
         """
         found = self._telemetry.query(statement("privacy.pii", "list_rescan_tables"))
         names = {str(one["name"]) for one in found}
-        moved = 0
-        for partition, rows in self._partitions() if self._sides["ready"] in names else ():
+        for partition in self._partitions() if self._sides["ready"] in names else ():
             self._run("delete_rewritten_rows", partition=partition)
             self._run("move_rescan_rows", partition=partition)
-            moved += rows
         if not names.isdisjoint(self._sides.values()):
             self._drop("rows", "ready", "texts")
-        return moved
+        return self._sides["rows"] not in names
 
-    def _partitions(self) -> Iterator[tuple[str, int]]:
+    def _partitions(self) -> Iterator[str]:
         text = _filled("list_ready_partitions", ready=self._sides["ready"])
         for one in self._telemetry.query(text):
             partition = str(one["partition"])
             if not partition.isalnum():
                 raise ConflictError("A table of telemetry is not partitioned by its time.")
-            yield partition, one["rows"]
+            yield partition
 
     def _drop(self, *sides: str) -> None:
         for side in sides:

@@ -1,1 +1,1 @@
-SELECT _partition_id AS partition, count() AS rows FROM $ready GROUP BY partition ORDER BY partition
+SELECT DISTINCT _partition_id AS partition FROM $ready ORDER BY partition
