@@ -74,6 +74,8 @@ def rescan(  # noqa: PLR0913 - each is an option of the command
         fail("Say either --sample or --full.", WRONG_USE)
     if apply and sample is not None:
         fail("A policy is applied to all rows: leave --sample out.", WRONG_USE)
+    if apply and not reason:
+        fail("Say with --reason why rows are rewritten.", WRONG_USE)
     body = {
         "tables": table or [],
         "sample": None if full or apply else sample or _SAMPLE,
