@@ -20,7 +20,7 @@ STORED = "stored:"
 class Column:
     """A column, and the path of its text at the door; of a map the path goes on with the key.
 
-    ``distinct`` texts tell rows apart, and are masked one to one.
+    ``distinct`` texts tell rows apart, to senders or to the engine, and are masked one to one.
     """
 
     name: str
@@ -136,6 +136,13 @@ TABLES = (
         "time",
         _texts("page", "device", "navigation_type", "journey", "step", "source"),
     ),
-    Table("checks", "time", _texts("check", "journey", "step", "location", "reason")),
+    Table(
+        "checks",
+        "time",
+        (
+            *(Column(name, (name,), distinct=True) for name in ("check", "location", "step")),
+            *_texts("journey", "reason"),
+        ),
+    ),
 )
 """Every table of telemetry that holds texts of senders."""

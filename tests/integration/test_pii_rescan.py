@@ -551,3 +551,16 @@ HARMLESS = frozenset(
         *("door", "outcome", "subject_key", "subject_type"),
     }
 )
+
+
+def test_a_minute_with_very_many_rows_is_read_in_parts(rewritable: Application) -> None:
+    shop = rewritable
+    shop.services.telemetry.command(
+        "INSERT INTO checks (time, received_at, check, step) SELECT toDateTime64('2026-11-22', 3,"
+        " 'UTC'), now64(3), 'shop', if(number % 1000 = 0, concat(toString(number), '@example.org'),"
+        " toString(number)) FROM numbers(25000)"
+    )
+    found = rescan(shop, tables=("checks",), applies=True)
+    assert (total(found, "scanned"), total(found, "rewritten")) == (25_000, 25)
+    apart = "SELECT uniqExact(step) AS n FROM checks FINAL"  # the engine keeps one row of a step
+    assert shop.services.telemetry.query(apart) == [{"n": 25_000}]
