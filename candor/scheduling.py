@@ -27,6 +27,7 @@ from candor.wiring import Installation, open_installation
 from collector import jobs as collector_jobs
 from privacy.audit import jobs as audit_jobs
 from privacy.consent import jobs as consent_jobs
+from privacy.pii import jobs as pii_jobs
 from privacy.propagation import jobs as propagation_jobs
 from privacy.vault import jobs as vault_jobs
 from slo import jobs as slo_jobs
@@ -50,6 +51,7 @@ def jobs_of(installation: Installation) -> tuple[Job, ...]:
         *slo_jobs.JOBS,
         *audit_jobs.JOBS,
         *consent_jobs.JOBS,
+        *pii_jobs.jobs(installation.pii),
         *propagation_jobs.jobs(),
         *vault_jobs.JOBS,
     )

@@ -51,12 +51,12 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Iterator[Servic
     Raises:
         CandorError: a store or the master key cannot be opened; the sentence says what to do.
     """
-    with _open(settings, clock) as (services, _):
+    with open_protected(settings, clock) as (services, _):
         yield services
 
 
 @contextmanager
-def _open(settings: Settings, clock: Clock) -> Iterator[tuple[Services, Pii]]:
+def open_protected(settings: Settings, clock: Clock = utc_now) -> Iterator[tuple[Services, Pii]]:
     """Give what ``open_services`` gives, and PII protection, which its redactor belongs to."""
     with ExitStack() as stack:
         secrets = open_secrets(
@@ -106,7 +106,7 @@ def open_installation(settings: Settings, clock: Clock = utc_now) -> Iterator[In
     Raises:
         ConflictError: a server's stores are not migrated.
     """
-    with _open(settings, clock) as (services, pii):
+    with open_protected(settings, clock) as (services, pii):
         ensure_migrated(services)
         services.metrics.registry.register(ObjectiveCounters(services, services.clock()))
         with (

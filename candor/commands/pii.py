@@ -22,6 +22,7 @@ from candor.commands.console import (
     told_fault,
 )
 from candor.commands.keys import open_state
+from candor.commands.pii_rescan import rescan
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Personal data: found, and kept out.", no_args_is_help=True)
 policy_app = typer.Typer(help="What is looked for, and what becomes of it.", no_args_is_help=True)
 app.add_typer(policy_app, name="policy")
+app.command("rescan")(rescan)
 _JSON = "application/json"
 Name = Annotated[str, typer.Option("--name", help="The name of the policy.")]
 

@@ -137,11 +137,13 @@ class VaultMetrics:
 
 @dataclass(frozen=True, slots=True)
 class PiiMetrics:
-    """What was found of personal data at the entry, and what could not be examined."""
+    """What was found of personal data at the entry and at rest, and what could not be examined."""
 
     findings: Counter
     new_kinds: Counter
     failures: Counter
+    rescanned: Counter
+    rewritten: Counter
 
 
 class FadingGauge(Collector):
@@ -213,6 +215,8 @@ def _pii(new: "_Maker") -> PiiMetrics:
             "pii_new_kinds", "Kinds of personal data at a place where none was known.", "entity"
         ),
         failures=new.counter("pii_failures", "Events and texts that could not be examined."),
+        rescanned=new.counter("pii_rescanned_rows", "Stored rows examined again.", "table"),
+        rewritten=new.counter("pii_rewritten_rows", "Stored rows rewritten by policy.", "table"),
     )
 
 

@@ -33,6 +33,7 @@ class Pii:
     policies: PolicyRegister
     transformer: Transformer
     guards: Guards
+    marks: Marks
     model: NameFinder | None
     ledger: FindingLedger
     redactor: PolicyRedactor
@@ -90,7 +91,16 @@ def open_pii(settings: PiiSettings, around: Surroundings) -> Iterator[Pii]:
         if workers is not None:
             stack.callback(workers.close)
         yield Pii(
-            pool, policies, transformer, guards, model, ledger, redactor, around.data_map, workers
+            pool,
+            policies,
+            transformer,
+            guards,
+            marks,
+            model,
+            ledger,
+            redactor,
+            around.data_map,
+            workers,
         )
 
 

@@ -78,15 +78,15 @@ class Guards:
             return made
         with self._lock:
             if self._made is None or self._made.policy != policy:
-                self._made = make_guard(
-                    policy,
-                    self._pool,
-                    self._transformer,
-                    model=self._model,
-                    memory=self._memory,
-                )
+                self._made = self.guard(policy)
             self._made.policy = policy
             return self._made
+
+    def guard(self, policy: Policy) -> Guard:
+        """Return the guard of a policy."""
+        return make_guard(
+            policy, self._pool, self._transformer, model=self._model, memory=self._memory
+        )
 
 
 def make_guard(

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from candor.kernel.http import ServicesDep, SessionDep, acting, requires
+from privacy.pii import rescan_requests as rescans
 from privacy.pii import schemas, store
 from privacy.pii.assembly import Pii
 from privacy.pii.register import check_policy, exempted, find_policy, put_policy
@@ -113,6 +114,32 @@ def triage(  # noqa: PLR0913, PLR0917 - path, body and dependencies of one reque
         put_policy(session, exempted(policy, *rule), author, now)
         pii.policies.refresh()
     return dict(found)
+
+
+@router.post("/pii/rescans", status_code=202)
+def request_rescan(
+    body: schemas.RescanBody, services: ServicesDep, session: SessionDep, author: Author
+) -> dict[str, Any]:
+    """Ask for stored telemetry to be scanned by the policy in force; a job begins within seconds.
+
+    With ``apply`` and a ``reason`` its rows are rewritten as the policy wants; without, the answer
+    of ``GET`` tells how many would be.
+    """
+    return rescans.request_rescan(
+        session, body.wanted(), reason=body.reason, author=author, at=services.clock()
+    )
+
+
+@router.get("/pii/rescans", dependencies=[requires("pii:read")])
+def list_rescans(session: SessionDep, limit: Limit = 100) -> list[dict[str, Any]]:
+    """Return re-scans, the latest first."""
+    return rescans.list_rescans(session, limit)
+
+
+@router.get("/pii/rescans/{rescan_id}", dependencies=[requires("pii:read")])
+def show_rescan(rescan_id: str, session: SessionDep) -> dict[str, Any]:
+    """Return a re-scan: its state, how far it is, and where it found what, table by table."""
+    return rescans.find_rescan(session, rescan_id)
 
 
 def _trial(pii: Pii) -> Trial:

@@ -5,10 +5,11 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from candor.kernel.errors import InvalidInputError
 from candor.kernel.field_ports import Action
+from privacy.audit.reason import checked_reason
 from privacy.pii.finding import pointer
 from privacy.pii.policy import (
     BIRTH,
@@ -20,6 +21,7 @@ from privacy.pii.policy import (
     Policy,
     Rule,
 )
+from privacy.pii.rescan_report import Wanted
 from privacy.pii.scanning import Scan
 
 Entity = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=80)]
@@ -154,6 +156,29 @@ class TriageBody(BaseModel):
 
     decision: Literal["accept", "false_positive"]
     reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class RescanBody(BaseModel):
+    """What to look into once more, and whether the policy in force is applied to it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tables: Annotated[list[Annotated[str, Field(max_length=80)]], Field(max_length=50)] = []
+    sample: Annotated[int, Field(ge=1)] | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    apply: bool = False
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+    @field_validator("reason")
+    @classmethod
+    def _holds_no_address(cls, reason: str) -> str:
+        return checked_reason(reason) if reason.strip() else ""
+
+    def wanted(self) -> Wanted:
+        """Return what it asks for."""
+        tables = tuple(dict.fromkeys(self.tables))
+        return Wanted(tables, self.sample, self.since, self.until, self.apply)
 
 
 def name_of(name: str) -> str:

@@ -42,3 +42,21 @@ class PiiFindingRow(Base):
     reason: Mapped[str] = mapped_column(String(500))
     triaged_by: Mapped[str] = mapped_column(String(200))
     triaged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class PiiRescanRow(Base):
+    """One re-scan: what was asked for, how far it came, and what it found."""
+
+    __tablename__ = "pii_rescans"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    requested_by: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(String(500))
+    definition: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(20))
+    attempts: Mapped[int] = mapped_column(Integer)
+    progress: Mapped[str] = mapped_column(Text)
+    report: Mapped[str] = mapped_column(Text)
+    fault: Mapped[str] = mapped_column(String(500))
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)

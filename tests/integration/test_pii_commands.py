@@ -96,3 +96,22 @@ def test_a_server_is_asked_by_its_address(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["scan", "findings", "policy"])
 def test_every_command_tells_what_it_is_for(command: str) -> None:
     assert "Example" in run(*([command, "test"] if command == "policy" else [command]), "--help")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--full", "--sample", "10"),
+        ("--apply", "--sample", "10", "--reason", "case 4711"),
+        ("--apply",),
+        ("--apply", "--reason", f"for {MAIL}"),
+        ("--since", "yesterday"),
+    ],
+)
+def test_a_rescan_that_cannot_be_meant_is_wrong_use(options: tuple[str, ...]) -> None:
+    run("rescan", *options, code=2)
+
+
+def test_a_rescan_makes_no_installation_where_there_is_none(tmp_path: Path) -> None:
+    run("rescan", code=2)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,8 @@
+SELECT
+  _partition_id AS partition,
+  toInt64(floor(toUnixTimestamp64Milli(toDateTime64($time, 3, 'UTC')) / 60000)) AS minute,
+  count() AS rows
+FROM $table
+WHERE $time >= {since:DateTime64(3, 'UTC')} AND $time < {until:DateTime64(3, 'UTC')}
+GROUP BY partition, minute
+ORDER BY partition, minute

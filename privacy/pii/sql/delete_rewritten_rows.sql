@@ -1,0 +1,1 @@
+ALTER TABLE $table DELETE IN PARTITION ID '$partition' WHERE $row IN (SELECT row FROM $texts)

@@ -1,0 +1,1 @@
+SELECT DISTINCT _partition_id AS partition FROM $ready ORDER BY partition

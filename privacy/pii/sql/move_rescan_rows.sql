@@ -1,0 +1,1 @@
+ALTER TABLE $ready MOVE PARTITION ID '$partition' TO TABLE $table

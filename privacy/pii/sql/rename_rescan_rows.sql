@@ -1,0 +1,1 @@
+RENAME TABLE $rows TO $ready
