@@ -290,8 +290,14 @@ def some_bodies() -> list[bytes]:
     return [msgspec.json.encode(question(random.randrange(PEOPLE))) for _ in range(REQUESTS)]
 
 
-async def send(
-    port: int, bodies: list[bytes], headers: dict[str, str], rate: float = math.inf
+async def send(  # noqa: PLR0913 - whatever another server's measurement wants to be different
+    port: int,
+    bodies: list[bytes],
+    headers: dict[str, str],
+    rate: float = math.inf,
+    *,
+    path: str = CHECK,
+    connections: int = CONNECTIONS,
 ) -> list[float]:
     """Send every body once over connections that are kept open; return how long each took.
 
@@ -306,7 +312,7 @@ async def send(
             due = start + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             head = (
-                f"POST {CHECK} HTTP/1.1\r\nhost: candor\r\ncontent-type: application/json\r\n"
+                f"POST {path} HTTP/1.1\r\nhost: candor\r\ncontent-type: application/json\r\n"
                 f"{told}content-length: {len(body)}\r\n\r\n"
             )
             started = time.perf_counter() if rate == math.inf else due
@@ -319,7 +325,7 @@ async def send(
             times.append(time.perf_counter() - started)
         writer.close()
 
-    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(connection() for _ in range(connections)))
     return times
 
 
