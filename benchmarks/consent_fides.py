@@ -36,6 +36,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,6 +48,7 @@ from consent_check import (  # type: ignore[import-not-found]  # beside this scr
     full_server,
     send,
     some_bodies,
+    wait_until_loaded,
 )
 from harness.processes import (  # type: ignore[import-not-found]  # beside this script
     cpu_seconds,
@@ -134,12 +136,7 @@ def candor_server(folder: Path) -> Iterator[Server]:
     """Run ``candor serve`` on a filled store."""
     with full_server(folder) as ((pid, port), key):
         headers = {"authorization": f"Bearer {key}"}
-        sync = headers | {"content-type": "application/json", "x-candor-sync": "1"}
-        events = f"http://127.0.0.1:{port}/api/v1/events"
-
-        def settle() -> None:
-            httpx.post(events, content=b"[]", headers=sync, timeout=60).raise_for_status()
-
+        settle = partial(wait_until_loaded, port, headers)
         parts = {"server": lambda: float(cpu_seconds(pid))}
         yield Server(port, CHECK, headers, some_bodies, settle, parts)
 
