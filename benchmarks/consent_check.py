@@ -277,12 +277,17 @@ def measure(target: tuple[int, int], headers: dict[str, str], *, flush: bool = F
     uvloop.run(send(port, bodies, headers))
     elapsed = time.perf_counter() - started
     if flush:
-        sync = {"content-type": "application/json", "x-candor-sync": "1"}
-        events = f"http://127.0.0.1:{port}/api/v1/events"
-        httpx.post(events, content=b"[]", headers=headers | sync, timeout=60).raise_for_status()
+        wait_until_loaded(port, headers)
     spent = cpu_seconds(pid) - before
     rates = {"requests per CPU-second": REQUESTS / spent, "requests/s": REQUESTS / elapsed}
     return Measured(rates)
+
+
+def wait_until_loaded(port: int, headers: dict[str, str]) -> None:
+    """Return when every decision of a server is in its telemetry store."""
+    sync = headers | {"content-type": "application/json", "x-candor-sync": "1"}
+    events = f"http://127.0.0.1:{port}/api/v1/events"
+    httpx.post(events, content=b"[]", headers=sync, timeout=60).raise_for_status()
 
 
 def some_bodies() -> list[bytes]:
@@ -290,8 +295,14 @@ def some_bodies() -> list[bytes]:
     return [msgspec.json.encode(question(random.randrange(PEOPLE))) for _ in range(REQUESTS)]
 
 
-async def send(
-    port: int, bodies: list[bytes], headers: dict[str, str], rate: float = math.inf
+async def send(  # noqa: PLR0913 - whatever another server's measurement wants to be different
+    port: int,
+    bodies: list[bytes],
+    headers: dict[str, str],
+    rate: float = math.inf,
+    *,
+    path: str = CHECK,
+    connections: int = CONNECTIONS,
 ) -> list[float]:
     """Send every body once over connections that are kept open; return how long each took.
 
@@ -309,7 +320,7 @@ async def send(
             due = start + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             head = (
-                f"POST {CHECK} HTTP/1.1\r\nhost: candor\r\ncontent-type: application/json\r\n"
+                f"POST {path} HTTP/1.1\r\nhost: candor\r\ncontent-type: application/json\r\n"
                 f"{told}content-length: {len(body)}\r\n\r\n"
             )
             started = time.perf_counter() if rate == math.inf else due
@@ -322,7 +333,7 @@ async def send(
             times.append(time.perf_counter() - started)
         writer.close()
 
-    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(connection() for _ in range(connections)))
     gc.enable()
     return times
 

@@ -9,26 +9,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 
 ROOT = Path(__file__).parents[2]
 _TICKS = os.sysconf("SC_CLK_TCK")
-_TRIES = 300
+_PATIENCE = timedelta(seconds=30)
+_PAUSE = timedelta(seconds=0.1)
 
 
 @contextmanager
 def running(
-    command: Sequence[str], environment: Mapping[str, str], folder: Path, port: int
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    port: int,
+    patience: timedelta = _PATIENCE,
 ) -> Iterator[int]:
     """Run a program until the end of the block; give its process id once it listens."""
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL
     ) as process:
         try:
-            _wait_until_up(process, port)
+            _wait_until_up(process, port, patience)
             yield process.pid
         finally:
             process.terminate()
@@ -59,8 +65,16 @@ def candor_running(
 
 def cpu_seconds(pid: int) -> float:
     """Return user + system time of a process and all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(_ticks(pid)[:2]) / _TICKS
+
+
+def family_cpu_seconds(pid: int) -> float:
+    """Return user + system time of a process and of its children, ended ones included."""
+    spent = 0.0
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with suppress(FileNotFoundError):  # it ended just now: its parent knows what it used
+            spent += cpu_seconds(int(child))
+    return spent + sum(_ticks(pid)) / _TICKS
 
 
 def free_port() -> int:
@@ -69,23 +83,29 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_up(process: "subprocess.Popen[bytes]", port: int) -> None:
+def _ticks(pid: int) -> list[int]:
+    """Return user and system time, the process's own and that of its children that ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return [int(field) for field in fields[11:15]]
+
+
+def _wait_until_up(process: "subprocess.Popen[bytes]", port: int, patience: timedelta) -> None:
     """Return when the process listens on the port."""
-    for _ in range(_TRIES):
+    for _ in range(patience // _PAUSE):
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except OSError:
             if process.poll() is not None:
                 break
-            time.sleep(0.1)
+            time.sleep(_PAUSE.total_seconds())
         else:
             return
     raise RuntimeError("the process did not come up")
 
 
 def _wait_until_ready(port: int) -> None:
-    for _ in range(_TRIES):
+    for _ in range(_PATIENCE // _PAUSE):
         if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).is_success:
             return
-        time.sleep(0.1)
+        time.sleep(_PAUSE.total_seconds())
     raise RuntimeError("the server did not become ready")
