@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ONCE ?=
+WORKERS ?= 2
 
 .PHONY: help demo test check bench lock clean
 
@@ -11,9 +12,9 @@ help: ## Show what can be made
 demo: .venv/.runtime ## Run the main job on a month of simulated traffic; ONCE=1 ends after the summary
 	$(BIN)/candor demo $(if $(ONCE),--once)
 
-test: .venv/.dev ## Run the whole test suite
+test: .venv/.dev ## Run the whole test suite; WORKERS=N processes share it (2)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine
 
 from candor.kernel.services import Services
@@ -22,6 +23,17 @@ from tests.support.stores import (
     spare_databases,
     sqlite_engine,
 )
+
+settings.register_profile("candor", deadline=None)  # how long an example takes is the machine's
+settings.load_profile("candor")
+
+_TESTS = Path(__file__).parent
+_LONGEST_FIRST = ("e2e", "browser", "integration", "unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave short files for the end, in their random order, so that no worker ends late."""
+    items.sort(key=lambda item: _LONGEST_FIRST.index(item.path.relative_to(_TESTS).parts[0]))
 
 
 @pytest.fixture(autouse=True)
