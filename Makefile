@@ -14,7 +14,7 @@ demo: .venv/.runtime ## Run the main job on a month of simulated traffic; ONCE=1
 
 test: .venv/.dev ## Run the whole test suite; WORKERS=N processes share it (2)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/coverage run -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

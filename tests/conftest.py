@@ -27,6 +27,14 @@ from tests.support.stores import (
 settings.register_profile("candor", deadline=None)  # how long an example takes is the machine's
 settings.load_profile("candor")
 
+_TESTS = Path(__file__).parent
+_LONGEST_FIRST = ("e2e", "browser", "integration", "unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave short files for the end, in their random order, so that no worker ends late."""
+    items.sort(key=lambda item: _LONGEST_FIRST.index(item.path.relative_to(_TESTS).parts[0]))
+
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """A real Alertmanager takes our alerts: they appear, group, inhibit, and resolve."""
 
 import json
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from slo.alerting import Alert
 from slo.alerts.alertmanager import WATCHDOG, push
 from tests.support.programs import ROOT, program
 from tests.support.receiver import Receiver, receiver
+from tests.support.server import free_port
 
 PATIENCE = 300
 
@@ -30,8 +30,7 @@ def alertmanager(folder: Path, webhook: str) -> Iterator[str]:
         "group_interval: 5m", "group_interval: 1s"
     )
     config.write_text(quick.replace("http://127.0.0.1:9/pager", webhook), encoding="utf-8")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [
         binary,
         f"--config.file={config}",

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.server import free_port
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def demo() -> list[str]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     return [sys.executable, "-m", "candor", "demo", "--events", "2000", "--port", str(port)]
 
 

@@ -1,7 +1,6 @@
 """Synthetic checks in the real processes: beside embedded stores, and shared between workers."""
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +13,7 @@ import yaml
 
 from candor.kernel.telemetry_store import TelemetryStore
 from tests.support.clickhouse_http import serve_clickhouse
-from tests.support.server import ROOT, serve
+from tests.support.server import ROOT, free_port, serve
 from tests.support.shop import Shop, open_shop
 
 TRIES = 1200
@@ -98,8 +97,7 @@ def test_workers_share_the_jobs_and_end_when_told(
         }
         run = [sys.executable, "-m", "candor"]
         subprocess.run([*run, "migrate"], env=settings, check=True, stdout=subprocess.DEVNULL)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = str(probe.getsockname()[1])
+        port = str(free_port())
         with (
             worker(tmp_path / "one", settings | {"CANDOR_WORK_PORT": port}) as one,
             worker(tmp_path / "two", settings) as two,

@@ -1,6 +1,5 @@
 """A real Prometheus, with samples from a file or from what it scrapes."""
 
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ import httpx
 import yaml
 
 from tests.support.programs import program
+from tests.support.server import free_port
 
 _PATIENCE = 600
 Series = Mapping[str, Sequence[tuple[int, float]]]
@@ -70,8 +70,7 @@ def prometheus(
         job: dict[str, Any] = {"job_name": "candor", "static_configs": [{"targets": [scraped]}]}
         config["scrape_configs"] = [job | ({"authorization": {"credentials": key}} if key else {})]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [
         binary,
         f"--config.file={folder}/prometheus.yml",

@@ -137,9 +137,14 @@ def serve(folder: Path, **settings: str) -> Iterator[Server]:
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback that nobody listens on, and that no other worker is given."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = int(probe.getsockname()[1])
+        if port // 2 % workers == worker % workers:  # Linux may give out odd ports alone
+            return port
 
 
 def _environment() -> dict[str, str]:

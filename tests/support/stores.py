@@ -5,7 +5,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from opentelemetry.trace import NoOpTracer, Tracer
 from sqlalchemy import Engine, create_engine, make_url, text
@@ -32,6 +34,7 @@ SECRETS = Secrets(
     vault_key=bytes(range(96, 128)),
     link_key=bytes(range(128, 160)),
 )
+_TEMPLATE = f"template_{uuid.uuid4().hex}"  # each worker of the suite may use one server
 
 
 class FixedClock:
@@ -120,17 +123,40 @@ def open_over_http(url: str) -> TelemetryStore:
 
 @contextmanager
 def sqlite_engine(folder: Path) -> Iterator[Engine]:
-    engine = open_engine(f"sqlite:///{folder}/state.db")
+    """Give a migrated database of its own in a folder: a copy, since migrating takes a second."""
+    state = folder / "state.db"
+    state.write_bytes(_migrated_sqlite())
+    state.chmod(0o600)
+    engine = open_engine(f"sqlite:///{state}")
     try:
-        migrate_state(engine)
         yield engine
     finally:
         engine.dispose()
 
 
+@cache
+def _migrated_sqlite() -> bytes:
+    with TemporaryDirectory(prefix="candor-") as folder:
+        state = Path(folder) / "state.db"
+        engine = open_engine(f"sqlite:///{state}")
+        migrate_state(engine)
+        engine.dispose()
+        assert [state] == list(Path(folder).iterdir()), "the log is written back"
+        return state.read_bytes()
+
+
 @contextmanager
 def postgresql_server(folder: Path) -> Iterator[str]:
-    """Give the DSN of a real PostgreSQL: the one that is configured, or a packaged one."""
+    """Give the DSN of a real PostgreSQL, with a migrated database to copy."""
+    with _postgresql(folder) as dsn, _database(dsn, _TEMPLATE) as engine:
+        migrate_state(engine)
+        engine.dispose()
+        yield dsn
+
+
+@contextmanager
+def _postgresql(folder: Path) -> Iterator[str]:
+    """Give the DSN of the server that is configured, or of a packaged one."""
     configured = os.environ.get("CANDOR_TEST_STATE_DSN")
     if configured is not None:
         yield configured
@@ -147,15 +173,19 @@ def postgresql_server(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def postgresql_engine(dsn: str) -> Iterator[Engine]:
-    """Give a migrated database of its own on a PostgreSQL server, and drop it."""
-    name = f"test_{uuid.uuid4().hex}"
+    """Give a migrated database of its own on a server of ``postgresql_server``, and drop it."""
+    with _database(dsn, f"test_{uuid.uuid4().hex}", f" TEMPLATE {_TEMPLATE}") as engine:
+        yield engine
+
+
+@contextmanager
+def _database(dsn: str, name: str, template: str = "") -> Iterator[Engine]:
     admin = create_engine(dsn, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name}{template}"))
     url = make_url(dsn).set(database=name)
     engine = open_engine(url.render_as_string(hide_password=False))
     try:
-        migrate_state(engine)
         yield engine
     finally:
         engine.dispose()
