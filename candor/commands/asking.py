@@ -123,7 +123,7 @@ def _sentence(problem: dict[str, Any]) -> str:
     lines = [str(problem.get("detail") or problem.get("title") or "The server refused it.")]
     if "path" in problem:
         lines[0] += f" (at {problem['path']})"
-    lines += [f"{fault['path']}: {fault['rule']}" for fault in problem.get("errors", ())]
+    lines += [f"{fault['path']}: {fault['message']}" for fault in problem.get("errors", ())[1:]]
     lines += [
         f"line {finding['line']}: {finding['path'] or 'document'}: {finding['rule']}:"
         f" {finding['message']}"

@@ -218,6 +218,8 @@ def bring_in(
 ) -> None:
     """Append acts of a file; each row that is refused is named, and exit is 1 if any was.
 
+    A row is what `consent record` takes: {"subject": {"type", "value"}, "purpose", "action", "at",
+    "source", "notice", ...}. Rows count from 1; there is no header, and blank lines do not count.
     The same act counts once, however often it is imported.
 
     Example: candor consent import esp-export.ndjson --dry-run

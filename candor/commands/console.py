@@ -42,9 +42,10 @@ def print_document(document: object, *, as_json: bool) -> None:
 
 
 def told_fault(error: "ValidationError") -> str:
-    """Return the first fault of a document that a person wrote: its place and rule."""
-    fault = error.errors(include_input=False, include_url=False)[0]
-    return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}."
+    """Return the first fault of a document that a person wrote: its place and what to write."""
+    from candor.kernel.input_faults import first_fault  # noqa: PLC0415 - keeps --help quick
+
+    return first_fault(error).sentence
 
 
 def fail(sentence: str, code: int = FAILED) -> NoReturn:
@@ -61,7 +62,7 @@ def told_errors() -> Iterator[None]:
     try:
         yield
     except CandorError as error:
-        fail(error.detail)
+        fail(f"{error.detail} (at {error.path})" if error.path else error.detail)
 
 
 def settings() -> "Settings":

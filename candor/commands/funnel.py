@@ -73,6 +73,7 @@ def _read(file: Path) -> Any:  # noqa: ANN401 - a JSON document
 def _count_here(services: "Services", query: object) -> dict[str, Any]:
     from pydantic import ValidationError  # noqa: PLC0415 - keeps --help quick
 
+    from candor.kernel.input_faults import faults_of  # noqa: PLC0415 - as above
     from slo.journeys.funnel import tally  # noqa: PLC0415 - as above
     from slo.journeys.schemas import FunnelBody, funnel_document  # noqa: PLC0415 - as above
     from slo.journeys.store import read_units  # noqa: PLC0415 - as above
@@ -80,9 +81,8 @@ def _count_here(services: "Services", query: object) -> dict[str, Any]:
     try:
         body = FunnelBody.model_validate(query)
     except ValidationError as error:
-        places = [
-            ".".join(map(str, fault["loc"])) + ": " + fault["msg"] for fault in error.errors()
-        ]
+        faults = error.errors(include_input=False, include_url=False)
+        places = [one.sentence for one in faults_of(faults)]
         fail("The query cannot be meant:\n" + "\n".join(places), WRONG_USE)
     meant = body.query(services.clock())
     total, groups = tally(read_units(services.telemetry, meant), len(meant.steps), meant.window)

@@ -1,7 +1,7 @@
 """How every error of the house looks from outside: RFC 9457 problem details.
 
 ``type`` is stable and ends in the error's code. Nothing of the request is repeated but the path of
-the fault inside the body: no value, so no personal value.
+the fault inside it: no value, so no personal value.
 """
 
 import json
@@ -21,6 +21,7 @@ from candor.kernel.errors import (
     UnavailableError,
     UnsupportedTypeError,
 )
+from candor.kernel.input_faults import faults_of
 
 PROBLEM_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:candor:problem:"
@@ -102,7 +103,7 @@ def _answer_candor_error(request: Request, error: Exception) -> Response:
 
 
 def _answer_validation_error(request: Request, error: Exception) -> Response:
-    """Answer 422 with the place and rule of every fault, and never with what was sent.
+    """Answer 422 with the place of every fault and what to write there, never what was sent.
 
     A body that was not read because it does not say that it is JSON is answered with 415.
     """
@@ -110,11 +111,12 @@ def _answer_validation_error(request: Request, error: Exception) -> Response:
         raise error
     if not _says_json(request) and any(_is_of_whole_body(fault) for fault in error.errors()):
         return _answer_candor_error(request, UnsupportedTypeError(_SEND_JSON))
-    faults = [
-        {"path": ".".join(str(part) for part in fault["loc"]), "rule": fault["type"]}
-        for fault in error.errors()
-    ]
-    return _document("invalid_input", "Invalid input", 422, {"errors": faults})
+    faults = faults_of(error.errors())
+    extra: dict[str, object] = {
+        "detail": faults[0].sentence,
+        "errors": [one.document for one in faults],
+    }
+    return _document("invalid_input", "Invalid input", 422, extra)
 
 
 def _says_json(request: Request) -> bool:

@@ -9,37 +9,18 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-_AT_LEAST = "It needs at least {min_length} characters."
+from candor.kernel.input_faults import RULES, message_of
+
+_GROUP = "Write a group of settings: as a variable in JSON, in the file as a table."
 _RULES: Mapping[str, str] = {
+    **RULES,
     "extra_forbidden": "There is no such setting. Is it misspelt?",
     "missing": "It is needed.",
-    "bool_parsing": "Write true or false.",
-    "bool_type": "Write true or false.",
-    "int_parsing": "Write a whole number.",
-    "int_type": "Write a whole number.",
-    "int_from_float": "Write a whole number.",
-    "float_parsing": "Write a number.",
-    "float_type": "Write a number.",
-    "greater_than": "It must be more than {gt}.",
-    "greater_than_equal": "It must be {ge} or more.",
-    "less_than": "It must be less than {lt}.",
-    "less_than_equal": "It must be {le} or less.",
-    "literal_error": "It is one of {expected}.",
-    "string_type": "Write a text.",
-    "string_too_short": _AT_LEAST,
-    "too_short": _AT_LEAST,
-    "time_delta_parsing": "Write a time such as PT30M, P7D or a number of seconds.",
-    "time_delta_type": "Write a time such as PT30M, P7D or a number of seconds.",
+    "too_short": RULES["string_too_short"],
     "dict_type": "Write a mapping: as a variable in JSON, in the file as a table.",
-    "model_type": "Write a group of settings: as a variable in JSON, in the file as a table.",
+    "model_type": _GROUP,
     "model_attributes_type": "Write a group of settings: in the file as a table.",
-    "tuple_type": 'Write a list such as ["a", "b"].',
-    "list_type": 'Write a list such as ["a", "b"].',
-    "frozen_set_type": 'Write a list such as ["a", "b"].',
-    "path_type": "Write a path.",
-    "value_error": "{error}.",
 }
-_UNFORESEEN = "It has a value of another kind than the one that is needed."
 _URL = "^https?://"
 
 
@@ -67,16 +48,9 @@ def _complaint(fault: ErrorDetails, written: Mapping[str, Any], file_name: str, 
 
 def _told(fault: ErrorDetails) -> str:
     context = fault.get("ctx", {})
-    kind = fault["type"]
-    if kind == "string_pattern_mismatch":
-        is_url = context["pattern"] == _URL
-        return (
-            "Write an address that begins with http:// or https://."
-            if is_url
-            else f"It must match the pattern {context['pattern']}."
-        )
-    rule = _RULES.get(kind, _UNFORESEEN)
-    return rule.format_map({name: str(value).removesuffix(".") for name, value in context.items()})
+    if fault["type"] == "string_pattern_mismatch" and context["pattern"] == _URL:
+        return "Write an address that begins with http:// or https://."
+    return message_of(fault["type"], context, _RULES)
 
 
 def _is_set(variable: str) -> bool:

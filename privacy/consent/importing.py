@@ -9,7 +9,8 @@ import yaml
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from candor.kernel.errors import CandorError, InvalidInputError, MalformedError
+from candor.kernel.errors import CandorError, MalformedError
+from candor.kernel.input_faults import invalid_input
 from candor.kernel.secrets import Secrets
 from privacy.consent.act import Act
 from privacy.consent.ledger import ImportReport, Ledger, RefusedRow
@@ -21,9 +22,9 @@ from privacy.subjects.originals import keep_originals
 def read_rows(
     documents: Iterable[Any], report: ImportReport, secrets: Secrets, now: datetime
 ) -> list[tuple[int, Act]]:
-    """Return the numbered acts that rows describe; what describes none is in the report."""
+    """Return the acts that rows describe, numbered from 1; what describes none is in the report."""
     rows = []
-    for number, document in enumerate(documents):
+    for number, document in enumerate(documents, 1):
         try:
             act = read_act(document, secrets, now)
         except CandorError as error:
@@ -54,7 +55,7 @@ def read_act(document: Any, secrets: Secrets, now: datetime) -> Act:  # noqa: AN
     try:
         return ActBody.model_validate(document).act(secrets, now)
     except ValidationError as error:
-        raise _fault(error) from None
+        raise invalid_input(error) from None
 
 
 def import_rows(  # noqa: PLR0913 - the rows, whose, and when
@@ -74,7 +75,7 @@ def import_rows(  # noqa: PLR0913 - the rows, whose, and when
     if not dry_run:
         refused = {one.row for one in report.refused}
         taken = ((number, act) for number, act in acts if number not in refused)
-        said = ((act.subject_type, rows[number]["subject"]["value"]) for number, act in taken)
+        said = ((act.subject_type, rows[number - 1]["subject"]["value"]) for number, act in taken)
         keep_originals(session, secrets, said, at)
     return report_document(report, dry_run=dry_run)
 
@@ -96,13 +97,6 @@ def apply_text(
     try:
         subjects = ApplyBody.model_validate(document).subjects()
     except ValidationError as error:
-        raise _fault(error) from None
+        raise invalid_input(error) from None
     changes = put_all(session, subjects, at, by, dry_run=dry_run)
     return {"dry_run": dry_run, "changes": [change_document(one) for one in changes]}
-
-
-def _fault(error: ValidationError) -> InvalidInputError:
-    """Return the first fault with its place, and without what was sent."""
-    fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    path = ".".join(str(part) for part in fault["loc"]) or None
-    return InvalidInputError(f"Not as it must be: {fault['type']}.", path=path)

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from candor.kernel.errors import InvalidInputError, MalformedError
+from candor.kernel.errors import MalformedError
+from candor.kernel.input_faults import invalid_input
 from privacy.propagation.lane import DeadLetter
 from privacy.propagation.register import Change, Wanted
 from privacy.propagation.store import Progress
@@ -98,9 +99,7 @@ def read_subscribers(text: bytes) -> list[Wanted]:
     try:
         body = SubscribersBody.model_validate(document)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        path = ".".join(str(part) for part in fault["loc"]) or None
-        raise InvalidInputError(f"Not as it must be: {fault['type']}.", path=path) from None
+        raise invalid_input(error) from None
     return [one.wanted(name) for name, one in body.subscribers.items()]
 
 

@@ -8,6 +8,7 @@ from jsonpointer import JsonPointer, JsonPointerException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from candor.kernel.errors import InvalidInputError, MalformedError
+from candor.kernel.input_faults import invalid_input
 from privacy.reconciliation.connector import Connector, Reading, Request, Theirs
 from privacy.reconciliation.run import Report
 
@@ -151,9 +152,7 @@ def read_connector(text: bytes, environment: dict[str, str]) -> Connector:
     try:
         return ConnectorBody.model_validate(_with_environment(document, environment)).made()
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        path = ".".join(str(part) for part in fault["loc"]) or None
-        raise InvalidInputError(f"Not as it must be: {fault['type']}.", path=path) from None
+        raise invalid_input(error) from None
 
 
 def _with_environment(value: Any, environment: dict[str, str]) -> Any:  # noqa: ANN401 - any YAML value

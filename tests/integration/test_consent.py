@@ -270,9 +270,9 @@ def test_an_import_reports_each_row_and_the_same_act_counts_once(application: Ap
     assert trial == done | {"dry_run": True}
     assert (done["recorded"], done["repeated"]) == (2, 0)
     assert [(one["row"], one["path"]) for one in done["refused"]] == [
-        (1, "evidence"),
-        (3, "subject"),
-        (4, None),
+        (2, "evidence"),
+        (4, "subject"),
+        (5, None),
     ]
     again = application.post(f"{EVENTS}/import", content=body).json()
     assert (again["recorded"], again["repeated"]) == (0, 2)

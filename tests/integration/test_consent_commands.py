@@ -81,8 +81,8 @@ def test_acts_are_recorded_shown_exported_and_imported(tmp_path: Path) -> None:
     rows = [act("withdraw", purpose="*", channel=None, at=at), act("grant", notice=None)]
     (tmp_path / "rows.ndjson").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     trial = told("import", "rows.ndjson", "--dry-run", code=1)
-    assert (trial["recorded"], trial["refused"][0]["row"]) == (1, 1)
-    assert "row 1: notice:" in run("import", "rows.ndjson", code=1)
+    assert (trial["recorded"], trial["refused"][0]["row"]) == (1, 2)
+    assert "row 2: notice:" in run("import", "rows.ndjson", code=1)
     assert told("import", "rows.ndjson", code=1)["repeated"] == 1
     assert RUNNER.invoke(app, ["consent", "record", WHO, "marketing", "grant"]).exit_code == 1
     assert RUNNER.invoke(app, ["consent", "record", WHO, "marketing", "jump"]).exit_code == 1
