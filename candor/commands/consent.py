@@ -74,28 +74,26 @@ def record(  # noqa: PLR0913 - each is an option of the command
     *,
     channel: Channel = None,
     source: Annotated[str, typer.Option("--source", help="Where it was said.")] = "agent",
-    at: Annotated[str | None, typer.Option("--at", help="When, as RFC 3339.")] = None,
-    notice: Annotated[str | None, typer.Option("--notice", help="Shown: newsletter/3.")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="2026-11-20T08:14:00Z; now.")] = None,
+    notice: Annotated[str | None, typer.Option("--notice", help="newsletter/3, as shown.")] = None,
+    locale: Annotated[str | None, typer.Option("--locale", help="Language shown: de.")] = None,
+    jurisdiction: Annotated[str | None, typer.Option("--jurisdiction", help="AU, US-CA.")] = None,
     evidence: Annotated[str | None, typer.Option("--evidence", help="Reference or hash.")] = None,
-    method: Annotated[str | None, typer.Option("--method", help="How it was said.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="How: checkbox, call.")] = None,
+    actor: Annotated[str | None, typer.Option("--actor", help="Who wrote it down.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Append one act to the ledger.
+    """Append one act to the ledger. A grant needs --at and --notice; what only restricts, neither.
 
-    Example: candor consent record email:customer-1@example.org marketing withdraw --channel email
+    Examples: candor consent record email:customer-1@example.org newsletter grant
+    --at 2026-11-20T08:14:00Z --notice newsletter/1 --locale en --source preference_centre
+
+    candor consent record email:customer-1@example.org newsletter withdraw --channel email
     """
-    body = {
-        "subject": _subject(person),
-        "purpose": purpose,
-        "action": action,
-        "channel": channel,
-        "source": source,
-        "at": at,
-        "notice": notice,
-        "evidence": evidence,
-        "method": method,
-    }
-    body = {name: value for name, value in body.items() if value is not None}
+    said = {"channel": channel, "source": source, "at": at, "notice": notice, "locale": locale}
+    said |= {"jurisdiction": jurisdiction, "evidence": evidence, "method": method, "actor": actor}
+    body = {"subject": _subject(person), "purpose": purpose, "action": action}
+    body |= {name: value for name, value in said.items() if value is not None}
     with told_errors():
         if url is not None:
             text = json.dumps(body).encode()

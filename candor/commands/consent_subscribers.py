@@ -88,9 +88,11 @@ def list_all(url: Url = None, key: Key = None, *, as_json: AsJson = False) -> No
         say("Nobody is told.")
     for one in answer:
         trouble = f", {one['outcome']}" if one["outcome"] else ""
+        since = one["behind_since"]
+        knows = "knows everything" if since is None else f"behind since {since}"
         typer.echo(
-            f"{one['name']}: up to {one['position']}, {one['persons_waiting']} persons wait,"
-            f" {one['dead_letters']} dead letters{trouble}"
+            f"{one['name']}: {knows}, next is {one['position']}, {one['persons_waiting']} persons"
+            f" wait, {one['dead_letters']} dead letters{trouble}"
         )
 
 
@@ -133,7 +135,7 @@ def replay(  # noqa: PLR0913 - each is an option of the command
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"{name} is told again of what follows {answer['position']}")
+        typer.echo(f"{name} is told again from {answer['position']} on")
 
 
 @app.command("dead-letters")

@@ -20,7 +20,9 @@ def described(session: Session, name: str) -> dict[str, Any]:
     """
     session.expire_all()
     definition, progress = store.known(session, name)
-    return schemas.subscriber_document(name, definition, progress, *store.counts(session, name))
+    behind_since = store.oldest_untold(session, name, progress.position)
+    counts = store.counts(session, name)
+    return schemas.subscriber_document(name, definition, progress, counts, behind_since)
 
 
 def apply_text(  # noqa: PLR0913 - the text, and all that is stamped on it

@@ -29,6 +29,11 @@ class Position(NamedTuple):
         return Position(self.turn, self.number + 1)
 
     @property
+    def next_to_tell(self) -> "Position":
+        """The first place that is not told yet when everything up to this one is."""
+        return Position(self.turn + 1, 0) if self.number == _LAST else self.following
+
+    @property
     def preceding(self) -> "Position":
         """The place that everything before it is up to."""
         return Position(self.turn, self.number - 1)

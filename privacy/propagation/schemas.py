@@ -1,5 +1,6 @@
 """What the endpoints of subscribers take and answer; a secret goes in and never comes out."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -118,13 +119,23 @@ def change_document(change: Change) -> dict[str, Any]:
 
 
 def subscriber_document(
-    name: str, definition: dict[str, Any], progress: Progress, waiting: int, dead: int
+    name: str,
+    definition: dict[str, Any],
+    progress: Progress,
+    counts: tuple[int, int],
+    behind_since: datetime | None,
 ) -> dict[str, Any]:
-    """Return a subscriber and how it stands; ``position`` is the last place it was served up to."""
+    """Return a subscriber and how it stands.
+
+    It was served everything before ``position``. ``counts`` are the persons who wait and the acts
+    that were given up; ``behind_since`` is when the oldest act was recorded that it was not told.
+    """
+    waiting, dead = counts
     return {
         "name": name,
         **definition,
-        "position": str(progress.position),
+        "position": str(progress.position.next_to_tell),
+        "behind_since": behind_since.isoformat() if behind_since is not None else None,
         "persons_waiting": waiting,
         "dead_letters": dead,
         "failures": progress.failures,

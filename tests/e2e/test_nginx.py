@@ -8,8 +8,9 @@ from pathlib import Path
 
 import grpc
 import httpx
+import yaml
 
-from tests.support.consent import ANNA, CHECK, EVENTS, MARKETING, NEWSLETTER, act
+from tests.support.consent import ANNA, CHECK, EVENTS, act
 from tests.support.envoy import check, check_request
 from tests.support.programs import ROOT, program
 from tests.support.receiver import Receiver, receiver
@@ -73,13 +74,17 @@ def wait_for(url: str) -> None:
 
 
 def prepare(server: Server) -> None:
-    for path, body in (("purposes/marketing", MARKETING), ("notices/newsletter/1", NEWSLETTER)):
-        answer = httpx.put(f"{server.url}/api/v1/{path}", json=body, headers=server.headers)
-        assert answer.status_code == 201
+    """Put the purpose that the shipped configuration asks for, as the shipped example has it."""
+    shipped = yaml.safe_load((ROOT / "examples" / "consent.yaml").read_text(encoding="utf-8"))
+    for kind, name in (("purposes", "newsletter"), ("notices", "newsletter/1")):
+        url = f"{server.url}/api/v1/{kind}/{name}"
+        answer = httpx.put(url, json=shipped[kind][name], headers=server.headers)
+        assert answer.status_code == 201, answer.text
 
 
 def record(server: Server, action: str, address: str = ANNA["value"]) -> None:
-    body = act(action, subject={"type": "email", "value": address})
+    subject = {"type": "email", "value": address}
+    body = act(action, subject=subject, purpose="newsletter")
     answer = httpx.post(server.url + EVENTS, json=body, headers=server.headers)
     assert answer.is_success, answer.text
 
@@ -127,10 +132,10 @@ def test_a_sender_behind_nginx_stops_within_one_request_of_a_withdrawal(tmp_path
 
 def check_over_grpc(server: Server) -> None:
     """The same server answers Envoy over gRPC, and says the same."""
-    route = {"purpose": "marketing", "channel": "email", "subject_type": "email"}
+    route = {"purpose": "newsletter", "channel": "email", "subject_type": "email"}
     with grpc.insecure_channel(server.grpc) as channel:
         request = check_request(route, {"x-candor-subject": ANNA["value"]})
         verdict = check(channel, request, server.key)
-    body = {"subject": ANNA, "purpose": "marketing", "channel": "email"}
+    body = {"subject": ANNA, "purpose": "newsletter", "channel": "email"}
     told = httpx.post(server.url + CHECK, json=body, headers=server.headers).json()
     assert (verdict.status, verdict.headers["x-candor-reason"]) == (403, told["reason"])

@@ -66,8 +66,10 @@ def test_acts_are_recorded_shown_exported_and_imported(tmp_path: Path) -> None:
     at, notice = "2026-01-02T00:00:00Z", "newsletter/1"
     given = told(
         *("record", WHO, "marketing", "grant", "--channel", "email", "--at", at),
-        *("--notice", notice, "--method", "spoken"),
+        *("--notice", notice, "--method", "spoken", "--locale", "en"),
+        *("--jurisdiction", "AU", "--actor", "call-centre"),
     )
+    assert (given["locale"], given["jurisdiction"], given["actor"]) == ("en", "AU", "call-centre")
     assert given["recorded_by"] == "command line"
     assert "recorded withdraw" in run("record", WHO, "marketing", "withdraw")
     states = {one["channel"]: one["state"] for one in told("show", WHO)}

@@ -86,3 +86,12 @@ def test_the_example_for_kong_asks_the_door_with_the_headers_that_it_takes() -> 
     assert named <= known
     assert {gateway.SUBJECT, gateway.SUBJECT_TYPE} <= named
     assert "answer.status ~= 200" in code
+
+
+def test_the_example_of_purposes_has_what_every_gateway_asks_for() -> None:
+    shipped = [path.read_text(encoding="utf-8") for path in DEPLOY.rglob("*") if path.is_file()]
+    asked = {found for text in shipped for found in re.findall(r"ext_authz/([a-z]+)/[a-z]", text)}
+    asked |= {found for text in shipped for found in re.findall(r"  purpose: ([a-z]+)", text)}
+    example = DEPLOY.parent / "examples" / "consent.yaml"
+    assert {"newsletter", "personalisation"} <= asked
+    assert asked <= yaml.safe_load(example.read_text(encoding="utf-8"))["purposes"].keys()
