@@ -47,7 +47,7 @@ def test_the_reach_of_a_notice_is_told_beside_a_server_and_without(tmp_path: Pat
     assert told(tmp_path, "replay")["replayed"] == 1
     assert refused(tmp_path, "blast-radius")[0] == 1
     code, sentence = refused(tmp_path, "replay", "--since", "noon")
-    assert (code, sentence[:12]) == (2, "since: Input")
+    assert (code, sentence[:12]) == (2, "since: Write")
     with serve(tmp_path) as server:
         there = ("--url", server.url, "--key", server.key)
         again = told(tmp_path, "blast-radius", *NOTICE, *there)
