@@ -263,12 +263,12 @@ def compare(services: Services, folder: Path, ours: Cost) -> None:
     bring_in(services.telemetry, folder / "counters.txt", blocks)
     with prometheus(blocks) as (process, connection):
         check_same(services, connection)
-        print(
-            f"{'Prometheus over the same counters':<42} {'CPU s':>7} {'wall s':>7} {'ratios':>13}"
-        )
         theirs = Cost(0, 0)
         alone = tiers_cost(services)
         print(f"the windows of the tiers alone, counted here: {alone}")
+        print(
+            f"{'Prometheus over the same counters':<42} {'CPU s':>7} {'wall s':>7} {'ratios':>13}"
+        )
         steps = (("tiers", tier_queries, alone), ("budgets", budget_queries, ours))
         for name, queries, same in steps:
             before, wall = cpu_seconds(process.pid), time.perf_counter()
