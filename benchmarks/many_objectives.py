@@ -24,7 +24,6 @@ volume, and at most linear with the objectives.
 
 import http.client
 import json
-import os
 import shutil
 import socket
 import statistics
@@ -33,13 +32,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import yaml
+from harness.processes import cpu_seconds  # type: ignore[import-not-found]  # beside this script
 
 from candor.kernel.database import session_of
 from candor.kernel.migrate import migrate_state, migrate_telemetry
@@ -204,26 +204,22 @@ def volume(store: TelemetryStore) -> tuple[int, int]:
 def evaluation_cost(services: Services) -> Cost:
     """Return the median cost of one evaluation by the alert job."""
     evaluate(services)
-    costs = [spent(lambda: evaluate(services)) for _ in range(ROUNDS)]
-    return Cost(
-        statistics.median(one.cpu for one in costs), statistics.median(one.wall for one in costs)
-    )
+    return median_cost(lambda: evaluate(services))
 
 
 def tiers_cost(services: Services) -> Cost:
     """Return the median cost of counting the windows of the tiers alone, as the queries do."""
     with session_of(services.engine) as session:
         objectives = [one.objective for one in all_objectives(session)]
-    lengths = {one for tier in tiers_of(timedelta(days=DAYS)) for one in (tier.long, tier.short)}
+    tiers = tiers_of(timedelta(days=DAYS))
+    asked = [{one for tier in tiers for one in (tier.long, tier.short)}] * len(objectives)
+    return median_cost(lambda: read_lookbacks(services.telemetry, objectives, NOW, asked))
 
-    def count() -> object:
-        asked = [lengths] * len(objectives)
-        return read_lookbacks(services.telemetry, objectives, NOW, asked)
 
-    costs = [spent(count) for _ in range(ROUNDS)]
-    return Cost(
-        statistics.median(one.cpu for one in costs), statistics.median(one.wall for one in costs)
-    )
+def median_cost(work: Callable[[], object]) -> Cost:
+    """Return the median of several rounds."""
+    costs = zip(*(astuple(spent(work)) for _ in range(ROUNDS)), strict=True)
+    return Cost(*map(statistics.median, costs))
 
 
 def spent(work: Callable[[], object]) -> Cost:
@@ -398,12 +394,6 @@ def check_same(services: Services, connection: http.client.HTTPConnection) -> No
             ours, theirs = counts[length].bad / counts[length].valid, float(series["value"][1])
             if abs(ours - theirs) > 0.005 * ours:
                 raise RuntimeError(f"{objective.name}: {ours} here, {theirs} in Prometheus")
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
