@@ -59,8 +59,17 @@ def candor_running(
     }
     command = [sys.executable, *(script or ("-m", "candor", "serve"))]
     with running(command, environment, folder, port) as pid:
-        _wait_until_ready(port)  # it listens before it has opened its stores
+        wait_until_ready(port)  # it listens before it has opened its stores
         yield pid
+
+
+def wait_until_ready(port: int) -> None:
+    """Return when a server says that its stores are open and it takes requests."""
+    for _ in range(_PATIENCE // _PAUSE):
+        if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).is_success:
+            return
+        time.sleep(_PAUSE.total_seconds())
+    raise RuntimeError("the server did not become ready")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -101,11 +110,3 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", port: int, patience: time
         else:
             return
     raise RuntimeError("the process did not come up")
-
-
-def _wait_until_ready(port: int) -> None:
-    for _ in range(_PATIENCE // _PAUSE):
-        if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).is_success:
-            return
-        time.sleep(_PAUSE.total_seconds())
-    raise RuntimeError("the server did not become ready")

@@ -117,9 +117,8 @@ class SqliteReader:
             if len(keys) == 1:
                 rows = connection.execute(_SQLITE_ONE, (keys[0],)).fetchall()
             else:
-                rows = connection.execute(
-                    _SQLITE_MANY, (msgspec.json.encode(keys).decode(),)
-                ).fetchall()
+                ordered = msgspec.json.encode(sorted(keys)).decode()  # neighbours share a page
+                rows = connection.execute(_SQLITE_MANY, (ordered,)).fetchall()
         except sqlite3.Error as error:
             raise unreadable(type(error).__name__) from None
         return _snapshot(rows)

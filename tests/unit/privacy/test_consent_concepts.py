@@ -1,6 +1,6 @@
 """Purposes, notices, acts and signals: what is one, and what a change of one adds."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from candor.kernel.errors import InvalidInputError
-from candor.kernel.ids import made_at, new_id, new_ids
 from privacy.consent.act import Act, MissingElementError, check_act
 from privacy.consent.notice import Notice, coverage_of, notice_of
 from privacy.consent.purpose import (
@@ -151,15 +150,3 @@ def test_what_restricts_needs_no_notice_and_what_gives_does() -> None:
     ):
         with pytest.raises(MissingElementError):
             check_act(bad, known, None)
-
-
-@given(st.integers(0, 2**47), st.integers(1, 50))
-def test_many_ids_of_one_instant_are_different_ordered_and_tell_it(ms: int, count: int) -> None:
-    at = datetime.fromtimestamp((ms % 4_000_000_000_000) / 1000, UTC)
-    ids = new_ids(at, count)
-    assert ids == sorted(set(ids))
-    assert len(ids) == count
-    for one in (*ids, new_id(at)):
-        assert abs(made_at(one) - at) <= timedelta(milliseconds=1)
-    with pytest.raises(ValueError, match="0000"):
-        made_at("00000000-0000-4000-8000-000000000000")
