@@ -74,7 +74,7 @@ def put_purpose(  # noqa: PLR0913 - path, body and dependencies of one request
     """Put a purpose; ``stale_for`` says for what earlier consent no longer holds."""
     purpose = body.purpose(key)
     (change,) = put_all(session, [purpose], services.clock(), author, dry_run=dry_run)
-    document = schemas.purpose_document(purpose) | schemas.change_document(change)
+    document = schemas.change_document(change) | schemas.purpose_document(purpose)
     return JSONResponse(document, 201 if change.is_new and not dry_run else 200)
 
 

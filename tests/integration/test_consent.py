@@ -219,7 +219,9 @@ def test_a_wider_purpose_makes_earlier_consent_stale_for_the_wider_part_alone(
         recipients=["esp-1", "esp-2"],
         data_categories=["contact", "location"],
         validity="730d",
+        name="News and offers",
     ).json()
+    assert (wider["name"], wider["change"]) == ("News and offers", "changed")
     assert wider["stale_for"] == [
         "channel push",
         "recipient esp-2",
