@@ -33,6 +33,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,7 @@ from privacy.consent.reading import open_reader
 from privacy.consent.register import PolicyRegister, put_all
 
 ROUNDS = 5
-PAIRS = 15
-"""More rounds where each is short: from one second to the next a shared machine is half as fast."""
+PAIRS = 15  # more of them where each is short: a shared machine changes from second to second
 CONNECTIONS = 256
 REQUESTS = 8000
 PEOPLE = 20_000
@@ -249,9 +249,8 @@ def measure_single() -> None:
             headers = {"authorization": f"Bearer {key}"}
             pairs = [(measure(floor, {}), measure(full, headers, flush=True)) for _ in range(PAIRS)]
             rate = statistics.median(other.rates["requests/s"] for _, other in pairs) / 2
-            sendings = [
-                uvloop.run(send(full[1], some_bodies(), headers, rate)) for _ in range(ROUNDS)
-            ]
+            send_all = partial(send, full[1], headers=headers, rate=rate)
+            sendings = [uvloop.run(send_all(some_bodies())) for _ in range(ROUNDS)]
     for what in ("requests per CPU-second", "requests/s"):
         floor_rate = statistics.median(one.rates[what] for one, _ in pairs)
         full_rate = statistics.median(other.rates[what] for _, other in pairs)
