@@ -155,6 +155,8 @@ def check(  # noqa: PLR0913 - each is an option of the command
     else:
         word = "allowed" if answer["allow"] else "denied"
         typer.echo(f"{word}: {answer['reason']} ({answer['rule']}), {answer['decision_id']}")
+        if "detail" in answer:
+            say(answer["detail"])
     if not answer["allow"]:
         raise typer.Exit(FAILED)
 

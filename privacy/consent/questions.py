@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from candor.kernel.errors import InvalidInputError, MalformedError
 from candor.kernel.secrets import Secrets
 from privacy.consent.checking import Answered, Asked, check_entry_decision, resolved
-from privacy.consent.decision import Question, Stage
+from privacy.consent.decision import Question, Stage, told_gap
 from privacy.consent.standing import Standing
 
 CORRELATION_ID = re.compile(r"[\w-]{1,36}", re.ASCII)
@@ -114,6 +114,7 @@ class CheckAnswer(msgspec.Struct, gc=False):
     valid_until: datetime | None
     obligations: tuple[str, ...]
     checked_at: datetime
+    detail: str | UnsetType = UNSET
     as_of: datetime | UnsetType = UNSET
     entry: EntryAnswer | UnsetType = UNSET
 
@@ -237,6 +238,8 @@ def answer_of(answered: Answered, asked: Asked) -> CheckAnswer:
         decision.obligations,
         answered.at,
     )
+    if act is None and not decision.allow:
+        answer.detail = told_gap(decision.reason, asked.question.purpose) or UNSET
     if asked.as_of is not None:
         answer.as_of = asked.as_of
     if answered.entry is not None:
