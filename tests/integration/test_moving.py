@@ -17,6 +17,7 @@ from candor.kernel.database import open_engine, session_of
 from candor.kernel.ports import Identifier, Provenance
 from candor.kernel.secrets import open_secrets
 from privacy.consent import store
+from privacy.consent.act import Action
 from privacy.consent.decision import Question, decide
 from privacy.consent.ledger import Ledger, rebuilt_standings
 from privacy.consent.reading import open_reader
@@ -126,12 +127,14 @@ def live(engine: Engine) -> None:
     desk = replace(telemetry, source="desk", decided=True)
     index.unlink(Identifier(*key_of(PEOPLE[7])), desk)
     index.unlink(Identifier(*key_of(PEOPLE[0])), desk, Identifier(*key_of(PEOPLE[1])))
-    for person, actions in ((4, ["suppress"]), (1, ["restrict", "lift"]), (9, ["restrict"])):
-        kind, key = key_of(PEOPLE[person])
-        for action in actions:
-            with session_of(engine) as session:
-                ledger = Ledger(PolicyRegister(engine))
-                ledger.bar(session, {key: kind}, action, "case 1", now, "desk")  # type: ignore[arg-type]  # a list of words
+    bars: list[tuple[int, Action]] = [
+        *((4, "suppress"), (1, "restrict"), (1, "lift"), (9, "restrict")),
+    ]
+    for number, action in bars:
+        kind, key = key_of(PEOPLE[number])
+        with session_of(engine) as session:
+            ledger = Ledger(PolicyRegister(engine))
+            ledger.bar(session, {key: kind}, action, "case 1", now, "desk")
 
 
 @pytest.fixture
