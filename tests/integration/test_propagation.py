@@ -33,7 +33,8 @@ from privacy.propagation.register import Wanted
 from privacy.propagation.sealing import USE
 from privacy.propagation.serving import Server
 from privacy.subjects.originals import StoredOriginals, keep_originals
-from tests.support.receiver import Received, Receiver, receiver
+from tests.support.loopback import Received
+from tests.support.receiver import Receiver, receiver
 from tests.support.stores import FixedClock, services_on
 
 SECRET = "a secret of the receiver"
