@@ -216,6 +216,6 @@ def _check_here(text: bytes) -> dict[str, Any]:
                 answer_check(checker, services.secrets, services.clock(), text, ACTOR, gpc=False)
             )
     except ConflictError as error:
-        fail(f"{error.detail} Ask a running server with --url.", WRONG_USE)
+        fail(error.detail, WRONG_USE)
     answer: dict[str, Any] = json.loads(told)
     return answer

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from candor.kernel.errors import CandorError, TooLargeError, UnavailableError
+from candor.kernel.errors import CandorError, MalformedError, TooLargeError, UnavailableError
 from candor.kernel.overflow import Overflow
 from candor.kernel.secrets import Secrets
 from privacy.consent.checking import Answered, Asked, Checker, resolved
@@ -111,8 +111,11 @@ class Audience:
             try:
                 asked.append(Asked(self._key(line), self._question, self._caller))
                 told.append(line)
+            except MalformedError:
+                told.append(LineFault(self._line, "The line is no JSON that can be read."))
             except CandorError as error:
-                told.append(LineFault(self._line, error.detail))
+                place = f"{error.path}: " if error.path else ""
+                told.append(LineFault(self._line, place + error.detail))
         answers = iter(await self._checker.check(asked) if asked else [])
         return _ENCODER.encode_lines(
             [

@@ -39,6 +39,8 @@ def test_every_command_asks_the_server_at_an_address_or_the_stores(tmp_path: Pat
         }
         beside = ended(tmp_path, *check)
         assert (beside.returncode, "--url" in beside.stderr) == (2, True)
+        keyless = ended(tmp_path, *check, "--url", server.url)
+        assert (keyless.returncode, "--key or CANDOR_KEY." in keyless.stderr) == (1, True)
     assert "allowed: granted" in run_candor(tmp_path, *check)
     misspelt = ended(tmp_path, "consent", "check", WHO, "marketting")
     assert (misspelt.returncode, "denied: purpose_unknown" in misspelt.stdout) == (1, True)

@@ -124,6 +124,18 @@ def test_a_verification_says_how_much_it_checked() -> None:
     assert told in done.stderr
 
 
+def test_who_has_no_installation_verifies_with_a_public_key(tmp_path: Path) -> None:
+    run("apply", "policy.yaml")
+    receipt = told("record", WHO, "marketing", "withdraw")
+    public = RUNNER.invoke(app, ["audit", "key"]).stdout.strip()
+    (tmp_path / ".candor").rename(tmp_path / "elsewhere")
+    (tmp_path / "receipt.json").write_text(json.dumps(receipt), encoding="utf-8")
+    done = RUNNER.invoke(app, ["audit", "verify", "receipt.json"])
+    assert (done.exit_code, "Say with --public-key whose key" in done.stderr) == (2, True)
+    done = RUNNER.invoke(app, ["audit", "verify", "receipt.json", "--public-key", public])
+    assert done.exit_code == 0, done.output
+
+
 def test_receipts_are_verified_one_by_one_in_a_list_and_in_the_answer_that_holds_them(
     tmp_path: Path,
 ) -> None:
