@@ -53,8 +53,11 @@ def export(
             for line in lines:
                 typer.echo(line, nl=False)
             return
-        with file.open("w", encoding="utf-8") as output:
-            output.writelines(lines)
+        try:
+            with file.open("w", encoding="utf-8") as output:
+                output.writelines(lines)
+        except OSError as error:
+            fail(f"{file} cannot be written ({error.strerror}).", WRONG_USE)
 
 
 @app.command("import")

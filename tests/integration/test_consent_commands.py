@@ -80,6 +80,8 @@ def test_acts_are_recorded_shown_exported_and_imported(tmp_path: Path) -> None:
     assert [one["action"] for one in lines] == ["grant", "withdraw"]
     run("export", "ledger.ndjson")
     assert (tmp_path / "ledger.ndjson").read_text(encoding="utf-8").count("\n") == 2
+    nowhere = RUNNER.invoke(app, ["consent", "export", "no/such/folder.ndjson"])
+    assert (nowhere.exit_code, "cannot be written" in nowhere.stderr) == (2, True)
     rows = [act("withdraw", purpose="*", channel=None, at=at), act("grant", notice=None)]
     (tmp_path / "rows.ndjson").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     trial = told("import", "rows.ndjson", "--dry-run", code=1)
@@ -98,6 +100,8 @@ def test_acts_are_recorded_shown_exported_and_imported(tmp_path: Path) -> None:
         ("audit", "head"),
         ("consent", "show", WHO),
         ("consent", "export"),
+        ("consent", "subscribers", "list"),
+        ("consent", "subscribers", "dead-letters", "crm"),
         ("consent", "check", WHO, "marketing"),
         ("consent", "blast-radius", "--source", "api"),
         ("consent", "replay"),
