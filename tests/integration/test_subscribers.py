@@ -209,7 +209,10 @@ def test_a_purpose_that_nobody_has_put_is_named_to_who_subscribes_to_it(
     wanted = CRM | {"purposes": ["marketing", "marketting", "newsletter", "*"]}
     told = put(application, **wanted).json()
     assert told["unknown_purposes"] == ["marketting", "newsletter"]
-    again = {"webhook": {"url": CRM["webhook"]["url"]}, "purposes": ["marketing"]}
+    again: dict[str, Any] = {
+        "webhook": {"url": CRM["webhook"]["url"]},
+        "purposes": ["marketing"],
+    }
     assert put(application, **again).json()["unknown_purposes"] == []
     begun = application.post(f"{PATH}/crm/replay", json={"from": "beginning"})
     assert begun.json()["position"] == "0.0"
