@@ -90,7 +90,7 @@ def bring_in_whole(  # noqa: PLR0913 - the lines, where they go, who says so and
             here. Nothing is stored then.
     """
     _check_lines(lines, key_id(public_key(secrets.audit_seed)))
-    groups = {number: _policy(line) for number, line in _of_kind(lines, "policy")}
+    groups = {number: _policy(number, line) for number, line in _of_kind(lines, "policy")}
     with session_of(engine) as session:
         known = [_named(one) for one in _applied(session)]
     told = [_named(one) for group in groups.values() for one in group]
@@ -99,8 +99,8 @@ def bring_in_whole(  # noqa: PLR0913 - the lines, where they go, who says so and
             "Purposes and notices came to stand otherwise here than in the file, so that consent"
             " would reach elsewhere. Import a whole ledger into an installation without its own."
         )
-    acts = [_read(RecordedIn, line).act() for _, line in _of_kind(lines, "link")]
-    apart = [_read(IdentifierIn, line).identifier() for _, line in _of_kind(lines, "apart")]
+    acts = [_read(RecordedIn, *one).act() for one in _of_kind(lines, "link")]
+    apart = [_read(IdentifierIn, *one).identifier() for one in _of_kind(lines, "apart")]
     report = MoveReport(links=StoredSubjectIndex(engine).restore(acts, apart, at, by))
     left = len(known)
     for is_act, some in groupby(enumerate(lines, 1), key=lambda line: is_exported(line[1])):
@@ -159,9 +159,9 @@ def _policy_document(group: Sequence[Applied]) -> dict[str, Any]:
     }
 
 
-def _policy(line: dict[str, Any]) -> list[Subject]:
-    names = ("purposes", "notices")
-    return _read(ApplyBody, {name: line[name] for name in names if name in line}).subjects()
+def _policy(number: int, line: dict[str, Any]) -> list[Subject]:
+    named = {name: one for name, one in line.items() if name in {"purposes", "notices"}}
+    return _read(ApplyBody, number, named).subjects()
 
 
 def _check_lines(lines: Sequence[Any], key: str) -> None:
@@ -186,11 +186,12 @@ def _of_kind(lines: Sequence[Any], kind: str) -> list[tuple[int, dict[str, Any]]
     return [(number, line) for number, line in enumerate(lines, 1) if line.get("kind") == kind]
 
 
-def _read(model: type[_Model], line: dict[str, Any]) -> _Model:
+def _read(model: type[_Model], number: int, line: dict[str, Any]) -> _Model:
     try:
         return model.model_validate({name: line[name] for name in line if name != "kind"})
     except ValidationError as error:
-        raise invalid_input(error) from None
+        fault = invalid_input(error)
+        raise InvalidInputError(f"Line {number}: {fault.detail}", path=fault.path) from None
 
 
 def _append(  # noqa: PLR0913, PLR0917 - numbered rows, where they go, who says so and when

@@ -244,6 +244,9 @@ def test_a_ledger_of_another_key_or_without_its_end_is_refused_whole(new: Engine
         "another master key": [whole[0].replace('"key_id": "', '"key_id": "0'), *whole[1:]],
         "does not end where": whole[:-1],
         "Line 3 is none": [*whole[:2], "anna@example.org", *whole[3:]],
+        "Line 2: It needs at least 2 entries. (at identifiers)": [
+            line.replace('"identifiers": [', '"identifiers": [], "_": [') for line in whole
+        ],
         "of a version": [whole[0].replace(" v1", " v9"), *whole[1:]],
     }
     for sentence, lines in faults.items():
@@ -261,6 +264,19 @@ def test_a_ledger_of_another_key_or_without_its_end_is_refused_whole(new: Engine
     )
     refused = told("import", "acts.ndjson", code=1)["refused"]
     assert {one["path"] for one in refused} == {"key_id"}
+
+
+def test_an_act_that_is_none_is_named_by_its_line_and_the_others_come_over(
+    old: Engine, new: Engine
+) -> None:
+    lines = Path("whole.ndjson").read_text(encoding="utf-8").splitlines()
+    place = next(number for number, line in enumerate(lines) if '"object"' in line)
+    lines[place] = lines[place].replace('"object"', '"wish"')
+    Path("bad.ndjson").write_text("\n".join(lines), encoding="utf-8")
+    told_of = told("import", "bad.ndjson", code=1)
+    ((row, path),) = ((one["row"], one["path"]) for one in told_of["refused"])
+    assert (row, path) == (place + 1, "action")
+    assert told_of["recorded"] == len(acts(new)) == len(acts(old)) - 1
 
 
 def test_exported_rows_are_for_who_holds_the_stores(application: Application) -> None:
