@@ -57,7 +57,7 @@ from candor.kernel.settings import SpoolSettings
 from collector.spool import Spool
 from privacy.consent.act import Act
 from privacy.consent.checking import Checker
-from privacy.consent.ledger import ImportReport, Ledger
+from privacy.consent.ledger import ImportReport, ImportRow, Ledger
 from privacy.consent.log import GroupedLog
 from privacy.consent.notice import Notice
 from privacy.consent.purpose import Purpose
@@ -109,7 +109,7 @@ def fill(engine: Engine, secrets: Secrets) -> None:
     for since in range(0, PEOPLE, ITEMS):
         with session_of(engine) as session:
             acts = [
-                (number, grant(secrets, number, now - timedelta(days=1)))
+                ImportRow(number, grant(secrets, number, now - timedelta(days=1)))
                 for number in range(since, since + ITEMS)
             ]
             ledger.bring_in(session, acts, ImportReport(), at=now, by="benchmark")

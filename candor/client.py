@@ -113,7 +113,8 @@ class Decision:
     """An answer; true exactly when the use is allowed.
 
     ``decision_id`` is the one in the server's log, by which the decision can be explained later. A
-    decision with a ``fault`` was not made by the server, and is a denial.
+    decision with a ``fault`` was not made by the server, and is a denial. ``detail`` says what is
+    not configured there, and what to do about it, where that is the reason.
     """
 
     allow: bool
@@ -125,6 +126,7 @@ class Decision:
     obligations: tuple[str, ...] = ()
     changed_since_entry: bool | None = None
     fault: Fault | None = None
+    detail: str | None = None
 
     def __bool__(self) -> bool:
         return self.allow
@@ -308,6 +310,7 @@ def _decision(told: object) -> Decision:
             valid_until=_instant(told.get("valid_until")),
             obligations=tuple(told.get("obligations") or ()),
             changed_since_entry=None if entry is None else bool(entry["changed"]),
+            detail=told.get("detail"),
         )
     except (KeyError, TypeError, ValueError):
         return _denied("unreadable")

@@ -111,7 +111,10 @@ class Client:
 
         is_absent = answer.status_code == httpx.codes.NOT_FOUND
         told = answer.json() if _is_json(answer) else {}
-        fail(_sentence(told), absent if is_absent else FAILED)
+        sentence = _sentence(told)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            sentence += " Give the command a key with --key or CANDOR_KEY."
+        fail(sentence, absent if is_absent else FAILED)
 
 
 def _is_json(answer: "httpx.Response") -> bool:

@@ -103,7 +103,14 @@ def _faults_in(file: Path, public: str | None) -> list[str]:
             WRONG_USE,
         )
     if key is None:
-        seed = open_secrets(settings().master_key_file, may_create=False).audit_seed
+        file = settings().master_key_file
+        if not file.exists():
+            fail(
+                f"There is no master key at {file} here. Say with --public-key whose key signed it:"
+                " `candor audit key` prints it where it was made.",
+                WRONG_USE,
+            )
+        seed = open_secrets(file, may_create=False).audit_seed
         key = of_seed(seed)
     faults = [_told_of(one, key) for one in documents]
     numbered = len(documents) > 1

@@ -7,8 +7,14 @@ from urllib.parse import urlencode
 
 import typer
 
-from candor.commands import consent_investigation, consent_reconcile, consent_subscribers
+from candor.commands import (
+    consent_investigation,
+    consent_moving,
+    consent_reconcile,
+    consent_subscribers,
+)
 from candor.commands.asking import Client, Key, Url
+from candor.commands.consent_moving import DryRun, read_file
 from candor.commands.consent_state import ACTOR, open_ledger
 from candor.commands.console import (
     FAILED,
@@ -22,14 +28,13 @@ from candor.commands.console import (
 )
 
 app = typer.Typer(help="What persons allow, and whether a use is allowed.", no_args_is_help=True)
+app.add_typer(consent_moving.app)
 app.add_typer(consent_investigation.app)
 app.add_typer(consent_reconcile.app)
 app.add_typer(consent_subscribers.app, name="subscribers")
 Person = Annotated[str, typer.Argument(help="Type and value: email:customer-1@example.org.")]
 Purpose = Annotated[str, typer.Argument(help="The key of a purpose.")]
 Channel = Annotated[str | None, typer.Option("--channel", help="On this channel alone.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change; keep nothing.")]
-_BLOCK = 5000
 
 
 @app.command("apply")
@@ -45,7 +50,7 @@ def apply(
 
     Example: candor consent apply purposes.yaml --dry-run
     """
-    text = _read(file)
+    text = read_file(file)
     with told_errors():
         if url is not None:
             path = f"/api/v1/purposes/apply?dry_run={int(dry_run)}"
@@ -150,6 +155,8 @@ def check(  # noqa: PLR0913 - each is an option of the command
     else:
         word = "allowed" if answer["allow"] else "denied"
         typer.echo(f"{word}: {answer['reason']} ({answer['rule']}), {answer['decision_id']}")
+        if "detail" in answer:
+            say(answer["detail"])
     if not answer["allow"]:
         raise typer.Exit(FAILED)
 
@@ -187,77 +194,6 @@ def show(
         typer.echo(f"{since}  {scope}: {state_or_act}  ({one['source']}, {one['notice'] or '-'})")
 
 
-@app.command("export")
-def export(
-    file: Annotated[Path | None, typer.Argument(help="A file; stdout when absent.")] = None,
-) -> None:
-    """Write the whole ledger, one act a line in the order of recording; persons are pseudonyms.
-
-    Example: candor consent export ledger.ndjson
-    """
-    with told_errors(), open_ledger(may_create=False) as state:
-        lines = (json.dumps(one) + "\n" for one in state.export())
-        if file is None:
-            for line in lines:
-                typer.echo(line, nl=False)
-            return
-        with file.open("w", encoding="utf-8") as output:
-            output.writelines(lines)
-
-
-@app.command("import")
-def bring_in(
-    file: Annotated[Path, typer.Argument(help="Acts as JSON, one a line.")],
-    url: Url = None,
-    key: Key = None,
-    *,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """Append acts of a file; each row that is refused is named, and exit is 1 if any was.
-
-    A row is what `consent record` takes: {"subject": {"type", "value"}, "purpose", "action", "at",
-    "source", "notice", ...}. Rows count from 1; there is no header, and blank lines do not count.
-    The same act counts once, however often it is imported.
-
-    Example: candor consent import esp-export.ndjson --dry-run
-    """
-    rows = [line for line in _read(file).splitlines() if line.strip()]
-    total: dict[str, Any] = {"dry_run": dry_run, "recorded": 0, "repeated": 0, "refused": []}
-    with told_errors():
-        for since in range(0, len(rows), _BLOCK):
-            block = b"\n".join(rows[since : since + _BLOCK])
-            answer = _import(url, key, block, dry_run=dry_run)
-            total["recorded"] += answer["recorded"]
-            total["repeated"] += answer["repeated"]
-            total["refused"] += [one | {"row": one["row"] + since} for one in answer["refused"]]
-    if as_json:
-        print_json(total)
-    else:
-        word = "would be recorded" if dry_run else "recorded"
-        typer.echo(f"{total['recorded']} {word}, {total['repeated']} on record already")
-        for one in total["refused"]:
-            typer.echo(f"row {one['row']}: {one['path'] or 'row'}: {one['message']}")
-    if total["refused"]:
-        raise typer.Exit(FAILED)
-
-
-def _import(url: str | None, key: str | None, block: bytes, *, dry_run: bool) -> dict[str, Any]:
-    if url is not None:
-        path = f"/api/v1/consent/events/import?dry_run={int(dry_run)}"
-        told: dict[str, Any] = Client(url, key).post(path, block, "application/x-ndjson")
-        return told
-    with open_ledger() as state:
-        return state.bring_in(block, dry_run=dry_run)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        fail(f"{file} cannot be read ({error.strerror}).", WRONG_USE)
-
-
 def _subject(person: str) -> dict[str, str]:
     kind, separator, value = person.partition(":")
     if not separator or not value:
@@ -280,6 +216,6 @@ def _check_here(text: bytes) -> dict[str, Any]:
                 answer_check(checker, services.secrets, services.clock(), text, ACTOR, gpc=False)
             )
     except ConflictError as error:
-        fail(f"{error.detail} Ask a running server with --url.", WRONG_USE)
+        fail(error.detail, WRONG_USE)
     answer: dict[str, Any] = json.loads(told)
     return answer

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from candor.commands.console import installed_settings, settings
-from candor.commands.keys import open_state
+from candor.commands.keys import open_state, prepared_state
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -57,12 +57,11 @@ class LedgerHere:
             return history_of(self._session, key, self._now)
         return consents_of(self._session, self._ledger.policies, key, self._now)
 
-    def export(self) -> Iterator[dict[str, Any]]:
-        """Yield every act in the order of recording."""
-        from privacy.consent.schemas import event_document  # noqa: PLC0415 - keeps --help quick
-        from privacy.consent.store import all_events  # noqa: PLC0415 - as above
+    def export(self, *, whole: bool) -> Iterator[dict[str, Any]]:
+        """Yield every act in the order of recording, or all that decisions follow from."""
+        from privacy.consent.moving import exported_acts, exported_whole  # noqa: PLC0415 - as above
 
-        return (event_document(one) for one in all_events(self._session))
+        return (exported_whole if whole else exported_acts)(self._session, self._secrets)
 
     def bring_in(self, block: bytes, *, dry_run: bool) -> dict[str, Any]:
         """Return what became of rows, one JSON object a line."""
@@ -77,7 +76,24 @@ class LedgerHere:
             at=self._now,
             by=ACTOR,
             dry_run=dry_run,
+            takes_exported=True,
         )
+
+
+def move_in(rows: list[bytes]) -> dict[str, Any]:
+    """Return what was new of a whole ledger, one JSON object a row."""
+    from dataclasses import asdict  # noqa: PLC0415 - keeps --help quick
+
+    from candor.kernel.clock import utc_now  # noqa: PLC0415 - as above
+    from privacy.consent.importing import lines_of  # noqa: PLC0415 - as above
+    from privacy.consent.ledger import Ledger  # noqa: PLC0415 - as above
+    from privacy.consent.moving import bring_in_whole  # noqa: PLC0415 - as above
+    from privacy.consent.register import PolicyRegister  # noqa: PLC0415 - as above
+
+    with prepared_state(settings()) as (engine, secrets):
+        ledger = Ledger(PolicyRegister(engine))
+        lines = lines_of(b"\n".join(rows))
+        return asdict(bring_in_whole(engine, ledger, secrets, lines, at=utc_now(), by=ACTOR))
 
 
 @contextmanager

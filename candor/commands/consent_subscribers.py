@@ -14,6 +14,7 @@ from candor.commands.console import (
     WRONG_USE,
     AsJson,
     fail,
+    installed_settings,
     print_json,
     say,
     settings,
@@ -30,6 +31,10 @@ app = typer.Typer(help="Who is told of changes of consent.", no_args_is_help=Tru
 Name = Annotated[str, typer.Argument(help="The name of a subscriber.")]
 _PATH = "/api/v1/consent/subscribers"
 _JSON = "application/json"
+_TROUBLES = {
+    "PrivateAddressError": "its address is private (CANDOR_CONSENT__PRIVATE_SUBSCRIBERS=true lets"
+    " those be told)"
+}
 
 
 @app.command("apply")
@@ -64,6 +69,8 @@ def apply(
         typer.echo(f"{one['change']}: {one['kind']} {one['name']}")
         for name, values in one["fields"].items():
             typer.echo(f"  {name}: {values['before']} -> {values['after']}")
+        for purpose in one["unknown_purposes"]:
+            say(f"{one['name']}: no purpose bears the key {purpose} yet, so nothing is told of it.")
 
 
 @app.command("list")
@@ -80,14 +87,14 @@ def list_all(url: Url = None, key: Key = None, *, as_json: AsJson = False) -> No
         return [described(session, name) for name in positions(session)]
 
     with told_errors():
-        answer = Client(url, key).get(_PATH) if url else _here(here)
+        answer = Client(url, key).get(_PATH) if url else _here(here, may_create=False)
     if as_json:
         print_json(answer)
         return
     if not answer:
         say("Nobody is told.")
     for one in answer:
-        trouble = f", {one['outcome']}" if one["outcome"] else ""
+        trouble = f", {_TROUBLES.get(one['outcome'], one['outcome'])}" if one["outcome"] else ""
         since = one["behind_since"]
         knows = "knows everything" if since is None else f"behind since {since}"
         typer.echo(
@@ -103,7 +110,7 @@ def replay(  # noqa: PLR0913 - each is an option of the command
     key: Key = None,
     *,
     since: Annotated[
-        str | None, typer.Option("--from", help="A position, such as 120 or 120.3; 0 for all.")
+        str | None, typer.Option("--from", help="A position: 120, 120.3 or beginning.")
     ] = None,
     dead_letters: Annotated[
         bool, typer.Option("--dead-letters", help="Try again what was given up.")
@@ -151,10 +158,13 @@ def dead_letters(name: Name, url: Url = None, key: Key = None, *, as_json: AsJso
         return given_up(session, name, None)
 
     with told_errors():
-        answer = Client(url, key).get(f"{_PATH}/{name}/dead-letters") if url else _here(here)
+        there = f"{_PATH}/{name}/dead-letters"
+        answer = Client(url, key).get(there) if url else _here(here, may_create=False)
     if as_json:
         print_json(answer)
         return
+    if not answer:
+        say("Nothing was given up.")
     for one in answer:
         typer.echo(
             f"{one['position']}  {one['consent_event']}: {one['outcome']} after"
@@ -162,11 +172,12 @@ def dead_letters(name: Name, url: Url = None, key: Key = None, *, as_json: AsJso
         )
 
 
-def _here(ask: "Callable[[Session, bytes, datetime], Any]") -> Any:  # noqa: ANN401 - a JSON document
+def _here(ask: "Callable[[Session, bytes, datetime], Any]", *, may_create: bool = True) -> Any:  # noqa: ANN401 - a JSON document
     from candor.kernel.clock import utc_now  # noqa: PLC0415 - keeps --help quick
     from privacy.propagation.sealing import USE  # noqa: PLC0415 - as above
 
-    with open_state(settings()) as (session, secrets):
+    effective = settings() if may_create else installed_settings()
+    with open_state(effective) as (session, secrets):
         return ask(session, secrets.sealing_key(USE), utc_now())
 
 

@@ -66,8 +66,12 @@ class DoorRequest:
 
     def parameter(self, name: str) -> str:
         """Return a parameter of the address, or the empty string."""
+        return next((value for key, value in self.parameters() if key == name), "")
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Return every parameter of the address with its value, in order."""
         query = self.scope["query_string"].decode("latin-1")
-        return next((value for key, value in parse_qsl(query) if key == name), "")
+        return parse_qsl(query, keep_blank_values=True)
 
     @property
     def media_type(self) -> str:

@@ -131,7 +131,9 @@ def _fault(error: Mapping[str, object]) -> InputFault:
 
 
 def _part(part: object) -> str:
-    """Return a part of a place; a key that is no name may be a value, and is not repeated."""
-    if isinstance(part, int):
-        return str(part)
-    return str(part) if _NAME.fullmatch(str(part)) else "?"
+    return str(part) if isinstance(part, int) else told_name(str(part))
+
+
+def told_name(name: str) -> str:
+    """Return a name as a place tells it; what is no name may be a value, and is not repeated."""
+    return name if _NAME.fullmatch(name) else "?"

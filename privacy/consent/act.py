@@ -103,8 +103,8 @@ def check_act(act: Act, purpose: Purpose | None, notice: Notice | None) -> None:
         _check_yes(act, purpose, notice)
     elif (act.purpose != EVERY_PURPOSE or act.action == "expire") and purpose is None:
         raise MissingElementError(
-            "No purpose bears that key. Put it with PUT /api/v1/purposes/{key} first, or name '*'"
-            " for all of them.",
+            "No purpose bears that key. Apply it first (candor consent apply FILE, or PUT"
+            " /api/v1/purposes/{key}), or name '*' for all of them.",
             path="purpose",
         )
     if act.notice is not None and notice is None:
@@ -116,7 +116,9 @@ def check_act(act: Act, purpose: Purpose | None, notice: Notice | None) -> None:
 def _check_yes(act: Act, purpose: Purpose | None, notice: Notice | None) -> None:
     if purpose is None:
         raise MissingElementError(
-            "Consent is specific: name one purpose that exists.", path="purpose"
+            "Consent is specific: name one purpose that exists, or apply it first (candor consent"
+            " apply FILE, or PUT /api/v1/purposes/{key}).",
+            path="purpose",
         )
     if act.notice is None:
         raise MissingElementError(

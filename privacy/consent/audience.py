@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from candor.kernel.errors import CandorError, TooLargeError, UnavailableError
+from candor.kernel.errors import CandorError, MalformedError, TooLargeError, UnavailableError
 from candor.kernel.overflow import Overflow
 from candor.kernel.secrets import Secrets
 from privacy.consent.checking import Answered, Asked, Checker, resolved
-from privacy.consent.decision import STATE_UNAVAILABLE, Question
+from privacy.consent.decision import STATE_UNAVAILABLE, Question, told_gap
 from privacy.consent.questions import SubjectBody, decoded
 
 _MOST_LINES = 1000
@@ -35,6 +36,7 @@ class Verdict(msgspec.Struct, gc=False):
     allow: bool
     reason: str
     decision_id: str
+    detail: str | UnsetType = UNSET
 
 
 class LineFault(msgspec.Struct, gc=False):
@@ -109,11 +111,17 @@ class Audience:
             try:
                 asked.append(Asked(self._key(line), self._question, self._caller))
                 told.append(line)
+            except MalformedError:
+                told.append(LineFault(self._line, "The line is no JSON that can be read."))
             except CandorError as error:
-                told.append(LineFault(self._line, error.detail))
+                place = f"{error.path}: " if error.path else ""
+                told.append(LineFault(self._line, place + error.detail))
         answers = iter(await self._checker.check(asked) if asked else [])
         return _ENCODER.encode_lines(
-            [one if isinstance(one, LineFault) else _verdict(one, next(answers)) for one in told]
+            [
+                one if isinstance(one, LineFault) else self._verdict(one, next(answers))
+                for one in told
+            ]
         )
 
     def _key(self, line: bytes) -> str | None:
@@ -123,12 +131,14 @@ class Audience:
             subject = decoded(_LINE, line).subject
         return resolved(self._secrets, subject.type, subject.value)
 
-
-def _verdict(line: bytes, answered: Answered) -> Verdict:
-    decision = answered.decision
-    if decision is STATE_UNAVAILABLE:
-        raise UnavailableError("Consent cannot be decided now. Send the rest again.")
-    return Verdict(msgspec.Raw(line), decision.allow, decision.reason, answered.id)
+    def _verdict(self, line: bytes, answered: Answered) -> Verdict:
+        decision = answered.decision
+        if decision is STATE_UNAVAILABLE:
+            raise UnavailableError("Consent cannot be decided now. Send the rest again.")
+        verdict = Verdict(msgspec.Raw(line), decision.allow, decision.reason, answered.id)
+        if decision.evidence is None and not decision.allow:
+            verdict.detail = told_gap(decision.reason, self._question.purpose) or UNSET
+        return verdict
 
 
 async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:

@@ -14,7 +14,7 @@ Identifiers of one person are asked one by one, and the strictest answer wins: a
 and then somebody else's later yes must not undo this person's no.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -88,6 +88,25 @@ _RECIPIENT = Decision(allow=False, reason="recipient_not_covered", rule="purpose
 _JURISDICTION = Decision(allow=False, reason="jurisdiction_not_covered", rule="purpose.legal_basis")
 _CHANNEL = Decision(allow=False, reason="never_asked", rule="purpose.channels")
 _GPC = Decision(allow=False, reason="gpc", rule="purpose.honours_gpc")
+
+
+_GAPS: Mapping[str, str] = {
+    "purpose_unknown": "No purpose bears the key {purpose}. Apply it with: {apply}",
+    "purpose_retired": "The purpose {purpose} is retired: ask about another, or change its"
+    " retired_at with: {apply}",
+    "recipient_not_covered": "The purpose {purpose} does not name this recipient. Add it to the"
+    " recipients with: {apply}",
+    "jurisdiction_not_covered": "The purpose {purpose} has no legal basis in this jurisdiction. Add"
+    " one, or a default, with: {apply}",
+}
+
+
+def told_gap(reason: str, purpose: str) -> str | None:
+    """Return what is not configured and what to do about it; none where that is not the reason."""
+    gap = _GAPS.get(reason)
+    if gap is None or not purpose:
+        return None
+    return gap.format(purpose=purpose, apply="candor consent apply FILE")
 
 
 def decide(

@@ -2,16 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import msgspec
 
 from candor.kernel.errors import (
     CandorError,
+    InvalidInputError,
     UnavailableError,
     UnsupportedTypeError,
 )
 from candor.kernel.http import ANY, Answer, Door, DoorRequest, Doors
+from candor.kernel.input_faults import told_name
 from candor.kernel.logging import log
 from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
 from candor.kernel.services import Services
@@ -42,6 +45,7 @@ GATEWAYS = "/ext_authz/"
 _ENCODER = msgspec.json.Encoder()
 _LINES = "application/x-ndjson"
 _TYPES = {"", "application/json"}
+_OF_AUDIENCES = ("purpose", "channel", "stage", "jurisdiction", "recipient")
 _RETRY = {"retry-after": "1"}
 _UNAVAILABLE, _FORBIDDEN = 503, 403
 
@@ -113,12 +117,7 @@ class _Entrance:
         caller = await self._caller(request)
         if request.media_type not in {*_TYPES, _LINES, "application/ndjson"}:
             raise UnsupportedTypeError(f"Send subjects one a line, as {_LINES}.")
-        parameters = {
-            name: request.parameter(name)
-            for name in ("purpose", "channel", "stage", "jurisdiction", "recipient")
-        }
-        told = {name: value for name, value in parameters.items() if value}
-        document = msgspec.json.encode({"subject": None, **told})
+        document = msgspec.json.encode(_audience_question(request.parameters()))
         question = read_check(document).asked(
             self._services.secrets, self._services.clock(), caller, gpc=_gpc(request)
         )
@@ -169,6 +168,31 @@ class _Entrance:
         if request.media_type not in _TYPES:
             raise UnsupportedTypeError("Send JSON, as application/json.")
         return await request.body(self._most_bytes)
+
+
+def _audience_question(parameters: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return what is asked of an audience, in the shape of a check.
+
+    Raises:
+        InvalidInputError: there is no such parameter, or it is named twice: what was meant to
+            narrow the question would be lost, and more be allowed.
+    """
+    told: dict[str, Any] = {"subject": None}
+    for name, value in parameters:
+        if name not in _OF_AUDIENCES:
+            raise InvalidInputError(
+                f"There is no such parameter: it is one of {', '.join(_OF_AUDIENCES)}.",
+                path=told_name(name),
+            )
+        if not value:
+            continue
+        if name == "jurisdiction":
+            told.setdefault(name, []).append(value)
+        elif name in told:
+            raise InvalidInputError("Say it once.", path=name)
+        else:
+            told[name] = value
+    return told
 
 
 def _gateway_question(request: DoorRequest) -> GatewayQuestion:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -56,6 +57,23 @@ class RefusedRow:
     code: str
     path: str | None
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """How another ledger holds an act: its id there, what was shown, and when a yes began."""
+
+    id: str
+    notice_digest: str | None
+    starts_at: datetime
+
+
+class ImportRow(NamedTuple):
+    """One row of an import: its number, the act, and how it was held if a ledger exported it."""
+
+    number: int
+    act: Act
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(slots=True)
@@ -141,7 +159,7 @@ class Ledger:
     def bring_in(  # noqa: PLR0913 - the rows, whose, and when
         self,
         session: Session,
-        rows: Iterable[tuple[int, Act]],
+        rows: Iterable[ImportRow],
         report: ImportReport,
         *,
         at: datetime,
@@ -154,22 +172,24 @@ class Ledger:
         """
         turn = store.take_turn(session)
         policy = self.policies.policy(turn.policy)
-        valid: dict[str, Act] = {}
-        for number, act in rows:
+        keyed = [(_act_digest(row.act), row) for row in rows]
+        known = store.known_repeats(session, {key for key, _ in keyed})
+        ours = store.known_events(session, (one.elsewhere.id for _, one in keyed if one.elsewhere))
+        fresh: dict[str, Act] = {}
+        for key, (number, act, elsewhere) in keyed:
+            if key in known or key in fresh or (elsewhere is not None and elsewhere.id in ours):
+                report.repeated += 1
+                continue
             try:
                 _check(act, policy, at)
+                _check_same(act, policy, elsewhere)
             except InvalidInputError as error:
                 report.refused.append(RefusedRow(number, error.code, error.path, error.detail))
-                continue
-            repeat_key = _act_digest(act)
-            report.repeated += repeat_key in valid
-            valid.setdefault(repeat_key, act)
-        known = store.known_repeats(session, valid)
-        fresh = [(act, key) for key, act in valid.items() if key not in known]
-        report.repeated += len(known)
+            else:
+                fresh[key] = act
         report.recorded += len(fresh)
         if fresh and not dry_run:
-            _append(session, turn, policy, fresh, at, by)
+            _append(session, turn, policy, [(act, key) for key, act in fresh.items()], at, by)
 
     def bar(  # noqa: PLR0913, PLR0917 - who is barred, how, why and when
         self, session: Session, identifiers: Mapping[str, str], action: Action, reason: str,
@@ -212,6 +232,26 @@ def _check(act: Act, policy: Policy, now: datetime) -> None:
             f"Nobody can have said yes more than {minutes} minutes from now: send the time at which"
             " it was said, and look at your clock.",
             path="at",
+        )
+
+
+def _check_same(act: Act, policy: Policy, elsewhere: Elsewhere | None) -> None:
+    """Return when an act would be on record here as it is elsewhere.
+
+    Raises:
+        MissingElementError: the notice is another here, so that the person was not shown this one.
+    """
+    if elsewhere is None:
+        return
+    notice = policy.notices.get(act.notice or "")
+    if (_starts_at(act, notice), _shown(act, notice)) != (
+        elsewhere.starts_at,
+        elsewhere.notice_digest,
+    ):
+        raise MissingElementError(
+            "The notice of this key and version has another text or beginning here than where the"
+            " act was recorded. Apply it as it was shown.",
+            path="notice",
         )
 
 
@@ -267,13 +307,19 @@ def _entry(event: ConsentEvent) -> Entry:
 def _event(  # noqa: PLR0913, PLR0917 - as _append
     act: Act, turn: store.Turn, number: int, notice: Notice | None, at: datetime, by: str
 ) -> ConsentEvent:
-    starts_at, digest = act.at, None
-    if notice is not None:
-        digest = notice.digest(act.locale)
-        if act.action in YES and notice.effective_from is not None:
-            starts_at = max(starts_at, notice.effective_from)
     stamped = replace(act, actor=act.actor or by)
+    starts_at, digest = _starts_at(act, notice), _shown(act, notice)
     return ConsentEvent(new_id(at), turn.number, number, stamped, starts_at, at, by, digest)
+
+
+def _starts_at(act: Act, notice: Notice | None) -> datetime:
+    if notice is None or notice.effective_from is None or act.action not in YES:
+        return act.at
+    return max(act.at, notice.effective_from)
+
+
+def _shown(act: Act, notice: Notice | None) -> str | None:
+    return None if notice is None else notice.digest(act.locale)
 
 
 def _act_digest(act: Act) -> str:

@@ -28,7 +28,7 @@ def check_scope(policy: Policy, purpose: str, channel: str) -> None:
     found = policy.purposes.get(purpose)
     if found is None:
         raise InvalidInputError(
-            "No purpose bears that key. Put it with PUT /api/v1/purposes/{key} first, or leave it"
+            "No purpose bears that key. Apply it first (candor consent apply FILE), or leave it"
             " out for all of them.",
             path="purpose",
         )

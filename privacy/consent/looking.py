@@ -11,6 +11,7 @@ from candor.kernel.ids import made_at
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from privacy.consent import schemas, store
+from privacy.consent.decision import told_gap
 from privacy.consent.overview import current_consents
 from privacy.consent.register import PolicyRegister
 from privacy.consent.replay import decisions_again, record_of, standings_of
@@ -82,4 +83,5 @@ def _explanation(logged: dict[str, Any], again: dict[str, Any] | None) -> dict[s
     agrees = None
     if again is not None:
         agrees = (again["allow"], again["reason"]) == (told["allow"], told["reason"])
+    told["detail"] = told_gap(told["reason"], told["purpose"])
     return told | {"replay": again, "agrees": agrees}

@@ -64,6 +64,10 @@ _DECISION: dict[str, Any] = {
         "valid_until": {**_INSTANT, "type": ["string", "null"]},
         "obligations": {"type": "array", "items": {"type": "string"}},
         "checked_at": _INSTANT,
+        "detail": {
+            "type": "string",
+            "description": "What is not configured, or cannot be read, and what to do about it",
+        },
         "as_of": _INSTANT,
         "entry": {
             "type": "object",

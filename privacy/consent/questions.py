@@ -7,19 +7,21 @@ identifier that somebody put into the wrong field is refused and not repeated.
 import re
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from candor.kernel.errors import InvalidInputError, MalformedError
+from candor.kernel.input_faults import RULES, told_name
 from candor.kernel.secrets import Secrets
 from privacy.consent.checking import Answered, Asked, check_entry_decision, resolved
-from privacy.consent.decision import Question, Stage
+from privacy.consent.decision import Question, Stage, told_gap
 from privacy.consent.standing import Standing
 
 CORRELATION_ID = re.compile(r"[\w-]{1,36}", re.ASCII)
 _PLACE = re.compile(r"at `\$\.?(?P<path>[a-z_.0-9\[\]]+)`$")
+_FIELD = re.compile(r"(unknown|missing required) field `(?P<name>[^`]*)`")
 MOST_VALUE = 320
 _WORDS = {
     "subject.type": re.compile(r"[a-z][a-z0-9_]{0,39}"),
@@ -28,6 +30,28 @@ _WORDS = {
     "recipient": re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,62}"),
     "jurisdiction": re.compile(r"[A-Za-z]{2,12}(-[A-Za-z0-9]{1,8})?"),
 }
+
+_WORDY = "Write one word of letters, digits, dots, colons, dashes and underscores."
+_FORMS = {
+    "subject.type": "Write one lower-case word, such as email.",
+    "purpose": "Write the key of a purpose: lower-case letters, digits, dots, dashes and"
+    " underscores.",
+    "channel": _WORDY,
+    "recipient": _WORDY,
+    "jurisdiction": "Write a country, or a part of one, such as AU or US-CA.",
+}
+_FAULTS = (
+    ("unknown field", RULES["extra_forbidden"]),
+    ("missing required field", RULES["missing"]),
+    ("Invalid enum value", f"It is one of {' or '.join(map(repr, get_args(Stage)))}."),
+    ("datetime", RULES["datetime_parsing"]),
+    ("of length <=", "It is too long."),
+    ("Expected `bool", RULES["bool_type"]),
+    ("Expected `str", RULES["string_type"]),
+    ("Expected `array", RULES["list_type"]),
+    ("Expected `object", RULES["model_type"]),
+)
+"""What to write, by a part of the message of the library; the first counts."""
 
 
 class SubjectBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -80,7 +104,9 @@ class CheckBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         if entry is not None:
             check_entry_decision(entry)
         if self.as_of is not None and self.as_of > now:
-            raise InvalidInputError("A past decision lies in the past.", path="as_of")
+            raise InvalidInputError(
+                "A past decision lies in the past: name an instant before now.", path="as_of"
+            )
         return Asked(key, question, caller, entry if key is not None else None, self.as_of)
 
 
@@ -114,6 +140,7 @@ class CheckAnswer(msgspec.Struct, gc=False):
     valid_until: datetime | None
     obligations: tuple[str, ...]
     checked_at: datetime
+    detail: str | UnsetType = UNSET
     as_of: datetime | UnsetType = UNSET
     entry: EntryAnswer | UnsetType = UNSET
 
@@ -159,7 +186,7 @@ def _question(  # noqa: PLR0913, PLR0917 - the fields of a question
 
 def _check_word(name: str, word: str) -> None:
     if not _WORDS[name].fullmatch(word):
-        raise InvalidInputError("This is not of the form that it must have.", path=name)
+        raise InvalidInputError(_FORMS[name], path=name)
 
 
 def read_check(body: bytes | msgspec.Raw) -> CheckBody:
@@ -237,6 +264,8 @@ def answer_of(answered: Answered, asked: Asked) -> CheckAnswer:
         decision.obligations,
         answered.at,
     )
+    if act is None and not decision.allow:
+        answer.detail = told_gap(decision.reason, asked.question.purpose) or UNSET
     if asked.as_of is not None:
         answer.as_of = asked.as_of
     if answered.entry is not None:
@@ -251,13 +280,9 @@ def _evidence(act: Standing) -> Evidence:
 
 def _fault(message: str) -> InvalidInputError:
     """Return a sentence for a message that may quote what was sent."""
-    found = _PLACE.search(message)
-    path = found["path"] if found else None
-    if "unknown field" in message:
-        return InvalidInputError("There is a field here that this does not have.", path=path)
-    if "missing required field" in message:
-        name = message.rpartition("missing required field `")[2].partition("`")[0]
-        return InvalidInputError(
-            "A required field is missing.", path=f"{path}.{name}" if path else name
-        )
-    return InvalidInputError("A field is not of the form that it must have.", path=path)
+    found, named = _PLACE.search(message), _FIELD.search(message)
+    places = [found["path"]] if found else []
+    if named is not None:
+        places.append(told_name(named["name"]))
+    told = next((sentence for part, sentence in _FAULTS if part in message), RULES["model_type"])
+    return InvalidInputError(told, path=".".join(places) or None)

@@ -137,6 +137,16 @@ def known_repeats(session: Session, repeat_keys: Iterable[str]) -> dict[str, str
     return known
 
 
+def known_events(session: Session, ids: Iterable[str]) -> set[str]:
+    """Return which of these acts are on record."""
+    known: set[str] = set()
+    for some in _chunks(ids):
+        known |= set(
+            session.scalars(select(ConsentEventRow.id).where(ConsentEventRow.id.in_(some)))
+        )
+    return known
+
+
 def read_standings(session: Session, keys: Iterable[str]) -> dict[str, Standings]:
     """Return the standings of each of these identifiers that has any."""
     found = {}

@@ -111,4 +111,4 @@ class ConsentRequestRow(Base):
     key_digest: Mapped[str] = mapped_column(_KEY, primary_key=True)
     body_digest: Mapped[str] = mapped_column(_KEY)
     answer: Mapped[str] = mapped_column(Text)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

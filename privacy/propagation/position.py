@@ -48,14 +48,16 @@ def end_of(turn: int) -> Position:
 
 
 def position_of(text: str) -> Position:
-    """Return the place that is written as ``turn`` or ``turn.number``.
+    """Return the place that is written as ``turn`` or ``turn.number``, or ``beginning``.
 
     Raises:
         InvalidInputError: it is none.
     """
+    if text.strip() == "beginning":
+        return Position(0, 0)
     found = _TEXT.fullmatch(text.strip())
     if found is None:
         raise InvalidInputError(
-            "A position is the number of a turn, such as 120 or 120.3.", path="from"
+            "A position is the number of a turn, such as 120 or 120.3, or beginning.", path="from"
         )
     return Position(int(found["turn"]), int(found["number"] or 0))

@@ -1,7 +1,7 @@
 """Puts subscribers, says what that changes, and lets them be told again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from candor.kernel.errors import ConflictError, InvalidInputError
 from privacy.audit.store import Entry, append
-from privacy.consent.store import current_turn
+from privacy.consent.purpose import EVERY_PURPOSE, Purpose
+from privacy.consent.store import current_turn, read_applied
 from privacy.propagation import store
 from privacy.propagation.lane import Waiting
 from privacy.propagation.position import BEGINNING, Position, end_of
@@ -31,11 +32,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What putting a subscriber changes: by field, what it was and what it becomes."""
+    """What putting a subscriber changes: by field, what it was and what it becomes.
+
+    ``unknown`` are the purposes that nobody has put yet: of them it is told nothing.
+    """
 
     name: str
     fields: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     is_new: bool = False
+    unknown: tuple[str, ...] = ()
 
     @property
     def is_any(self) -> bool:
@@ -58,10 +63,14 @@ def put_all(  # noqa: PLR0913 - what is put, and all that is stamped on it
         InvalidInputError: one is none; its place is named.
     """
     changes = []
+    applied = (one.subject for one in read_applied(session))
+    known = {EVERY_PURPOSE} | {one.key for one in applied if isinstance(one, Purpose)}
     for one in wanted:
         before, opens = _before(session, key, one)
         after = _subscriber(one, before)
-        changes.append(_change(before, after) if opens else _mended(after))
+        unknown = tuple(key for key in after.purposes if key not in known)
+        change = _change(before, after) if opens else _mended(after)
+        changes.append(replace(change, unknown=unknown))
         if changes[-1].is_any and not dry_run:
             start = _start(session, one.start)
             store.put(session, key, after, start, at, by)

@@ -83,7 +83,7 @@ class ReplayBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    position: Annotated[str, Field(alias="from", pattern=f"{POSITION}|^dead_letters$")]
+    position: Annotated[str, Field(alias="from", pattern=f"{POSITION}|^(dead_letters|beginning)$")]
 
 
 def read_subscribers(text: bytes) -> list[Wanted]:
@@ -115,6 +115,7 @@ def change_document(change: Change) -> dict[str, Any]:
             name: {"before": before, "after": after}
             for name, (before, after) in change.fields.items()
         },
+        "unknown_purposes": list(change.unknown),
     }
 
 

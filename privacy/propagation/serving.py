@@ -5,7 +5,7 @@ moved the cursor, or the place of a person who waits, meanwhile wins, and what w
 again as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,24 +79,30 @@ class Server:
     def _send(self, subscriber: Subscriber, lanes: Sequence[Lane]) -> list[Sent]:
         if not any(lane.events for lane in lanes):
             return [Sent(0)] * len(lanes)
-        messages = [[self._message(subscriber, event) for event in lane.events] for lane in lanes]
+        named = self._originals(subscriber, [lane.subject_key for lane in lanes if lane.events])
+        messages: list[list[Message]] = [
+            [change_event(event, named.get(lane.subject_key, ())) for event in lane.events]
+            for lane in lanes
+        ]
         if self._target is None:
             opening = open_target(subscriber, self._services)
             self._target = self._opened.enter_context(opening)
         return self._target.send(messages)
 
-    def _message(self, subscriber: Subscriber, event: ConsentEvent) -> Message:
-        return change_event(event, self._originals(subscriber, event.act.subject_key))
-
-    def _originals(self, subscriber: Subscriber, subject_key: str) -> list[Original]:
-        """Return the identifiers of the person that the subscriber needs, if they are kept."""
+    def _originals(
+        self, subscriber: Subscriber, subject_keys: Sequence[str]
+    ) -> Mapping[str, Sequence[Original]]:
+        """Return, by person, the identifiers that the subscriber needs, if they are kept."""
         if not subscriber.identifiers:
-            return []
-        keys = self._services.subjects.linked(subject_key)
-        kept = self._services.originals.originals(keys)
-        return [
-            kept[key] for key in keys if key in kept and kept[key].type in subscriber.identifiers
-        ]
+            return {}
+        linked = {key: self._services.subjects.linked(key) for key in subject_keys}
+        asked = dict.fromkeys(one for keys in linked.values() for one in keys)
+        kept = {
+            key: one
+            for key, one in self._services.originals.originals(list(asked)).items()
+            if one.type in subscriber.identifiers
+        }
+        return {key: [kept[one] for one in keys if one in kept] for key, keys in linked.items()}
 
     def _count(self, sent: Sequence[Sent], dead: int) -> None:
         propagated = self._services.metrics.consent.propagated

@@ -4,7 +4,7 @@ Writers take turns, one transaction each, whatever process they are in; reading 
 Most of what telemetry says is known already, so it is looked up before a turn is taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import combinations
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from candor.kernel.database import session_of
 from candor.kernel.errors import ConflictError
 from candor.kernel.ports import Identifier, Link, Provenance
+from privacy.audit.store import Entry, append
 from privacy.subjects import store
 from privacy.subjects.components import Pair, Persons, pair_of
 from privacy.subjects.tables import SubjectLinkRow
@@ -75,6 +76,39 @@ class StoredSubjectIndex:
             else:
                 _part(session, turn, identifier, other, provenance)
 
+    def restore(
+        self, acts: Iterable[Act], apart: Sequence[Identifier], at: datetime, by: str
+    ) -> int:
+        """Take over the record of another installation, and return how many pairs were unknown.
+
+        ``acts`` are its linkings and unlinkings, each of two, oldest first: of a pair the last
+        counts. What is known here of a pair or an identifier stays, so again adds nothing.
+        """
+        links: dict[Pair, Act] = {}
+        parted: dict[Pair, Act] = {}
+        for act in acts:
+            pair = pair_of(*(one.subject_key for one in act.identifiers))
+            if act.action == store.LINK:
+                links[pair] = act
+                parted.pop(pair, None)
+            else:
+                parted[pair] = act
+        with session_of(self._engine) as session:
+            turn = store.take_turn(session)
+            known = store.known_subjects(session, (one.subject_key for one in apart))
+            strangers = [one for one in apart if one.subject_key not in known]
+            news = _news(session, [_restored(act, at) for act in links.values()])
+            _write(session, turn, news)
+            for pair in parted.keys() & news.links.keys():
+                one, other = parted[pair].identifiers
+                _part(session, turn, one, other, _restored(parted[pair], at).provenance)
+            for one in strangers:
+                _set_apart(session, turn, one, Provenance(by, "import", "unlink", at, at))
+            if news.links or strangers:
+                counts = {"by": by, "pairs": len(news.links), "apart": len(strangers)}
+                append(session, [Entry("subject.import", at, counts)])
+        return len(news.links)
+
     def linked(self, subject_key: str) -> tuple[str, ...]:
         """Return every subject key of the person, itself among them, in order."""
         with session_of(self._engine) as session:
@@ -86,8 +120,12 @@ class StoredSubjectIndex:
         with session_of(self._engine) as session:
             found = tuple(store.siblings(session, identifier.subject_key)) or (identifier,)
             rows = store.read_record(session, [one.subject_key for one in found])
-            acts = tuple(_act_of(row) for row in rows)
+            acts = tuple(act_of(row) for row in rows)
         return Person(found, acts)
+
+
+def _restored(act: Act, at: datetime) -> Link:
+    return Link(act.identifiers, Provenance(act.source, act.door, act.call, act.at, at))
 
 
 @dataclass(slots=True)
@@ -112,7 +150,8 @@ class _News:
         return self.identifiers[one], self.identifiers[other], by
 
 
-def _act_of(row: SubjectLinkRow) -> Act:
+def act_of(row: SubjectLinkRow) -> Act:
+    """Return an entry of the record."""
     identifiers: tuple[Identifier, ...] = (Identifier(row.subject_type, row.subject_key),)
     if row.other_type is not None and row.other_key is not None:
         identifiers += (Identifier(row.other_type, row.other_key),)

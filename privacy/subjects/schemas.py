@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from candor.kernel.ports import Identifier
 from privacy.audit.reason import checked_reason
-from privacy.subjects.index import Person
+from privacy.subjects.index import Act, Person
 from privacy.subjects.originals import Original
 
 
@@ -53,6 +53,38 @@ class RevealIn(BaseModel):
         return checked_reason(reason)
 
 
+class IdentifierIn(BaseModel):
+    """An identifier by its pseudonym, as an export of another installation names it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+    subject_key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+    def identifier(self) -> Identifier:
+        """Return the identifier."""
+        return Identifier(self.type, self.subject_key)
+
+
+class RecordedIn(BaseModel):
+    """A linking or unlinking of two identifiers, as an export of another installation tells it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Literal["link", "unlink"]
+    identifiers: Annotated[list[IdentifierIn], Field(min_length=2, max_length=2)]
+    source: Annotated[str, Field(max_length=120)]
+    door: Annotated[str, Field(max_length=40)]
+    call: Annotated[str, Field(max_length=40)]
+    at: AwareDatetime
+    received_at: AwareDatetime
+
+    def act(self) -> Act:
+        """Return the entry of the record."""
+        pair = tuple(one.identifier() for one in self.identifiers)
+        return Act(self.action, pair, self.source, self.door, self.call, self.at, self.received_at)
+
+
 def reveal_document(originals: Sequence[Original]) -> dict[str, Any]:
     """Return identifiers in clear."""
     return {"identifiers": [asdict(one) for one in originals]}
@@ -62,21 +94,24 @@ def person_document(asked: Identifier, person: Person) -> dict[str, Any]:
     """Return a person: pseudonyms and who linked them, never an identifier."""
     return {
         "subject_key": asked.subject_key,
-        "identifiers": [_identifier(one) for one in person.identifiers],
-        "record": [
-            {
-                "action": act.action,
-                "identifiers": [_identifier(one) for one in act.identifiers],
-                "source": act.source,
-                "door": act.door,
-                "call": act.call,
-                "at": act.at.isoformat(),
-                "received_at": act.received_at.isoformat(),
-            }
-            for act in person.acts
-        ],
+        "identifiers": [identifier_document(one) for one in person.identifiers],
+        "record": [act_document(act) for act in person.acts],
     }
 
 
-def _identifier(one: Identifier) -> dict[str, str]:
+def act_document(act: Act) -> dict[str, Any]:
+    """Return one entry of the record."""
+    return {
+        "action": act.action,
+        "identifiers": [identifier_document(one) for one in act.identifiers],
+        "source": act.source,
+        "door": act.door,
+        "call": act.call,
+        "at": act.at.isoformat(),
+        "received_at": act.received_at.isoformat(),
+    }
+
+
+def identifier_document(one: Identifier) -> dict[str, str]:
+    """Return an identifier: its type and pseudonym."""
     return {"type": one.type, "subject_key": one.subject_key}

@@ -224,6 +224,26 @@ def read_record(session: Session, keys: Sequence[str]) -> list[SubjectLinkRow]:
     return sorted(found.values(), key=lambda row: (row.turn, row.id))
 
 
+def whole_record(session: Session) -> Iterator[SubjectLinkRow]:
+    """Yield every linking and unlinking, oldest first, without holding them all."""
+    yield from session.scalars(
+        select(SubjectLinkRow)
+        .where(SubjectLinkRow.action != JOIN)
+        .order_by(SubjectLinkRow.turn, SubjectLinkRow.id)
+        .execution_options(yield_per=_MOST_VALUES)
+    )
+
+
+def kept_apart(session: Session) -> list[Identifier]:
+    """Return the identifiers that telemetry may not link, by key."""
+    rows = session.execute(
+        select(SubjectRow.type, SubjectRow.subject_key)
+        .where(SubjectRow.apart)
+        .order_by(SubjectRow.subject_key)
+    )
+    return [Identifier(type_, key) for type_, key in rows]
+
+
 def add_identifiers(
     session: Session, sealed: Iterable[tuple[str, str, bytes]], at: datetime
 ) -> None:

@@ -37,13 +37,23 @@ def test_every_command_asks_the_server_at_an_address_or_the_stores(tmp_path: Pat
             "email": "granted",
             "sms": "objected",
         }
-        beside = subprocess.run(
-            [sys.executable, "-m", "candor", *check],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        beside = ended(tmp_path, *check)
         assert (beside.returncode, "--url" in beside.stderr) == (2, True)
+        keyless = ended(tmp_path, *check, "--url", server.url)
+        assert (keyless.returncode, "--key or CANDOR_KEY." in keyless.stderr) == (1, True)
     assert "allowed: granted" in run_candor(tmp_path, *check)
+    misspelt = ended(tmp_path, "consent", "check", WHO, "marketting")
+    assert (misspelt.returncode, "denied: purpose_unknown" in misspelt.stdout) == (1, True)
+    assert "No purpose bears the key marketting. Apply it with: " in misspelt.stderr
+
+
+def ended(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Return how a command ended that is not expected to go well."""
+    return subprocess.run(
+        [sys.executable, "-m", "candor", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )

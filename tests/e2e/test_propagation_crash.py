@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from tests.support.consent import EVENTS, MARKETING
-from tests.support.receiver import Received, receiver
+from tests.support.loopback import Received
+from tests.support.receiver import receiver
 from tests.support.server import serve
 
 ACTS, PEOPLE = 400, 40

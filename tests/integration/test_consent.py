@@ -336,6 +336,34 @@ def test_an_unknown_person_and_an_unknown_purpose_are_answered_and_not_missing(
     assert check(application)["reason"] == "purpose_retired"
 
 
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"purpose": "unheard-of"}, "No purpose bears the key unheard-of. Apply it with: "),
+        ({"recipient": "esp-9"}, "The purpose marketing does not name this recipient. "),
+        ({"jurisdiction": "FR"}, "The purpose marketing has no legal basis in this jurisdiction."),
+        ({"purpose": "old"}, "The purpose old is retired: "),
+    ],
+)
+def test_a_gap_is_named_with_what_to_do_wherever_it_is_told(
+    application: Application, asked: dict[str, str], sentence: str
+) -> None:
+    put_purpose(application, legal_basis={"AU": "consent"})
+    put_purpose(application, "old", retired_at="2026-11-22T12:00:00Z")
+    told = check(application, **({"jurisdiction": "AU"} | asked))
+    params = {"purpose": "marketing", "jurisdiction": "AU"} | asked
+    filtered = application.post("/api/v1/consent/filter", params=params, json=ANNA).json()
+    explained = application.get(f"/api/v1/decisions/{told['decision_id']}").json()
+    item = {"subject": ANNA, "purpose": "marketing", "jurisdiction": "AU", "correlation_id": "a"}
+    batch = application.post(f"{CHECK}/batch", json=[item | asked]).json()["a"]
+    for one in (told, filtered, explained, batch):
+        assert one["detail"].startswith(sentence)
+        assert one["detail"].endswith("with: candor consent apply FILE")
+    fine = check(application, jurisdiction="AU")
+    assert (fine["reason"], "detail" in fine) == ("never_asked", False)
+    assert application.get(f"/api/v1/decisions/{fine['decision_id']}").json()["detail"] is None
+
+
 def test_a_live_gpc_signal_counts_where_the_purpose_honours_it(application: Application) -> None:
     prepare(application)
     record(application, "grant")

@@ -80,6 +80,8 @@ def test_acts_are_recorded_shown_exported_and_imported(tmp_path: Path) -> None:
     assert [one["action"] for one in lines] == ["grant", "withdraw"]
     run("export", "ledger.ndjson")
     assert (tmp_path / "ledger.ndjson").read_text(encoding="utf-8").count("\n") == 2
+    nowhere = RUNNER.invoke(app, ["consent", "export", "no/such/folder.ndjson"])
+    assert (nowhere.exit_code, "cannot be written" in nowhere.stderr) == (2, True)
     rows = [act("withdraw", purpose="*", channel=None, at=at), act("grant", notice=None)]
     (tmp_path / "rows.ndjson").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     trial = told("import", "rows.ndjson", "--dry-run", code=1)
@@ -98,6 +100,8 @@ def test_acts_are_recorded_shown_exported_and_imported(tmp_path: Path) -> None:
         ("audit", "head"),
         ("consent", "show", WHO),
         ("consent", "export"),
+        ("consent", "subscribers", "list"),
+        ("consent", "subscribers", "dead-letters", "crm"),
         ("consent", "check", WHO, "marketing"),
         ("consent", "blast-radius", "--source", "api"),
         ("consent", "replay"),
@@ -122,6 +126,18 @@ def test_a_verification_says_how_much_it_checked() -> None:
     assert done.exit_code == 0
     told = f"{head['tree_size']} entries with the root {head['root_hash']}. It holds."
     assert told in done.stderr
+
+
+def test_who_has_no_installation_verifies_with_a_public_key(tmp_path: Path) -> None:
+    run("apply", "policy.yaml")
+    receipt = told("record", WHO, "marketing", "withdraw")
+    public = RUNNER.invoke(app, ["audit", "key"]).stdout.strip()
+    (tmp_path / ".candor").rename(tmp_path / "elsewhere")
+    (tmp_path / "receipt.json").write_text(json.dumps(receipt), encoding="utf-8")
+    done = RUNNER.invoke(app, ["audit", "verify", "receipt.json"])
+    assert (done.exit_code, "Say with --public-key whose key" in done.stderr) == (2, True)
+    done = RUNNER.invoke(app, ["audit", "verify", "receipt.json", "--public-key", public])
+    assert done.exit_code == 0, done.output
 
 
 def test_receipts_are_verified_one_by_one_in_a_list_and_in_the_answer_that_holds_them(

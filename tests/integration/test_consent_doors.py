@@ -21,7 +21,7 @@ from privacy.consent.assembly import open_consent
 from privacy.consent.reading import PostgresqlReader, open_reader
 from privacy.vault.assembly import open_desk
 from tests.support.asgi import Application, pii_on
-from tests.support.consent import ANNA, CHECK, check, prepare, record
+from tests.support.consent import ANNA, CHECK, check, prepare, put_purpose, record
 from tests.support.stores import FixedClock, postgresql_engine, services_on
 
 BATCH = f"{CHECK}/batch"
@@ -131,13 +131,52 @@ def test_a_filter_answers_line_by_line_in_order(application: Application) -> Non
         ({}, LINES, 422),
         ({"purpose": "marketing", "stage": "later"}, LINES, 422),
         ({"purpose": "marketing"}, {"content-type": "text/csv"}, 415),
+        ({"purpose": "marketing", "chanel": "sms"}, LINES, 422),
+        ({"purpose": "marketing", "channel": ["sms", "email"]}, LINES, 422),
     ],
 )
 def test_a_filter_that_cannot_be_meant_is_refused_before_it_is_read(
-    application: Application, params: dict[str, str], headers: dict[str, str], status: int
+    application: Application, params: dict[str, Any], headers: dict[str, str], status: int
 ) -> None:
     answer = application.post(FILTER, params=params, content=b"", headers=headers)
     assert answer.status_code == status
+
+
+def test_a_filter_counts_the_strictest_of_several_jurisdictions(application: Application) -> None:
+    put_purpose(application, legal_basis={"AU": "contract", "DE": "consent"})
+    for places, reason in ((["AU", ""], "legal_basis"), (["AU", "DE"], "never_asked")):
+        params: dict[str, Any] = {"purpose": "marketing", "jurisdiction": places, "channel": ""}
+        assert application.post(FILTER, params=params, json=ANNA).json()["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "sentence"),
+    [
+        ({"stage": "later"}, "stage", "It is one of 'entry' or 'send'."),
+        ({"as_of": "2026-11-20"}, "as_of", "Write an instant as RFC 3339 with its zone, such as"),
+        ({"as_of": "2999-01-01T00:00:00Z"}, "as_of", "A past decision lies in the past: name"),
+        ({"purpose": "News Letter"}, "purpose", "Write the key of a purpose: lower-case letters"),
+        ({"purpose": 1}, "purpose", "Write a text."),
+        ({"channel": "by mail"}, "channel", "Write one word of letters, digits,"),
+        ({"jurisdiction": "Down Under"}, "jurisdiction", "Write a country, or a part of one"),
+        ({"gpc": "yes"}, "gpc", "Write true or false."),
+        ({"chanel": "email"}, "chanel", "There is no such field. Is it misspelt?"),
+        ({"anna@example.org": 1}, "?", "There is no such field. Is it misspelt?"),
+        ({"subject": {"type": "email"}}, "subject.value", "It is needed: add it."),
+        ({"subject": "anna"}, "subject", "Write a mapping of names to values."),
+        ({"subject": {"type": "E-Mail", "value": "a"}}, "subject.type", "Write one lower-case"),
+        ({"subject": ANNA | {"value": "a" * 321}}, "subject.value", "It is too long."),
+    ],
+)
+def test_a_check_that_cannot_be_meant_says_what_to_write_where(
+    application: Application, fields: dict[str, Any], path: str, sentence: str
+) -> None:
+    asked = {"subject": ANNA, "purpose": "marketing"} | fields
+    answer = application.post("/api/v1/consent/check", json=asked)
+    told = answer.json()
+    assert (answer.status_code, told["path"]) == (422, path)
+    assert told["detail"].startswith(sentence)
+    assert "anna" not in answer.text
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br"])

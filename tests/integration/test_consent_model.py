@@ -22,7 +22,7 @@ from candor.kernel.ports import Identifier, Provenance
 from privacy.consent import store
 from privacy.consent.act import Act, ConsentEvent
 from privacy.consent.decision import Decision, Question, decide
-from privacy.consent.ledger import MOST_AHEAD, ImportReport, Ledger, rebuilt_standings
+from privacy.consent.ledger import MOST_AHEAD, ImportReport, ImportRow, Ledger, rebuilt_standings
 from privacy.consent.notice import Notice
 from privacy.consent.purpose import Purpose
 from privacy.consent.reading import Reader, open_reader
@@ -183,7 +183,7 @@ class World:
             with session_of(self.engine) as session:
                 if step["bulk"]:
                     report = ImportReport()
-                    rows = [(0, act), (1, act)]
+                    rows = [ImportRow(0, act), ImportRow(1, act)]
                     self.ledger.bring_in(session, rows, report, at=now, by="test")
                     if report.refused:
                         return

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 import candor.kernel.lease  # noqa: F401 - registers its table
 import collector.contracts.tables
@@ -36,6 +36,16 @@ def test_the_migrations_and_the_models_agree(state: Engine) -> None:
     with state.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_answers_are_forgotten_by_an_index(state: Engine) -> None:
+    asked = "EXPLAIN QUERY PLAN DELETE FROM consent_requests WHERE at < :before"
+    with state.begin() as connection:
+        if state.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL enable_seqscan = off"))  # it would: there is no row
+            asked = asked.replace(" QUERY PLAN", "")
+        plan = connection.execute(text(asked), {"before": NOON.isoformat()}).all()
+    assert "ix_consent_requests_at" in str(plan)
 
 
 def test_the_telemetry_tables_are_what_the_golden_says(telemetry: TelemetryStore) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import NotFoundError, UnavailableError
@@ -32,7 +32,9 @@ from privacy.propagation.position import BEGINNING, Position, position_of
 from privacy.propagation.register import Wanted
 from privacy.propagation.sealing import USE
 from privacy.propagation.serving import Server
-from tests.support.receiver import Received, Receiver, receiver
+from privacy.subjects.originals import StoredOriginals, keep_originals
+from tests.support.loopback import Received
+from tests.support.receiver import Receiver, receiver
 from tests.support.stores import FixedClock, services_on
 
 SECRET = "a secret of the receiver"
@@ -291,6 +293,28 @@ def test_identifiers_go_only_to_who_needs_them_and_only_where_they_are_kept(
     assert sorted(map(str, told)) == sorted(
         ["None"] * 3 + [str([{"type": "phone", "value": "+61400000000"}])]
     )
+
+
+def test_identifiers_are_looked_up_once_for_everything_that_is_sent_together(
+    installed: Installation,
+) -> None:
+    services = installed.services
+    originals = StoredOriginals(services.engine, services.secrets)
+    installed.services = replace(services, originals=originals)
+    people = [f"p{number}@example.org" for number in range(3)]
+    with session_of(services.engine) as session:
+        said = [("email", one) for one in people]
+        keep_originals(session, services.secrets, said, installed.now)
+    installed.subscribe(identifiers=["email"])
+    for one in people * 20:
+        installed.act(services.secrets.subject_key("email", one))
+    statements: list[str] = []
+    event.listen(services.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    installed.propagate()
+    told = [one.json()["data"]["identifiers"] for one in installed.target.requests]
+    assert sorted(one["value"] for (one,) in told) == sorted(people * 20)
+    assert sum("FROM identifiers" in one for one in statements) == 1
+    assert sum("FROM subjects" in one for one in statements) == len(people)
 
 
 def test_who_dies_between_sending_and_writing_sends_again(small: Installation) -> None:

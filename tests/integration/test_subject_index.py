@@ -16,7 +16,7 @@ from candor.kernel.database import session_of
 from candor.kernel.errors import ConflictError
 from candor.kernel.ports import Identifier, Link, NoSubjectIndex, Provenance
 from privacy.subjects.components import Persons
-from privacy.subjects.index import StoredSubjectIndex
+from privacy.subjects.index import Act, StoredSubjectIndex
 from privacy.subjects.tables import SubjectLinkRow
 from tests.support.stores import NOON
 
@@ -203,7 +203,7 @@ import sys
 from datetime import datetime, UTC
 from candor.kernel.database import open_engine
 from candor.kernel.ports import Identifier, Provenance
-from privacy.subjects.index import StoredSubjectIndex
+from privacy.subjects.index import Act, StoredSubjectIndex
 dsn, first = sys.argv[1], int(sys.argv[2])
 index = StoredSubjectIndex(open_engine(dsn))
 now = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -232,3 +232,24 @@ def test_two_processes_that_link_at_once_make_one_person_and_one_record(state: E
     index = StoredSubjectIndex(state)
     assert index.linked("020") == tuple(f"{number:03}" for number in range(41))
     assert entries(state) == 40
+
+
+def test_what_is_known_here_outlives_a_restored_record(state: Engine) -> None:
+    index = StoredSubjectIndex(state)
+    link(index, "a", "b")
+    link(index, "c", "d")
+    index.unlink(named("a"), DECISION, named("b"))
+    index.unlink(named("c"), DECISION)
+    told = [
+        Act(action, (named(one), named(other)), "web-shop", "segment", "identify", NOON, NOON)
+        for action, one, other in (
+            *(("link", "a", "b"), ("link", "c", "e"), ("link", "d", "f"), ("link", "g", "h")),
+            *(("unlink", "g", "h"), ("unlink", "d", "f"), ("link", "f", "d")),
+        )
+    ]
+    for new in (2, 0):
+        assert index.restore(told, [named("i"), named("d")], NOON, "desk") == new
+    persons = [index.linked(name) for name in "abcdeghi"]
+    assert persons == [("a",), ("b",), ("c",), ("d", "f"), ("e",), ("g",), ("h",), ("i",)]
+    link(index, "i", "h")
+    assert index.linked("i") == ("i",)

@@ -1,16 +1,19 @@
 """Subscribers through the API and the command line: put, shown, told again, and taken away."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
 from candor.cli import app
-from candor.kernel.database import session_of
+from candor.kernel.database import open_engine, session_of
 from privacy.propagation.jobs import propagate
 from tests.support.asgi import Application
 from tests.support.consent import prepare, record
@@ -199,6 +202,45 @@ def test_the_example_can_be_applied(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECRET not in run("list", "--json")
 
 
+def test_a_purpose_that_nobody_has_put_is_named_to_who_subscribes_to_it(
+    application: Application,
+) -> None:
+    prepare(application)
+    wanted = CRM | {"purposes": ["marketing", "marketting", "newsletter", "*"]}
+    told = put(application, **wanted).json()
+    assert told["unknown_purposes"] == ["marketting", "newsletter"]
+    again: dict[str, Any] = {
+        "webhook": {"url": CRM["webhook"]["url"]},
+        "purposes": ["marketing"],
+    }
+    assert put(application, **again).json()["unknown_purposes"] == []
+    begun = application.post(f"{PATH}/crm/replay", json={"from": "beginning"})
+    assert begun.json()["position"] == "0.0"
+
+
+def test_the_command_names_purposes_that_nobody_has_put(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRM_SECRET", SECRET)
+    monkeypatch.setenv("KAFKA_PASSWORD", SECRET)
+    done = RUNNER.invoke(app, ["consent", "subscribers", "apply", str(EXAMPLE)])
+    assert (done.exit_code, done.stderr.count("newsletter yet, so nothing is told")) == (0, 1)
+    with session_of_here(tmp_path) as session:
+        session.execute(text("UPDATE consent_subscribers SET outcome = 'PrivateAddressError'"))
+    assert "CANDOR_CONSENT__PRIVATE_SUBSCRIBERS=true" in run("list")
+
+
+@contextmanager
+def session_of_here(folder: Path) -> Iterator[Session]:
+    """Give a transaction on the state store that the commands of a test made."""
+    engine = open_engine(f"sqlite:///{folder}/.candor/state.db")
+    try:
+        with session_of(engine) as session:
+            yield session
+    finally:
+        engine.dispose()
+
+
 def test_the_command_applies_lists_and_tells_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +253,7 @@ def test_the_command_applies_lists_and_tells_again(
     (tmp_path / "s.yaml").write_text(json.dumps(document), encoding="utf-8")
     run("apply", "s.yaml", code=2)
     monkeypatch.setenv("CRM_SECRET", SECRET)
-    assert run("list") == ""
+    run("list", code=2)
     assert "created: subscriber crm" in run("apply", "s.yaml", "--dry-run")
     assert json.loads(run("apply", "s.yaml", "--json"))["dry_run"] is False
     document["subscribers"]["topic"]["channels"] = ["sms"]
@@ -219,7 +261,8 @@ def test_the_command_applies_lists_and_tells_again(
     assert "  channels: ['email'] -> ['sms']" in run("apply", "s.yaml")
     assert "crm: knows everything, next is 1.0, 0 persons wait, 0 dead letters" in run("list")
     assert [one["name"] for one in json.loads(run("list", "--json"))] == ["crm", "topic"]
-    assert "is told again from 0.0 on" in run("replay", "crm", "--from", "0")
+    for start in ("0", "beginning"):
+        assert "is told again from 0.0 on" in run("replay", "crm", "--from", start)
     assert json.loads(run("replay", "crm", "--dead-letters", "--json"))["dead_letters"] == 0
     assert run("dead-letters", "crm") == ""
     assert json.loads(run("dead-letters", "crm", "--json")) == []

@@ -3,14 +3,13 @@
 Their answers have the shapes that the public API documentation of each describes.
 """
 
-import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.support.loopback import Received, Reply, answering, json_reply
 
 Answer = tuple[int, Any]
 
@@ -40,45 +39,26 @@ class Esp:
 def esp(answer: Callable[[Esp, Asked], Answer]) -> Iterator[Esp]:
     kept = Esp()
 
-    class Handler(BaseHTTPRequestHandler):
-        def _any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            parts = urlsplit(self.path)
-            asked = Asked(
-                self.command,
-                [unquote(part) for part in parts.path.split("/")[1:]],
-                {name: values[0] for name, values in parse_qs(parts.query).items()},
-                {name.lower(): value for name, value in self.headers.items()},
-                json.loads(body) if body else None,
-            )
-            kept.asked.append(asked)
-            status, told = (kept.faults.pop(0), None) if kept.faults else answer(kept, asked)
-            text = b"" if told is None else json.dumps(told).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(text)))
-            if status == 429:
-                self.send_header("retry-after", "7")
-            self.end_headers()
-            self.wfile.write(text)
+    def reply(received: Received) -> Reply:
+        asked = _asked(received)
+        kept.asked.append(asked)
+        status, told = (kept.faults.pop(0), None) if kept.faults else answer(kept, asked)
+        wait = {"retry-after": "7"} if status == 429 else {}
+        return json_reply(status, told, **wait)
 
-        def __getattr__(self, name: str) -> Callable[[], None]:
-            if name.startswith("do_"):
-                return self._any
-            raise AttributeError(name)
+    with answering(reply) as kept.url:
+        yield kept
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base names it so
-            """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        kept.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield kept
-        finally:
-            server.shutdown()
-            thread.join()
+def _asked(received: Received) -> Asked:
+    parts = urlsplit(received.path)
+    return Asked(
+        received.method,
+        [unquote(part) for part in parts.path.split("/")[1:]],
+        {name: values[0] for name, values in parse_qs(parts.query).items()},
+        received.headers,
+        received.json() if received.body else None,
+    )
 
 
 def braze(kept: Esp, asked: Asked) -> Answer:

@@ -7,15 +7,15 @@ that opens under its own key and encryption context alone.
 import base64
 import json
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tests.support.loopback import Received, Reply, answering
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 OTHER_KEY = KEY.replace("1234abcd", "abcd1234")
@@ -71,33 +71,18 @@ class Kms:
 def kms() -> Iterator[Kms]:
     service = Kms()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            target = self.headers["x-amz-target"].removeprefix("TrentService.")
-            assert self.headers["authorization"].startswith("AWS4-HMAC-SHA256 ")
-            try:
-                self._send(200, service.answer(target, body))
-            except KmsError as error:
-                self._send(400, {"__type": str(error), "message": "secret detail"})
-
-        def _send(self, status: int, document: dict[str, Any]) -> None:
-            content = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/x-amz-json-1.1")
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base names it so
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        service.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    def reply(received: Received) -> Reply:
+        target = received.headers["x-amz-target"].removeprefix("TrentService.")
+        assert received.headers["authorization"].startswith("AWS4-HMAC-SHA256 ")
         try:
-            yield service
-        finally:
-            server.shutdown()
-            thread.join()
+            return _reply(200, service.answer(target, received.json()))
+        except KmsError as error:
+            return _reply(400, {"__type": str(error), "message": "secret detail"})
+
+    with answering(reply) as service.url:
+        yield service
+
+
+def _reply(status: int, document: dict[str, Any]) -> Reply:
+    content = json.dumps(document).encode()
+    return Reply(status, content, {"content-type": "application/x-amz-json-1.1"})

@@ -88,6 +88,13 @@ def test_the_example_for_kong_asks_the_door_with_the_headers_that_it_takes() -> 
     assert "answer.status ~= 200" in code
 
 
+def test_the_example_of_purposes_has_a_text_wherever_a_yes_is_needed() -> None:
+    example = yaml.safe_load((DEPLOY.parent / "examples" / "consent.yaml").read_text("utf-8"))
+    covered = {key for notice in example["notices"].values() for key in notice["purposes"]}
+    needed = {key for key, one in example["purposes"].items() if one["mechanism"] == "opt_in"}
+    assert needed == covered
+
+
 def test_the_example_of_purposes_has_what_every_gateway_asks_for() -> None:
     shipped = [path.read_text(encoding="utf-8") for path in DEPLOY.rglob("*") if path.is_file()]
     asked = {found for text in shipped for found in re.findall(r"ext_authz/([a-z]+)/[a-z]", text)}
