@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from candor.kernel.clock import utc_now
 from candor.kernel.field_ports import ContractMarks, NoMarks
 from candor.kernel.metrics import new_metrics
-from candor.kernel.settings import NameModelSettings
+from candor.kernel.pii_settings import NameModelSettings
 from collector.event import Event
 from privacy.pii.detection import Detector
 from privacy.pii.detectors import DetectorPool

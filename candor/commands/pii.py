@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from candor.kernel.secrets import Secrets
+    from privacy.pii.detectors import DetectorPool
     from privacy.pii.trial import Trial
 
 app = typer.Typer(help="Personal data: found, and kept out.", no_args_is_help=True)
@@ -243,15 +244,22 @@ def _checked(kind: "type[BaseModel]", body: object) -> Any:  # noqa: ANN401 - of
         fail(told_fault(error))
 
 
+def _pool() -> "DetectorPool":
+    from privacy.pii.detectors import DetectorPool  # noqa: PLC0415 - keeps --help quick
+
+    wanted = settings().pii
+    others = wanted.ner.entities.values()
+    return DetectorPool(wanted.cache_dir, wanted.recognizers, 0, others)
+
+
 def _trial(secrets: "Secrets") -> "Trial":
     from privacy.pii.assembly import mask_key  # noqa: PLC0415 - keeps --help quick
-    from privacy.pii.detectors import DetectorPool  # noqa: PLC0415 - as above
+    from privacy.pii.namemodel import open_model  # noqa: PLC0415 - as above
     from privacy.pii.transform import Transformer  # noqa: PLC0415 - as above
     from privacy.pii.trial import Trial  # noqa: PLC0415 - as above
 
-    wanted = settings().pii
-    pool = DetectorPool(wanted.cache_dir, wanted.recognizers, 0)
-    return Trial(pool, Transformer(mask_key(secrets)))
+    model = open_model(settings().pii.ner)
+    return Trial(_pool(), Transformer(mask_key(secrets)), model)
 
 
 def _scan_here(body: dict[str, Any]) -> dict[str, Any]:
@@ -282,9 +290,8 @@ def _apply_here(name: str, body: object) -> dict[str, Any]:
     from privacy.pii.schemas import PolicyBody, name_of, policy_document  # noqa: PLC0415 - as above
 
     policy = _checked(PolicyBody, body).policy(name_of(name))
-    with open_state(settings()) as (session, secrets):
-        trial = _trial(secrets)
-        made = put_checked(session, policy, trial.pool, "command line", utc_now())
+    with open_state(settings()) as (session, _):
+        made = put_checked(session, policy, _pool(), "command line", utc_now())
     return policy_document(made)
 
 

@@ -14,6 +14,7 @@ from candor.kernel.migrate import migrate_state
 from privacy.pii.finding import Finding, Located
 from privacy.pii.ledger import FindingLedger
 from privacy.pii.policy import Policy
+from tests.support.names import trained_pipeline
 from tests.support.stores import FixedClock
 
 RUNNER = CliRunner()
@@ -45,6 +46,23 @@ def test_files_of_each_kind_are_scanned(tmp_path: Path) -> None:
     run("scan", "one.json", "--threshold", "7", code=1)
     run("scan", "one.json", "--entity", "NO_SUCH", code=1)
     run("scan", "one.json", "--policy", "absent", code=1)
+
+
+def test_a_file_is_scanned_by_the_model_of_names_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDOR_PII__NER__ENGINE", "spacy")
+    monkeypatch.setenv("CANDOR_PII__NER__MODEL", str(trained_pipeline(tmp_path / "names")))
+    monkeypatch.setenv("CANDOR_PII__NER__LABELS", '{"PERSON": "STAFF", "GPE": "LOCATION"}')
+    note = {"note": "we met zorblax in the garden"}
+    (tmp_path / "note.json").write_text(json.dumps(note))
+    (tmp_path / "staff.yaml").write_text("rules: [{action: allow, entities: [STAFF]}]")
+    assert told("scan", "note.json")["payload"] == {"note": "we met [STAFF] in the garden"}
+    tried = told("policy", "test", "note.json", "--policy", "staff.yaml")
+    assert tried["results"][0]["payload"] == note
+    assert run("policy", "apply", "staff.yaml") == "default version 1\n"
+    monkeypatch.setenv("CANDOR_PII__NER__MODEL", "nowhere")
+    run("scan", "note.json", code=1)
 
 
 def test_policies_are_shown_tried_and_applied(tmp_path: Path) -> None:
