@@ -71,7 +71,7 @@ def test_clean_telemetry_has_the_findings_of_presidio(chosen: Detector) -> None:
             assert same(chosen.detect(text, (name,)), chosen.stock(text, (name,))), (text, name)
 
 
-@settings(max_examples=TEXTS, deadline=None)
+@settings(max_examples=TEXTS)
 @given(
     text=st.text(
         st.sampled_from("0123456789 -+()x./#:@abphone\n\tä1349")
