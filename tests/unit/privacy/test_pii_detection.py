@@ -307,6 +307,14 @@ def test_a_file_without_recognizers_is_named(tmp_path: Path, content: str | None
         every_recognizer(file)
 
 
+def test_the_recognizer_that_is_none_is_named_by_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    good = "{name: a, supported_entity: A, patterns: [{name: a, regex: a, score: 0.5}]}"
+    file.write_text(f"recognizers: [{good}, {good.replace('0.5', '5')}]")
+    with pytest.raises(InvalidInputError, match=r"own\.yaml: recognizers\.1 is no recognizer"):
+        every_recognizer(file)
+
+
 def test_all_countries_are_there_and_unknown_entities_are_named() -> None:
     known = pii.pool().entities()
     assert {"AU_TFN", "DE_TAX_ID", "IN_PAN", "KR_RRN", "PHONE_NUMBER", "PERSON"} <= set(known)
