@@ -3,29 +3,23 @@
 Prints the findings that differ from stock Presidio's on fuzzed texts and on telemetry, at several
 thresholds and choices of entities (``TEXTS`` texts altogether, 56,000 by default, in two processes;
 the first argument changes it); the ratio of the costs on clean telemetry, and what the redactor
-costs an event; the share of clean events with a finding under the default policy; how much of
-what was put in is found; and what processes of their own add. These share the machine's cores with
-whoever sends, and with all else that runs: on two cores, two of them cannot double what one thread
-does.
+costs an event; the share of clean events with a finding under the default policy; and how much of
+what was put in is found.
 
 Costs are CPU time of this process. Both sides judge the same events with the same entities and
 threshold, in turns of a few events, so that whatever else the machine does slows both; a ratio is
 the median of ``ROUNDS`` rounds. What remembers has seen other events of the same kind before.
 """
 
-import copy
 import multiprocessing
-import os
 import random
 import statistics
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
-from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +32,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from candor.kernel.clock import utc_now
 from candor.kernel.field_ports import ContractMarks, NoMarks
 from candor.kernel.metrics import new_metrics
-from candor.kernel.settings import NameModelSettings
 from collector.event import Event
 from privacy.pii.detection import Detector
 from privacy.pii.detectors import DetectorPool
-from privacy.pii.examination import Examiner, LocalExaminer
+from privacy.pii.examination import LocalExaminer
 from privacy.pii.finding import field_of
-from privacy.pii.guard import Guard, Marks, make_guard
+from privacy.pii.guard import Guard, Marks
 from privacy.pii.ledger import FindingLedger
 from privacy.pii.policy import DEFAULT_ENTITIES, Policy
 from privacy.pii.recognition import TokenEngine, every_recognizer
 from privacy.pii.redactor import PolicyRedactor
 from privacy.pii.scanning import Circumstances, Scanner
 from privacy.pii.transform import Transformer
-from privacy.pii.workers import Equipment, Workers
 from tests.support.telemetry_corpus import (
     STRUCTURED,
     clean_event,
@@ -66,7 +58,6 @@ ROUNDS, TURNS, STOCK_EVENTS = 5, 5, 4
 EVENTS = 100_000
 PEOPLE = 4_000
 BATCH = 100
-WORKED = 20_000
 NAMES = ("", "phone", "order_number", "email", "card", "shipping", "tin", "social", "x", "bank")
 KEYS = {
     "EMAIL_ADDRESS": "email",
@@ -120,7 +111,6 @@ def main() -> None:
     print(f"start: {time.process_time() - started:.2f} s CPU, {len(recognizers)} recognizers")
     speed()
     quality()
-    workers()
     equality(texts)
 
 
@@ -295,59 +285,6 @@ def quality() -> None:
         recall = 1 - missed.total() / PEOPLE
         by = {entity: count for entity, count in missed.items() if count}
         print(f"recall under {told} keys: {recall:.2%} of {PEOPLE} (budget >= 99 %), missed {by}")
-
-
-def workers() -> None:
-    """Print what the redactor takes in through threads, with processes of its own and without."""
-    made = list(clean_events(WORKED, seed=11))
-    batches = [batch(made[n : n + BATCH]) for n in range(0, WORKED, BATCH)]
-    policy, base = Policy(), 0.0
-    for count in (0, 1, 2):
-        with examiner(count, policy) as chosen, ThreadPoolExecutor(max(1, 2 * count)) as threads:
-            metrics = new_metrics().pii
-            ledger = FindingLedger(create_engine("sqlite://"), utc_now, metrics)
-            redactor = PolicyRedactor(chosen, Marks(NoMarks()), ledger, metrics)
-            list(threads.map(redactor.redact_events, copy.deepcopy(batches[: len(batches) // 4])))
-            sent = copy.deepcopy(batches)
-            began, own, others = time.perf_counter(), time.process_time(), children_cpu()
-            list(threads.map(redactor.redact_events, sent))
-            took = (time.perf_counter() - began) / WORKED * 1e6
-            own, others = time.process_time() - own, children_cpu() - others
-        base = base or took
-        print(
-            f"{count} workers: {1e6 / took:.0f} events/s by the clock, ratio {base / took:.2f};"
-            f" CPU us an event: server {own / WORKED * 1e6:.1f},"
-            f" workers {others / WORKED * 1e6:.1f}"
-        )
-
-
-@contextmanager
-def examiner(count: int, policy: Policy) -> Iterator[Examiner]:
-    """Give what examines batches, in processes of its own if there are to be any."""
-    if not count:
-        pool, transformer = DetectorPool(None, None, 50_000), Transformer(bytes(32))
-        guard = make_guard(policy, pool, transformer, model=None, memory=50_000)
-        yield LocalExaminer(lambda: guard)
-        return
-    equipment = Equipment(
-        bytes(32),
-        has_vault=False,
-        cache_dir=None,
-        recognizers=None,
-        memory=50_000,
-        ner=NameModelSettings(),
-    )
-    crew = Workers(count, equipment, lambda: policy)
-    crew.prepare()
-    yield crew
-    crew.close()
-
-
-def children_cpu() -> float:
-    """Return the CPU time of all processes that this one has running, in seconds."""
-    stats = [Path(f"/proc/{one.pid}/stat").read_text() for one in active_children()]
-    ticks = [stat.rpartition(")")[2].split()[11:13] for stat in stats]
-    return sum(int(one) for pair in ticks for one in pair) / os.sysconf("SC_CLK_TCK")
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any JSON

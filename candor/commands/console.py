@@ -85,14 +85,18 @@ def installed_settings() -> "Settings":
     complain of.
     """
     effective = settings()
-    scheme, _, database = effective.state_dsn.partition(":///")
-    lacks_state = scheme == "sqlite" and not Path(database).exists()
-    key_file = effective.master_key_file
-    if lacks_state or (effective.is_embedded and not key_file.exists()):
+    if not is_installed(effective):
         fail(
-            f"There is no installation in {key_file.parent} here. Go to the folder that"
-            " `candor serve` runs in, or say with CANDOR_STATE_DSN and CANDOR_MASTER_KEY_FILE"
+            f"There is no installation in {effective.master_key_file.parent} here. Go to the folder"
+            " that `candor serve` runs in, or say with CANDOR_STATE_DSN and CANDOR_MASTER_KEY_FILE"
             " where it is.",
             WRONG_USE,
         )
     return effective
+
+
+def is_installed(effective: "Settings") -> bool:
+    """Whether there is an installation where the settings say."""
+    scheme, _, database = effective.state_dsn.partition(":///")
+    lacks_state = scheme == "sqlite" and not Path(database).exists()
+    return not lacks_state and (not effective.is_embedded or effective.master_key_file.exists())

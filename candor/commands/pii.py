@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -14,6 +15,8 @@ from candor.commands.console import (
     WRONG_USE,
     AsJson,
     fail,
+    installed_settings,
+    is_installed,
     print_document,
     print_json,
     say,
@@ -28,7 +31,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from sqlalchemy.orm import Session
 
-    from candor.kernel.secrets import Secrets
+    from privacy.pii.detectors import DetectorPool
+    from privacy.pii.policy import Policy
     from privacy.pii.trial import Trial
 
 app = typer.Typer(help="Personal data: found, and kept out.", no_args_is_help=True)
@@ -138,6 +142,8 @@ def try_policy(  # noqa: PLR0913 - each is an option of the command
 ) -> None:
     """Show what a policy would make of payloads, and how that differs from what stands.
 
+    Paths of rules fit whole events: an attribute stands under ``attributes``. Nothing is stored.
+
     Example: candor pii policy test events.ndjson --policy stricter.yaml
     """
     values = _payloads(_text_of(str(payloads)))
@@ -243,25 +249,44 @@ def _checked(kind: "type[BaseModel]", body: object) -> Any:  # noqa: ANN401 - of
         fail(told_fault(error))
 
 
-def _trial(secrets: "Secrets") -> "Trial":
-    from privacy.pii.assembly import mask_key  # noqa: PLC0415 - keeps --help quick
-    from privacy.pii.detectors import DetectorPool  # noqa: PLC0415 - as above
+def _pool() -> "DetectorPool":
+    from privacy.pii.detectors import DetectorPool  # noqa: PLC0415 - keeps --help quick
+
+    wanted = settings().pii
+    others = wanted.ner.entities.values()
+    return DetectorPool(wanted.cache_dir, wanted.recognizers, 0, others)
+
+
+def _trial(key: bytes) -> "Trial":
+    from privacy.pii.namemodel import open_model  # noqa: PLC0415 - keeps --help quick
     from privacy.pii.transform import Transformer  # noqa: PLC0415 - as above
     from privacy.pii.trial import Trial  # noqa: PLC0415 - as above
 
-    wanted = settings().pii
-    pool = DetectorPool(wanted.cache_dir, wanted.recognizers, 0)
-    return Trial(pool, Transformer(mask_key(secrets)))
+    model = open_model(settings().pii.ner)
+    return Trial(_pool(), Transformer(key).for_trials(), model)
+
+
+def _standing(name: str) -> "tuple[Policy, bytes]":
+    """Return a policy as it stands, and the key of digests.
+
+    Where no installation is, that is the policy that Candor comes with, and nothing is made.
+    """
+    from privacy.pii.assembly import mask_key  # noqa: PLC0415 - keeps --help quick
+    from privacy.pii.policy import Policy  # noqa: PLC0415 - as above
+    from privacy.pii.register import DEFAULT, find_policy  # noqa: PLC0415 - as above
+
+    if name == DEFAULT and not is_installed(settings()):
+        return Policy(DEFAULT), token_bytes(32)
+    with open_state(installed_settings()) as (session, secrets):
+        return find_policy(session, name), mask_key(secrets)
 
 
 def _scan_here(body: dict[str, Any]) -> dict[str, Any]:
-    from privacy.pii.register import find_policy  # noqa: PLC0415 - keeps --help quick
-    from privacy.pii.schemas import ScanBody, scan_document  # noqa: PLC0415 - as above
+    from privacy.pii.schemas import ScanBody, scan_document  # noqa: PLC0415 - keeps --help quick
 
     asked = _checked(ScanBody, body)
-    with open_state(settings()) as (session, secrets):
-        policy = asked.adapted(find_policy(session, asked.policy))
-        trial = _trial(secrets)
+    found, key = _standing(asked.policy)
+    policy, trial = asked.adapted(found), _trial(key)
     trial.pool.check(policy.entities, "entities")
     is_text = asked.text is not None
     value = asked.text if is_text else asked.payload
@@ -269,11 +294,9 @@ def _scan_here(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _policy_here(name: str) -> dict[str, Any]:
-    from privacy.pii.register import find_policy  # noqa: PLC0415 - keeps --help quick
-    from privacy.pii.schemas import policy_document  # noqa: PLC0415 - as above
+    from privacy.pii.schemas import policy_document  # noqa: PLC0415 - keeps --help quick
 
-    with open_state(settings()) as (session, _):
-        return policy_document(find_policy(session, name))
+    return policy_document(_standing(name)[0])
 
 
 def _apply_here(name: str, body: object) -> dict[str, Any]:
@@ -282,20 +305,17 @@ def _apply_here(name: str, body: object) -> dict[str, Any]:
     from privacy.pii.schemas import PolicyBody, name_of, policy_document  # noqa: PLC0415 - as above
 
     policy = _checked(PolicyBody, body).policy(name_of(name))
-    with open_state(settings()) as (session, secrets):
-        trial = _trial(secrets)
-        made = put_checked(session, policy, trial.pool, "command line", utc_now())
+    with open_state(settings()) as (session, _):
+        made = put_checked(session, policy, _pool(), "command line", utc_now())
     return policy_document(made)
 
 
 def _try_here(name: str, body: object) -> dict[str, Any]:
-    from privacy.pii.register import find_policy  # noqa: PLC0415 - keeps --help quick
-    from privacy.pii.schemas import TestBody  # noqa: PLC0415 - as above
+    from privacy.pii.schemas import TestBody  # noqa: PLC0415 - keeps --help quick
 
     asked = _checked(TestBody, body)
-    with open_state(settings()) as (session, secrets):
-        before = find_policy(session, name)
-        trial = _trial(secrets)
+    before, key = _standing(name)
+    trial = _trial(key)
     after = before if asked.policy is None else asked.policy.policy(name)
     trial.pool.check(after.entities, "policy.entities")
     return {"results": trial.compare(before, after, asked.payloads)}
@@ -310,5 +330,5 @@ def _findings_here(state: Any, limit: int) -> list[dict[str, Any]]:  # noqa: ANN
     def found(session: "Session") -> list[dict[str, Any]]:
         return find_findings(session, state, None, limit)
 
-    with open_state(settings()) as (session, _):
+    with open_state(installed_settings()) as (session, _):
         return found(session)

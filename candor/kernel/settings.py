@@ -38,6 +38,7 @@ from candor.kernel.people_settings import (
     IdentifierSettings,
     LinkSettings,
 )
+from candor.kernel.pii_settings import PiiSettings
 from candor.kernel.setting_faults import complaints
 from candor.kernel.setting_group import Group
 from candor.kernel.topics import Shape, read_topics
@@ -179,39 +180,6 @@ class ChecksSettings(Group):
 
     files: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split)] = ()
     location: str = Field(default="default", pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]{0,62}$")
-
-
-class NameModelSettings(Group):
-    """What finds names in free text beside lists of names: a model from a folder.
-
-    ``transformers`` takes a token classifier; its library is an extra.
-    """
-
-    engine: Literal["none", "spacy", "transformers"] = "none"
-    model: Path | None = None
-
-    @model_validator(mode="after")
-    def _both_or_none(self) -> "NameModelSettings":
-        if (self.engine == "none") is not (self.model is None):
-            raise ValueError("an engine needs model, the folder that it is in; none needs none")
-        return self
-
-
-class PiiSettings(Group):
-    """Whether events are searched for personal data before they are stored, and by which policy.
-
-    ``recognizers`` is a YAML file of recognizers of one's own; ``memory`` is how many texts that
-    were judged lately are remembered, in each process by itself; in ``cache_dir`` lie compiled
-    patterns. ``workers`` is how many processes do the examining: 0 is none but the server's own.
-    """
-
-    enabled: bool = True
-    workers: int = Field(default=0, ge=0, le=128)
-    policy: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$")
-    recognizers: Path | None = None
-    memory: int = Field(default=50_000, ge=0)
-    cache_dir: Path = Path(".candor/pii")
-    ner: NameModelSettings = NameModelSettings()
 
 
 class KafkaSettings(Group):

@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 from candor.kernel.clock import Clock
 from candor.kernel.field_ports import ContractMarks, DataMap
 from candor.kernel.metrics import Metrics
+from candor.kernel.pii_settings import PiiSettings
 from candor.kernel.ports import Vault
 from candor.kernel.secrets import Secrets
-from candor.kernel.settings import PiiSettings
 from privacy.pii.detectors import DetectorPool
 from privacy.pii.examination import LocalExaminer
 from privacy.pii.guard import Guards, Marks
@@ -77,7 +77,8 @@ def open_pii(settings: PiiSettings, around: Surroundings) -> Iterator[Pii]:
     Raises:
         InvalidInputError: the model of names cannot be opened.
     """
-    pool = DetectorPool(settings.cache_dir, settings.recognizers, settings.memory)
+    others = settings.ner.entities.values()
+    pool = DetectorPool(settings.cache_dir, settings.recognizers, settings.memory, others)
     policies = PolicyRegister(around.engine, around.clock, settings.policy)
     transformer = Transformer(mask_key(around.secrets), around.vault)
     model = open_model(settings.ner)

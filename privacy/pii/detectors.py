@@ -3,8 +3,10 @@
 Nothing here is imported from Presidio before a detector is asked for.
 """
 
+import sys
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -23,15 +25,27 @@ if TYPE_CHECKING:
 _MOST_DETECTORS = 16
 OURS = frozenset({PERSON, LOCATION, BIRTH})
 """Entities that are found without Presidio."""
+_FOR_MODELS = ("gliner", "torch", "transformers")
+"""What Presidio and spaCy import for models of theirs wherever it is installed."""
 
 
 class DetectorPool:
-    """Gives detectors by what they look for. Safe to share between threads."""
+    """Gives detectors by what they look for. Safe to share between threads.
 
-    def __init__(self, folder: Path | None, custom: Path | None, memory: int) -> None:
+    ``others`` are entities that something else finds: a model of names.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        custom: Path | None,
+        memory: int,
+        others: Collection[str] = (),
+    ) -> None:
         self._folder = folder
         self._custom = custom
         self._memory = memory
+        self._others = OURS.union(others)
         self._loaded: tuple[TokenEngine, list[EntityRecognizer]] | None = None
         self._made: OrderedDict[tuple[object, ...], Detector] = OrderedDict()
         self._lock = Lock()
@@ -41,7 +55,7 @@ class DetectorPool:
         with self._lock:
             _, recognizers = self._load()
         found = {entity for one in recognizers for entity in one.supported_entities}
-        return sorted(found | OURS)
+        return sorted(found | self._others)
 
     def check(self, entities: Sequence[str], path: str) -> None:
         """Return when every entity can be looked for.
@@ -82,9 +96,9 @@ class DetectorPool:
         demanding: frozenset[str],
         others: list[bytes],
     ) -> "Detector":
+        engine, recognizers = self._load()
         from privacy.pii.detection import Detector  # noqa: PLC0415 - loads Presidio
 
-        engine, recognizers = self._load()
         chosen = [one for one in recognizers if not wanted.isdisjoint(one.supported_entities)]
         return Detector(
             engine,
@@ -98,10 +112,28 @@ class DetectorPool:
 
     def _load(self) -> "tuple[TokenEngine, list[EntityRecognizer]]":
         if self._loaded is None:
-            from privacy.pii.recognition import (  # noqa: PLC0415 - loads Presidio
-                TokenEngine,
-                every_recognizer,
-            )
+            with _without_models():
+                from privacy.pii.recognition import (  # noqa: PLC0415 - loads Presidio
+                    TokenEngine,
+                    every_recognizer,
+                )
 
             self._loaded = (TokenEngine(), every_recognizer(self._custom))
         return self._loaded
+
+
+@contextmanager
+def _without_models() -> Iterator[None]:
+    """Have what is imported meanwhile do without what is for models alone and not loaded yet.
+
+    It would cost every process six seconds and 600 MB. What a model of names needs is loaded with
+    the model, which comes first.
+    """
+    barred = [name for name in _FOR_MODELS if name not in sys.modules]
+    for name in barred:
+        sys.modules[name] = None  # type: ignore[assignment]  # Python's word for: is not there
+    try:
+        yield
+    finally:
+        for name in barred:
+            del sys.modules[name]

@@ -32,6 +32,10 @@ from presidio_analyzer.predefined_recognizers import PhoneRecognizer
 from candor.kernel.errors import InvalidInputError
 
 LANGUAGE = "en"
+_FORM = (
+    "Write a list `recognizers`, each with name, supported_entity, patterns (name, regex, and score"
+    " from 0 to 1) and context."
+)
 _OFFLINE = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)  # its warnings repeat texts
 
@@ -119,15 +123,18 @@ def _made(kind: Any) -> EntityRecognizer:  # noqa: ANN401 - a class whose instan
 def _read_custom(path: Path) -> list[EntityRecognizer]:
     """Return the recognizers of a file in Presidio's own form."""
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["recognizers"]
-        return [
-            PatternRecognizer.from_dict({**entry, "supported_language": LANGUAGE})
-            for entry in entries
-        ]
+        entries = list(yaml.safe_load(path.read_text(encoding="utf-8"))["recognizers"])
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read ({error.strerror}).") from None
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        raise InvalidInputError(f"{path} is no list of recognizers. {_FORM}") from None
+    return [_custom(path, place, entry) for place, entry in enumerate(entries)]
+
+
+def _custom(path: Path, place: int, entry: Any) -> EntityRecognizer:  # noqa: ANN401 - whatever a file holds
+    try:
+        return PatternRecognizer.from_dict({**entry, "supported_language": LANGUAGE})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInputError(
-            f"{path} describes no recognizers ({type(error).__name__}). Write a list `recognizers`,"
-            " each with name, supported_entity, patterns (name, regex, score) and context."
+            f"{path}: recognizers.{place} is no recognizer ({type(error).__name__}). {_FORM}"
         ) from None

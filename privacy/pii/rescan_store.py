@@ -7,6 +7,11 @@ from there on the old rows are deleted and the new ones moved in, partition by p
 whoever comes after a crash does the rest. Nothing of this passes through a view: rollups and
 tables that are fed by views count nothing twice.
 
+The engine moves parts in two steps: they arrive, and then they leave. Killed in between it has them
+twice. So neither table merges its parts while they move, and not before the rest is done, and the
+parts of the second table are written in a way that no other part is: which of them have arrived is
+told by the digest of their files.
+
 The names that fill a statement are those of ``rescan_places`` and of the engine's own columns.
 """
 
@@ -164,6 +169,7 @@ class Rewriting:
         columns = (f"{_read(one)} AS c{n}" for n, one in enumerate(self._table.columns))
         self._run("create_rescan_texts", columns=", ".join(columns))
         self._run("create_rescan_rows")
+        self._run("mark_rescan_parts")
 
     def keep(self, page: Page, rows: Mapping[str, Sequence[Any]]) -> None:
         """Keep the new texts of the rows of a page, by their digests."""
@@ -191,6 +197,7 @@ class Rewriting:
 
     def declare_ready(self) -> None:
         """Say that all new rows are made: from here on they take the place of the old ones."""
+        self._run("hold_merges", side=self._sides["rows"])
         self._run("rename_rescan_rows")
 
     def finish(self) -> bool:
@@ -201,12 +208,30 @@ class Rewriting:
         """
         found = self._telemetry.query(statement("privacy.pii", "list_rescan_tables"))
         names = {str(one["name"]) for one in found}
-        for partition in self._partitions() if self._sides["ready"] in names else ():
-            self._run("delete_rewritten_rows", partition=partition)
-            self._run("move_rescan_rows", partition=partition)
+        if self._sides["ready"] in names:
+            self._replace()
         if not names.isdisjoint(self._sides.values()):
             self._drop("rows", "ready", "texts")
         return self._sides["rows"] not in names
+
+    def _replace(self) -> None:
+        """Delete the old rows and move the new ones in, but for those that have arrived."""
+        table = _quoted(self._table.name)
+        for part in self._arrived():
+            self._run("drop_moved_part", part=part)
+        for partition in self._partitions():
+            self._run("delete_rewritten_rows", partition=partition)
+            self._run("hold_merges", side=table)
+            self._run("move_rescan_rows", partition=partition)
+        self._run("release_merges", side=table)
+
+    def _arrived(self) -> Sequence[str]:
+        """Return the parts that a move which was killed has left in both tables."""
+        found = self._telemetry.query(
+            statement("privacy.pii", "list_moved_parts"),
+            {"ready": self._sides["ready"], "table": self._table.name},
+        )
+        return [str(one["name"]) for one in found]
 
     def _partitions(self) -> Iterator[str]:
         text = _filled("list_ready_partitions", ready=self._sides["ready"])

@@ -143,4 +143,4 @@ def show_rescan(rescan_id: str, session: SessionDep) -> dict[str, Any]:
 
 
 def _trial(pii: Pii) -> Trial:
-    return Trial(pii.pool, pii.transformer, pii.model)
+    return Trial(pii.pool, pii.transformer.for_trials(), pii.model)

@@ -71,11 +71,27 @@ class Place:
 class Transformer:
     """Puts something in the place of a value, as a rule says."""
 
-    def __init__(self, key: bytes, vault: Vault | None = None, *, defers: bool = False) -> None:
-        """Keep what it works with; with ``defers`` there is a vault that somebody else will ask."""
+    def __init__(
+        self,
+        key: bytes,
+        vault: Vault | None = None,
+        *,
+        defers: bool = False,
+        tells: bool = False,
+    ) -> None:
+        """Keep what it works with; with ``defers`` there is a vault that somebody else will ask.
+
+        With ``tells`` it says in the place of a value that a vault would keep it.
+        """
+        self._key = key
         self._mac = Mac(key)
         self._vault = vault
         self._defers = defers
+        self._tells = tells
+
+    def for_trials(self) -> "Transformer":
+        """Return one that keeps nothing and says where a vault would: ``[ENTITY:tokenise]``."""
+        return Transformer(self._key, tells=True)
 
     def replace(self, value: str, entity: str, rule: Rule, place: Place) -> str | Dropped:
         """Return what stands in the place of a value from now on.
@@ -89,13 +105,23 @@ class Transformer:
             return DROPPED
         if rule.action == "hash":
             return f"[{entity}:{self.digest(value)}]"
-        if rule.action in VAULT_ACTIONS and (self._vault is not None or self._defers):
-            errands = place.errands or Errands()
-            mark = errands.put(rule, PersonalValue(value, place.subject, place.field))
-            if place.errands is None and self._vault is not None:
-                return errands.run(self._vault)[mark]
-            return mark
+        if rule.action in VAULT_ACTIONS:
+            kept = self._kept(value, entity, rule, place)
+            if kept is not None:
+                return kept
         return same_format(value) if rule.keeps_format else f"[{entity}]"
+
+    def _kept(self, value: str, entity: str, rule: Rule, place: Place) -> str | None:
+        """Return what stands for a value that a vault keeps; none where there is no vault."""
+        if self._tells:
+            return f"[{entity}:{rule.action}]"
+        if self._vault is None and not self._defers:
+            return None
+        errands = place.errands or Errands()
+        mark = errands.put(rule, PersonalValue(value, place.subject, place.field))
+        if place.errands is None and self._vault is not None:
+            return errands.run(self._vault)[mark]
+        return mark
 
     def digest(self, value: str) -> str:
         """Return 32 hexadecimal digits: the same for the same value, useless without the key."""

@@ -23,8 +23,8 @@ import msgspec
 
 from candor.kernel.errors import UnavailableError
 from candor.kernel.logging import log
+from candor.kernel.pii_settings import NameModelSettings
 from candor.kernel.ports import OtlpSignal, StorableEvent
-from candor.kernel.settings import NameModelSettings
 from privacy.pii.detectors import DetectorPool
 from privacy.pii.examination import TEXTS, FieldMarks, examine_events, texts_of
 from privacy.pii.guard import Guard, make_guard

@@ -20,7 +20,7 @@ def test_every_answer_is_documented_and_none_is_a_server_error(
 ) -> None:
     documented = set(OPERATIONS[name].definition.raw["responses"])
 
-    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
     @given(case=OPERATIONS[name].as_strategy())
     def ask(case: Any) -> None:  # noqa: ANN401 - schemathesis' case
         options = case.as_transport_kwargs(base_url="http://candor")

@@ -61,9 +61,7 @@ GAPS = (Window(NOON - 20 * MINUTE, NOON - 10 * MINUTE),)
 
 @pytest.mark.parametrize(("by", "place"), [("channel", 2), (BY_ATTRIBUTE, 3)])
 @given(sent=SENT)
-@hypothesis_settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_contributions_and_budgets_by_value_are_what_counting_by_hand_gives(
     embedded_telemetry: TelemetryStore, by: str, place: int, sent: list[tuple[int, str, str, str]]
 ) -> None:

@@ -270,7 +270,7 @@ def test_every_decision_is_the_oracles_and_the_same_when_asked_again_as_of_then(
     clock = FixedClock()
     with closing(open_reader(state)) as reader:
 
-        @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=100, suppress_health_check=list(HealthCheck))
         @given(steps=STEPS)
         def check(steps: list[dict[str, Any]]) -> None:
             world = World(state, reader, next(RUNS), clock)

@@ -121,9 +121,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 50), st.booleans()), min_size=1, max_s
 
 
 @given(STEPS)
-@hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_however_often_a_counter_restarts_its_increments_are_counted_once(
     embedded_telemetry: TelemetryStore, steps: list[tuple[int, bool]]
 ) -> None:

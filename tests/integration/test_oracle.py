@@ -91,9 +91,7 @@ PERIODS = ("1h", "6h", "1d@Europe/Dublin")
 
 @pytest.mark.parametrize("case", list(product(INDICATORS, METHODS)), ids=", ".join)
 @given(sent=SENT, gaps=GAPS, text=st.sampled_from(PERIODS))
-@hypothesis_settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_the_store_counts_is_what_counting_by_hand_gives(
     embedded_telemetry: TelemetryStore,
     case: tuple[str, str],

@@ -201,6 +201,24 @@ def test_a_policy_is_tried_with_a_diff(application: Application) -> None:
     assert alone["results"][0]["payload"] == {"mail": "[EMAIL_ADDRESS]"}
 
 
+def test_a_trial_says_what_a_vault_would_keep_and_keeps_nothing(application: Application) -> None:
+    rules = [
+        {"action": "tokenise", "entities": ["EMAIL_ADDRESS"]},
+        {"action": "encrypt", "entities": ["CREDIT_CARD"]},
+    ]
+    payload = {"mail": MAIL, "card": "4111111111111111"}
+    shown = {"mail": "[EMAIL_ADDRESS:tokenise]", "card": "[CREDIT_CARD:encrypt]"}
+    body = {"policy": {"rules": rules}, "payloads": [payload]}
+    (tried,) = application.post(f"{POLICY}/test", json=body).json()["results"]
+    assert tried["payload"] == shown
+    assert len(tried["diff"]) == 2
+    assert application.request("PUT", POLICY, json={"rules": rules}).status_code == 201
+    assert application.post(SCAN, json={"payload": payload}).json()["payload"] == shown
+    with application.services.engine.connect() as state:
+        for table in ("vault_tokens", "vault_values", "vault_keys"):
+            assert state.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 0  # noqa: S608 - a name of ours
+
+
 def note(application: Application, path: str, entity: str = "EMAIL_ADDRESS") -> None:
     finding = Finding(entity, 0, len(MAIL), 1.0, "EmailRecognizer")
     located = Located(("attributes", path), finding, "mask")

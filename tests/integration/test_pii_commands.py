@@ -14,10 +14,13 @@ from candor.kernel.migrate import migrate_state
 from privacy.pii.finding import Finding, Located
 from privacy.pii.ledger import FindingLedger
 from privacy.pii.policy import Policy
+from tests.support.names import trained_pipeline
+from tests.support.server import ROOT
 from tests.support.stores import FixedClock
 
 RUNNER = CliRunner()
 MAIL = "jane@example.org"
+EXAMPLES = ROOT / "examples"
 
 
 def run(*arguments: str, code: int = 0, stdin: str | None = None) -> str:
@@ -44,7 +47,42 @@ def test_files_of_each_kind_are_scanned(tmp_path: Path) -> None:
     run("scan", "bad.txt", code=2)
     run("scan", "one.json", "--threshold", "7", code=1)
     run("scan", "one.json", "--entity", "NO_SUCH", code=1)
-    run("scan", "one.json", "--policy", "absent", code=1)
+    run("scan", "one.json", "--policy", "absent", code=2)
+    assert "name: default" in run("policy", "show")
+    assert not (tmp_path / ".candor" / "state.db").exists()
+
+
+def test_the_examples_are_a_policy_and_its_recognizers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDOR_PII__RECOGNIZERS", str(EXAMPLES / "pii-recognizers.yaml"))
+    attributes = {"mail": MAIL, "badge": "CND-4711", "delivery": {"phone": "+1 415 555 2671"}}
+    (tmp_path / "event.json").write_text(json.dumps({"attributes": attributes}))
+    policy = ("--policy", str(EXAMPLES / "pii-policy.yaml"))
+    (result,) = told("policy", "test", "event.json", *policy)["results"]
+    assert result["payload"]["attributes"] == {
+        "mail": "[EMAIL_ADDRESS:tokenise]",
+        "badge": "[STAFF_BADGE]",
+        "delivery": {"phone": "[PHONE_NUMBER:encrypt]"},
+    }
+    assert run("policy", "apply", policy[1]) == "default version 1\n"
+
+
+def test_a_file_is_scanned_by_the_model_of_names_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDOR_PII__NER__ENGINE", "spacy")
+    monkeypatch.setenv("CANDOR_PII__NER__MODEL", str(trained_pipeline(tmp_path / "names")))
+    monkeypatch.setenv("CANDOR_PII__NER__LABELS", '{"PERSON": "STAFF", "GPE": "LOCATION"}')
+    note = {"note": "we met zorblax in the garden"}
+    (tmp_path / "note.json").write_text(json.dumps(note))
+    (tmp_path / "staff.yaml").write_text("rules: [{action: allow, entities: [STAFF]}]")
+    assert told("scan", "note.json")["payload"] == {"note": "we met [STAFF] in the garden"}
+    tried = told("policy", "test", "note.json", "--policy", "staff.yaml")
+    assert tried["results"][0]["payload"] == note
+    assert run("policy", "apply", "staff.yaml") == "default version 1\n"
+    monkeypatch.setenv("CANDOR_PII__NER__MODEL", "nowhere")
+    run("scan", "note.json", code=1)
 
 
 def test_policies_are_shown_tried_and_applied(tmp_path: Path) -> None:
@@ -67,6 +105,8 @@ def test_policies_are_shown_tried_and_applied(tmp_path: Path) -> None:
 
 
 def test_findings_are_listed(tmp_path: Path) -> None:
+    run("findings", code=2)
+    run("policy", "apply", str(EXAMPLES / "pii-policy.yaml"), code=1)  # it looks for a badge
     assert run("findings") == ""
     engine = open_engine(f"sqlite:///{tmp_path}/.candor/state.db")
     migrate_state(engine)

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from candor.kernel.errors import UnavailableError
-from candor.kernel.settings import NameModelSettings
+from candor.kernel.pii_settings import NameModelSettings
 from collector.event import Event
 from privacy.pii.examination import LocalExaminer
 from privacy.pii.guard import make_guard

@@ -17,7 +17,7 @@ from tests.support.events import NOW, native_event
 
 JSON = {"content-type": "application/json"}
 SECRET = "customer-7@example.org"
-RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck))
+RELAXED = settings(suppress_health_check=list(HealthCheck))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 

@@ -174,7 +174,7 @@ def test_whatever_is_linked_and_unlinked_the_persons_are_what_the_links_in_force
 ) -> None:
     index = StoredSubjectIndex(state)
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(steps=STEPS)
     def check(steps: list[tuple[str, list[str]]]) -> None:
         run = next(RUNS)

@@ -44,7 +44,7 @@ def test_what_is_encrypted_is_revealed_in_its_field(replica: Replica) -> None:
     assert replica.vault.encrypt([], ANNA, EMAIL) == []
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(
     values=st.lists(
         st.tuples(st.text(max_size=60), st.sampled_from(["", ANNA, BERT]), st.text(max_size=20)),

@@ -135,14 +135,14 @@ def dialled() -> st.SearchStrategy[str]:
     return st.one_of(st.builds("{}{}{}".format, prefixes, digits, suffixes), loose)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(addresses())
 def test_a_canonical_address_is_canonical(value: str) -> None:
     once = canonical_identifier("email", value)
     assert canonical_identifier("email", once) == once
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(dialled(), st.sampled_from(REGIONS))
 @example("+49000000030123", None)
 def test_a_canonical_number_is_canonical(value: str, region: str | None) -> None:
@@ -150,7 +150,7 @@ def test_a_canonical_number_is_canonical(value: str, region: str | None) -> None
     assert canonical_identifier("phone", once, region) == once
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(sorted(NUMBERS)), st.integers(0, 9999999), st.integers(0, 9999999))
 def test_two_numbers_of_a_country_stay_apart(region: str, one: int, other: int) -> None:
     """Of numbers that differ in their last digits, and are numbers, no two become one."""
@@ -159,7 +159,7 @@ def test_two_numbers_of_a_country_stay_apart(region: str, one: int, other: int) 
     assert len({canonical_identifier("phone", number) for number in numbers}) == len(numbers)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.emails(), st.emails())
 def test_two_addresses_that_differ_in_more_than_case_stay_apart(one: str, other: str) -> None:
     alike = one.lower() == other.lower()

@@ -71,7 +71,7 @@ def test_clean_telemetry_has_the_findings_of_presidio(chosen: Detector) -> None:
             assert same(chosen.detect(text, (name,)), chosen.stock(text, (name,))), (text, name)
 
 
-@settings(max_examples=TEXTS, deadline=None)
+@settings(max_examples=TEXTS)
 @given(
     text=st.text(
         st.sampled_from("0123456789 -+()x./#:@abphone\n\tä1349")
@@ -304,6 +304,14 @@ def test_a_file_without_recognizers_is_named(tmp_path: Path, content: str | None
     if content is not None:
         file.write_text(content)
     with pytest.raises(InvalidInputError, match=r"own\.yaml"):
+        every_recognizer(file)
+
+
+def test_the_recognizer_that_is_none_is_named_by_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    good = "{name: a, supported_entity: A, patterns: [{name: a, regex: a, score: 0.5}]}"
+    file.write_text(f"recognizers: [{good}, {good.replace('0.5', '5')}]")
+    with pytest.raises(InvalidInputError, match=r"own\.yaml: recognizers\.1 is no recognizer"):
         every_recognizer(file)
 
 

@@ -319,7 +319,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(payload=JSON)
 def test_whatever_the_payload_no_address_survives_and_a_second_scan_finds_none(
     payload: Any,  # noqa: ANN401 - any JSON

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from candor.kernel.settings import NameModelSettings
+from candor.kernel.pii_settings import NameModelSettings
 from privacy.pii.namemodel import open_model
 from tests.support.pii import entities_of, scan
 

@@ -137,7 +137,7 @@ def declared_only(value: Any, schema: Any) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 @given(
     old=OBJECT_SCHEMAS,
     other=OBJECT_SCHEMAS,

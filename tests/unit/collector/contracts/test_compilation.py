@@ -23,7 +23,7 @@ def compiled_says(check: Check, document: bytes) -> bool:
     return True
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 @given(schema=OBJECT_SCHEMAS, value=OBJECTS)
 def test_a_check_says_what_the_specification_says(schema: dict[str, Any], value: object) -> None:
     check = compile_schema(schema)
@@ -35,7 +35,7 @@ def test_a_check_says_what_the_specification_says(schema: dict[str, Any], value:
         assert valid
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(pattern=PATTERNS, text=TEXTS | st.text("pro1é\n\r\u2028", max_size=5))
 def test_a_pattern_means_the_same_in_both_engines(pattern: str, text: str) -> None:
     check = compile_schema({"properties": {"a": {"type": "string", "pattern": pattern}}})

@@ -1,0 +1,1 @@
+ALTER TABLE $ready DROP PART '$part'

@@ -1,0 +1,1 @@
+ALTER TABLE $rows MODIFY SETTING compress_primary_key = 0
