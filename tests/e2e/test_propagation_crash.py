@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.consent import EVENTS, MARKETING
 from tests.support.receiver import Received, receiver
-from tests.support.server import serve
+from tests.support.server import serve, serve_until_killed
 
 ACTS, PEOPLE = 400, 40
 _TRIES = 3000
@@ -50,7 +50,10 @@ def test_a_killed_server_goes_on_where_it_was(tmp_path: Path) -> None:
     with receiver() as target:
         target.judge = judge
         hook = {"webhook": {"url": target.url, "secret": "a secret of the receiver"}}
-        with serve(tmp_path, **LOCAL) as server, httpx.Client(headers=server.headers) as client:
+        with (
+            serve_until_killed(tmp_path, **LOCAL) as server,
+            httpx.Client(headers=server.headers) as client,
+        ):
             url = f"{server.url}/api/v1"
             made = client.put(f"{url}/purposes/marketing", json=dict(MARKETING))
             assert made.status_code == 201

@@ -157,17 +157,19 @@ def share(cluster: KafkaCluster, name: str, folders: list[Path]) -> int:
 
     def produce_until(holds: Callable[[], bool]) -> None:
         nonlocal produced
+        pause = threading.Event()
         for _ in range(_TRIES):
-            cluster.produce(name, numbered(range(produced, produced + 200)))
-            produced += 200
+            cluster.produce(name, numbered(range(produced, produced + 50)))
+            produced += 50
             if holds():
                 return
+            pause.wait(0.1)
         raise AssertionError(stays.log())
 
     with serve(folders[0], **settings) as stays:
         produce_until(lambda: total(stays, "candor_kafka_messages_total") > 0)
         with serve(folders[1], **settings) as goes:
-            produce_until(lambda: total(goes, "candor_kafka_messages_total") > 2000)
+            produce_until(lambda: total(goes, "candor_kafka_messages_total") > 500)
         produce_until(lambda: len(lags(stays)) == PARTITIONS)
     with serve(folders[0], **settings) as stays:
         wait_until(lambda: list(lags(stays).values()) == [0] * PARTITIONS, stays.log)

@@ -125,7 +125,7 @@ def open_over_http(url: str) -> TelemetryStore:
 def sqlite_engine(folder: Path) -> Iterator[Engine]:
     """Give a migrated database of its own in a folder: a copy, since migrating takes a second."""
     state = folder / "state.db"
-    state.write_bytes(_migrated_sqlite())
+    state.write_bytes(migrated_sqlite())
     state.chmod(0o600)
     engine = open_engine(f"sqlite:///{state}")
     try:
@@ -135,7 +135,8 @@ def sqlite_engine(folder: Path) -> Iterator[Engine]:
 
 
 @cache
-def _migrated_sqlite() -> bytes:
+def migrated_sqlite() -> bytes:
+    """Return the file of an empty migrated state store."""
     with TemporaryDirectory(prefix="candor-") as folder:
         state = Path(folder) / "state.db"
         engine = open_engine(f"sqlite:///{state}")
