@@ -73,7 +73,7 @@ class Process:
 def start(
     arguments: Sequence[str], folder: Path, environment: Mapping[str, str], *files: IO[str]
 ) -> Process:
-    """Start ``candor`` in a folder, with files for its stdout and stderr."""
+    """Start ``candor`` in a folder, with files for its stdout and stderr; ``-c`` as with Python."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     request = json.dumps([list(arguments), os.fspath(folder.resolve()), dict(environment)])
     with theirs:
@@ -85,7 +85,7 @@ def start(
 def run(
     arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
 ) -> "subprocess.CompletedProcess[str]":
-    """Run ``candor`` to its end, and return what it printed."""
+    """Run what ``start`` starts to its end, and return what it printed."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         code = start(arguments, folder, environment, out, err).wait()
         out.seek(0)
@@ -178,6 +178,10 @@ def _become(
         measured.stop()
     if environment.get("COVERAGE_PROCESS_CONFIG"):
         coverage.process_startup(force=True)
+    if arguments[0] == "-c":
+        sys.argv = ["-c", *arguments[2:]]
+        exec(arguments[1], {"__name__": "__main__"})  # noqa: S102 - a program of a test
+        sys.exit()
     sys.argv = ["candor", *arguments]
     sys.exit(importlib.import_module("candor.cli").main())
 

@@ -81,14 +81,9 @@ store = open_telemetry_store(settings.telemetry_dsn, settings.telemetry)
 print(json.dumps(store.query(sys.argv[1])))
 store.close()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program, statement],
-        cwd=folder,
-        env=_environment() | UNMEASURED | ({"CANDOR_TELEMETRY_DSN": dsn} if dsn else {}),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    environment = _environment() | UNMEASURED | ({"CANDOR_TELEMETRY_DSN": dsn} if dsn else {})
+    done = preloaded.run(["-c", program, statement], folder, environment)
+    assert done.returncode == 0, done.stderr
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows
 
