@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -37,26 +38,29 @@ _REQUEST_BYTES = 1 << 20
 
 
 class Process:
-    """One forked ``candor``, to be treated like a ``subprocess.Popen``."""
+    """One forked ``candor``, to be treated like a ``subprocess.Popen``, by several threads too."""
 
     def __init__(self, told: socket.socket) -> None:
         self.returncode: int | None = None
+        self._reading = threading.Lock()
         self._told = told.makefile("r")
         told.close()
         self.pid = int(self._told.readline())
 
     def poll(self) -> int | None:
         """Return the exit code, or None while it runs; that of one that was killed is negative."""
-        if self.returncode is None and _is_readable(self._told):
-            self.wait()
+        if self._reading.acquire(blocking=False):  # if not, another thread waits
+            try:
+                if self.returncode is None and select.select([self._told], [], [], 0)[0]:
+                    self._read()
+            finally:
+                self._reading.release()
         return self.returncode
 
     def wait(self) -> int:
         """Return the exit code when it has ended."""
-        if self.returncode is None:
-            self.returncode = os.waitstatus_to_exitcode(int(self._told.readline()))
-            self._told.close()
-        return self.returncode
+        with self._reading:
+            return self._read() if self.returncode is None else self.returncode
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -68,6 +72,11 @@ class Process:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+    def _read(self) -> int:
+        self.returncode = os.waitstatus_to_exitcode(int(self._told.readline()))
+        self._told.close()
+        return self.returncode
 
 
 def start(
@@ -120,10 +129,6 @@ def _nursery() -> socket.socket:
         )
     _NURSERIES.append(process)
     return ours
-
-
-def _is_readable(file: IO[str]) -> bool:
-    return bool(select.select([file], [], [], 0)[0])
 
 
 def main(requests: socket.socket) -> None:
