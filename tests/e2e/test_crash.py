@@ -320,7 +320,7 @@ def test_a_record_that_went_bad_between_two_starts_costs_no_other(tmp_path: Path
     content = path.read_bytes()
     path.write_bytes(content.replace(b'"e-2"', b'"e-?"'))
     with serve(tmp_path) as server:
-        metrics = httpx.get(f"{server.url}/metrics").text
+        metrics = server.metrics()
         again = [native_event(number) for number in range(5)]
         told = httpx.post(f"{server.url}/api/v1/events", json=again, headers=server.headers)
         assert (told.json()["accepted"], told.json()["deduplicated"]) == (1, 4)

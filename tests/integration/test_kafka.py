@@ -36,7 +36,7 @@ def numbered(numbers: range) -> list[Sent]:
 
 def total(server: Server, name: str, **labels: str) -> float:
     """Return the sum of a metric over all labels that are not given."""
-    text = httpx.get(f"{server.url}/metrics").text
+    text = server.metrics()
     return sum(
         sample.value
         for family in text_string_to_metric_families(text)
@@ -178,7 +178,7 @@ def share(cluster: KafkaCluster, name: str, folders: list[Path]) -> int:
 
 def lags(server: Server) -> dict[str, float]:
     """Return the lag of each partition that the server has."""
-    text = httpx.get(f"{server.url}/metrics").text
+    text = server.metrics()
     return {
         sample.labels["partition"]: sample.value
         for family in text_string_to_metric_families(text)

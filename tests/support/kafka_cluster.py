@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import httpx
 from confluent_kafka import Producer
 
 from tests.support.server import UNMEASURED, Server
@@ -89,13 +88,12 @@ def kafka_cluster() -> Iterator[KafkaCluster]:
 def wait_until_consumed(server: Server, topics: int) -> None:
     """Return when the lag of every partition of so many topics is known, and zero."""
     pause = threading.Event()
-    with httpx.Client(base_url=server.url) as client:
-        for _ in range(_TRIES):
-            lines = client.get("/metrics").text.splitlines()
-            lags = [line.split()[-1] for line in lines if line.startswith("candor_kafka_lag{")]
-            if lags == ["0.0"] * topics * PARTITIONS:
-                return
-            pause.wait(0.05)
+    for _ in range(_TRIES):
+        lines = server.metrics().splitlines()
+        lags = [line.split()[-1] for line in lines if line.startswith("candor_kafka_lag{")]
+        if lags == ["0.0"] * topics * PARTITIONS:
+            return
+        pause.wait(0.05)
     raise AssertionError(server.log())
 
 

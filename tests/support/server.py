@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from tests.support.stores import migrated_sqlite
 
 ROOT = Path(__file__).parents[2]
 _TRIES = 600
+_NO_TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reading authorities takes longer than asking
 _OF_A_START = {"PYTHONPATH", "CANDOR_PII__WORKERS"}
 """Settings that ask for a whole start: of what Python finds, or of processes started likewise."""
 UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
@@ -49,6 +51,10 @@ class Server:
 
     def log(self) -> str:
         return (self.folder / "serve.log").read_text(encoding="utf-8")
+
+    def metrics(self) -> str:
+        """Return what it measures, as text."""
+        return httpx.get(f"{self.url}/metrics", verify=_NO_TRUST).text
 
     def wait_for_line(self, text: str, since: int) -> None:
         """Return when the log holds a text behind its first ``since`` characters."""
