@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+from tests.support import preloaded
 from tests.support.consent import ANNA, MARKETING, NEWSLETTER, act
-from tests.support.server import ROOT, run_candor, serve
+from tests.support.server import run_candor, serve
 
 WHO = f"email:{ANNA['value']}"
 
@@ -37,13 +36,6 @@ def test_every_command_asks_the_server_at_an_address_or_the_stores(tmp_path: Pat
             "email": "granted",
             "sms": "objected",
         }
-        beside = subprocess.run(
-            [sys.executable, "-m", "candor", *check],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        beside = preloaded.run(check, tmp_path, os.environ)
         assert (beside.returncode, "--url" in beside.stderr) == (2, True)
     assert "allowed: granted" in run_candor(tmp_path, *check)
