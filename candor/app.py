@@ -1,8 +1,10 @@
 """create_app(): the framework with its routers and problem handlers, behind the hot doors."""
 
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 
 from candor import operations
 from candor.documentation import document
@@ -25,6 +27,25 @@ from slo import routes as slo_routes
 from slo.alerts import routes as alert_routes
 from slo.governance import routes as governance_routes
 from slo.journeys import routes as funnel_routes
+
+_ROUTERS = (
+    operations.router,
+    contract_routes.router,
+    quarantine_routes.router,
+    slo_routes.router,
+    governance_routes.router,
+    alert_routes.router,
+    funnel_routes.router,
+    consent_routes.router,
+    pii_routes.router,
+    investigation_routes.router,
+    propagation_routes.router,
+    subject_routes.router,
+    audit_routes.router,
+    vault_routes.router,
+    person_routes.people,
+    person_routes.router,
+)
 
 
 def create_app(installation: Installation) -> Dispatcher:
@@ -50,23 +71,8 @@ def create_framework() -> FastAPI:
         summary="The control plane between customer journeys and the promises made about them.",
         docs_url=None,
         redoc_url=None,
+        routes=list(_routes()),
     )
-    framework.include_router(operations.router)
-    framework.include_router(contract_routes.router)
-    framework.include_router(quarantine_routes.router)
-    framework.include_router(slo_routes.router)
-    framework.include_router(governance_routes.router)
-    framework.include_router(alert_routes.router)
-    framework.include_router(funnel_routes.router)
-    framework.include_router(consent_routes.router)
-    framework.include_router(pii_routes.router)
-    framework.include_router(investigation_routes.router)
-    framework.include_router(propagation_routes.router)
-    framework.include_router(subject_routes.router)
-    framework.include_router(audit_routes.router)
-    framework.include_router(vault_routes.router)
-    framework.include_router(person_routes.people)
-    framework.include_router(person_routes.router)
     install_problem_handlers(framework)
 
     def documented() -> dict[str, Any]:
@@ -76,3 +82,16 @@ def create_framework() -> FastAPI:
 
     framework.openapi = documented  # type: ignore[method-assign]  # FastAPI's documented way
     return framework
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """Return the routes of every package.
+
+    The framework works them out when they are first asked for; all applications of a process share
+    what it found.
+    """
+    gathered = FastAPI(openapi_url=None)
+    for router in _ROUTERS:
+        gathered.include_router(router)
+    return tuple(gathered.routes)

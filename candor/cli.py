@@ -1,5 +1,7 @@
 """The ``candor`` command: names the subcommands and imports nothing heavy."""
 
+import gc
+
 import typer
 
 from candor.commands import (
@@ -18,6 +20,8 @@ from candor.commands import (
     slo,
     vault,
 )
+
+_COLLECTION_THRESHOLDS = (50_000, 20, 20)
 
 app = typer.Typer(
     help="Measure customer journeys, and prove the promises made about them.",
@@ -46,5 +50,10 @@ app.add_typer(vault.app, name="vault")
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, with less garbage collection than is usual.
+
+    What a process imports lives as long as it does: to look for cycles in it took a fifth of the
+    start of a server. A request leaves next to none behind.
+    """
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
     app()

@@ -21,7 +21,6 @@ from collector.kafka.consumption import consuming
 
 _BACKLOG = 2048
 _SHUTDOWN_SECONDS = 10
-_COLLECTION_THRESHOLDS = (50_000, 20, 20)
 
 
 def serve_until_stopped(settings: Settings) -> None:
@@ -88,13 +87,12 @@ def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
 
 
 def _spare_the_collector() -> None:
-    """Keep what lives as long as the process out of garbage collection, and collect less often.
+    """Keep what lives as long as the process out of garbage collection.
 
-    A request leaves next to no cycles behind, and the collector took a tenth of the accept thread.
+    The collector took a tenth of the accept thread.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_COLLECTION_THRESHOLDS)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from candor.kernel.settings import TelemetryLimits
 from candor.kernel.telemetry_store import TelemetryStore, open_telemetry_store
 from tests.support.asgi import Application, application_on
 from tests.support.clickhouse_http import serve_clickhouse
+from tests.support.preloaded import nursery_closed
 from tests.support.stores import (
     FixedClock,
     SpareDatabases,
@@ -39,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nursery() -> Iterator[None]:
+    with nursery_closed():
+        yield
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import pytest
 from collector.receivers.otlp_json import read_json
 from tests.e2e.test_crash import ORIGIN, RUM, SERVICES, TOPIC, key_of_a_page
 from tests.support.kafka_cluster import PARTITIONS, Sent, kafka_cluster, wait_until_consumed
-from tests.support.server import Server, load_what_waits, query_stores, serve
+from tests.support.server import Server, load_what_waits, query_stores, serve, serve_until_killed
 
 PEOPLE = 1000
 BATCH = 100
@@ -229,10 +229,16 @@ def clear_values(folder: Path, traces: Traces) -> dict[str, set[str]]:
     return found
 
 
-def rows_of(folder: Path, table: str) -> str:
-    """Return every row of a table as text: on the disk it is compressed."""
-    statement = f"SELECT toString(tuple(*)) AS row FROM {table}"  # noqa: S608 - a name of ours
-    return json.dumps(query_stores(folder, statement))
+def rows_by_table(folder: Path) -> dict[str, str]:
+    """Return every row of each table as text: on the disk it is compressed."""
+    parts = [
+        f"SELECT '{table}' AS table, toString(tuple(*)) AS row FROM {table}"  # noqa: S608 - a name of ours
+        for table in TABLES
+    ]
+    rows: dict[str, list[str]] = {table: [] for table in TABLES}
+    for one in query_stores(folder, " UNION ALL ".join(parts)):
+        rows[one["table"]].append(one["row"])
+    return {table: json.dumps(found) for table, found in rows.items()}
 
 
 def reveal(server: Server, tokens: Sequence[str]) -> dict[str, str | None]:
@@ -256,10 +262,10 @@ def test_a_thousand_people_through_every_door_are_nowhere_in_clear_and_can_all_b
     settings = {"CANDOR_VAULT__REVEALS_PER_MINUTE": "1000000", "CANDOR_LOG_LEVEL": "debug"}
     with kafka_cluster() as cluster:
         kafka = cluster.settings(f"{TOPIC}:native", "canaries")
-        with serve(tmp_path, **settings) as server:
+        kept = {"CANDOR_SPOOL__SEGMENT_AGE": "PT1H"}
+        with serve_until_killed(tmp_path, **settings, **kafka, **kept) as server:
             url = f"{server.url}/api/v1/pii/policies/default"
             httpx.put(url, json=POLICY, headers=server.headers).raise_for_status()
-        with serve(tmp_path, **settings, **kafka, CANDOR_SPOOL__SEGMENT_AGE="PT1H") as server:
             sent = [
                 Sent(json.dumps(one).encode(), n % PARTITIONS)
                 for n, one in enumerate(events_of(people, "kafka"))
@@ -268,14 +274,14 @@ def test_a_thousand_people_through_every_door_are_nowhere_in_clear_and_can_all_b
             send_everything(server, people, page_key)
             wait_until_consumed(server, 1)
             metrics = httpx.get(f"{server.url}/metrics", headers=server.headers).text
-            server.kill()
     spooled = list((tmp_path / ".candor" / "spool").iterdir())
     assert sum(path.stat().st_size for path in spooled) > 2_000_000
     assert clear_values(tmp_path, traces) == {}
     assert traces.in_bytes(metrics.encode()) == set()
     load_what_waits(tmp_path)
     assert clear_values(tmp_path, traces) == {}
-    rows = {table: rows_of(tmp_path, table) for table in TABLES}
+    rows = rows_by_table(tmp_path)
+    assert all(text != "[]" for text in rows.values())
     for table, text in rows.items():
         assert not traces.in_bytes(text.encode()), table
     emails, cards = {one.email for one in people}, {one.card for one in people}

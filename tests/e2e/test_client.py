@@ -1,7 +1,6 @@
 """The Python client against a running server, and against none."""
 
 import socket
-import time
 from pathlib import Path
 
 import httpx
@@ -59,7 +58,5 @@ def test_nobody_there_and_a_server_that_does_not_answer_are_a_no() -> None:
         assert candor.check(Check(WHO, "marketing")).fault == "unreachable"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        began = time.monotonic()
         with CandorClient(f"http://127.0.0.1:{port}", "key", timeout=0.2) as candor:
             assert candor.check(Check(WHO, "marketing")).fault == "timeout"
-        assert time.monotonic() - began < 5

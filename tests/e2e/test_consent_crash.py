@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.consent import MARKETING, NEWSLETTER
-from tests.support.server import Server, query_stores, serve
+from tests.support.server import Server, query_stores, serve, serve_until_killed
 
 ROUNDS = 6
 PEOPLE = 20
@@ -85,7 +85,7 @@ def test_what_was_answered_is_in_the_log_and_what_was_acknowledged_in_the_ledger
     for number in range(ROUNDS):
         dice = random.Random(number)
         age = dice.choice(["PT0.02S", "PT0.1S", "PT5S"])
-        with serve(tmp_path, CANDOR_SPOOL__SEGMENT_AGE=age) as server:
+        with serve_until_killed(tmp_path, CANDOR_SPOOL__SEGMENT_AGE=age) as server:
             put(server, "purposes/marketing", json.dumps(dict(MARKETING)))
             put(server, "notices/newsletter/1", json.dumps(dict(NEWSLETTER)))
             with ThreadPoolExecutor(3) as pool:

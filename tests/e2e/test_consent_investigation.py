@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from tests.support import preloaded
 from tests.support.consent import ANNA, MARKETING, NEWSLETTER
-from tests.support.server import ROOT, run_candor, serve
+from tests.support.server import run_candor, serve
 
 WHO = f"email:{ANNA['value']}"
 NOTICE = ("--notice", "newsletter/1")
@@ -19,11 +18,7 @@ def told(folder: Path, *arguments: str) -> Any:  # noqa: ANN401 - a JSON documen
 
 
 def refused(folder: Path, *arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "candor", "consent", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, check=False, capture_output=True, text=True
-    )
+    done = preloaded.run(["consent", *arguments], folder, os.environ)
     return done.returncode, done.stderr
 
 

@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
+from tests.support import preloaded
 from tests.support.consent import ANNA, MARKETING, NEWSLETTER, act
-from tests.support.server import ROOT, run_candor, serve
+from tests.support.server import run_candor, serve
 
 WHO = f"email:{ANNA['value']}"
 
@@ -49,11 +49,4 @@ def test_every_command_asks_the_server_at_an_address_or_the_stores(tmp_path: Pat
 
 def ended(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Return how a command ended that is not expected to go well."""
-    return subprocess.run(
-        [sys.executable, "-m", "candor", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    return preloaded.run(arguments, folder, os.environ)

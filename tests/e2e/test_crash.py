@@ -40,7 +40,15 @@ from tests.support.kafka_cluster import (
     kafka_cluster,
     wait_until_consumed,
 )
-from tests.support.server import Server, load_what_waits, log_size, query_stores, run_candor, serve
+from tests.support.server import (
+    Server,
+    load_what_waits,
+    log_size,
+    query_stores,
+    run_candor,
+    serve,
+    serve_until_killed,
+)
 
 ROUNDS = 20
 TOPIC = "crash-events"
@@ -206,7 +214,7 @@ def run_a_round(
     age = dice.choice(["PT0.02S", "PT0.1S", "PT1S"])
     written, stopping = log_size(folder), threading.Event()
     with (
-        serve(folder, CANDOR_SPOOL__SEGMENT_AGE=age, **messages.settings()) as server,
+        serve_until_killed(folder, CANDOR_SPOOL__SEGMENT_AGE=age, **messages.settings()) as server,
         ThreadPoolExecutor(len(LOADS) + 2) as pool,
     ):
         sending = [pool.submit(messages.produce_until, stopping)]
@@ -302,18 +310,17 @@ def test_a_segment_that_was_inserted_but_not_removed_is_stored_once(services: Se
 
 @pytest.mark.crash
 def test_a_record_that_went_bad_between_two_starts_costs_no_other(tmp_path: Path) -> None:
-    with serve(tmp_path, CANDOR_SPOOL__SEGMENT_AGE="PT1H") as server:
+    with serve_until_killed(tmp_path, CANDOR_SPOOL__SEGMENT_AGE="PT1H") as server:
         for number in range(5):
             body = native_event(number)
             told = httpx.post(f"{server.url}/api/v1/events", json=body, headers=server.headers)
             assert told.json()["accepted"] == 1
-        server.kill()
     folder = tmp_path / ".candor" / "spool"
     (path,) = folder.glob("*.open")
     content = path.read_bytes()
     path.write_bytes(content.replace(b'"e-2"', b'"e-?"'))
     with serve(tmp_path) as server:
-        metrics = httpx.get(f"{server.url}/metrics").text
+        metrics = server.metrics()
         again = [native_event(number) for number in range(5)]
         told = httpx.post(f"{server.url}/api/v1/events", json=again, headers=server.headers)
         assert (told.json()["accepted"], told.json()["deduplicated"]) == (1, 4)
@@ -331,20 +338,18 @@ def replay_url(server: Server) -> str:
 
 @pytest.mark.crash
 def test_what_was_refused_survives_a_kill_and_is_replayed_after_it(tmp_path: Path) -> None:
-    with serve(tmp_path) as server:
+    with serve_until_killed(tmp_path) as server:
         bad = [native_event(number, outcome="splendid") for number in range(20)]
         told = httpx.post(f"{server.url}/api/v1/events", json=bad, headers=server.headers).json()
-        server.kill()
     ids = [one["quarantine_id"] for one in told["rejected"]]
     assert told["quarantined"] == len(set(ids)) == 20
-    with serve(tmp_path) as server:
+    with serve_until_killed(tmp_path) as server:
         patch = [{"op": "replace", "path": "/outcome", "value": "ok"}]
         body = {"ids": ids, "patch": patch}
         answer = httpx.post(
             replay_url(server), json=body, headers=server.headers, timeout=60
         ).json()
         assert (answer["accepted"], answer["rejected"]) == (20, [])
-        server.kill()
     with serve(tmp_path) as server:
         again = httpx.post(replay_url(server), json=body, headers=server.headers, timeout=60)
         assert again.json()["deduplicated"] == 20

@@ -18,11 +18,11 @@ from tests.support.kafka_cluster import (
     kafka_cluster,
     wait_until_consumed,
 )
-from tests.support.server import load_what_waits, log_size, query_stores, serve
+from tests.support.server import load_what_waits, log_size, query_stores, serve, serve_until_killed
 
 ROUNDS = 5
 TOPICS = "mixed-events:native,mixed-calls:segment"
-BATCH = 100
+BATCH = 25
 QUICK = {"CANDOR_SPOOL__SEGMENT_AGE": "PT0.05S"}
 _PAUSE_SECONDS = 0.1
 
@@ -97,10 +97,10 @@ def test_every_message_is_stored_exactly_once_after_kills_of_the_consumer(tmp_pa
         for number in range(ROUNDS):
             dice = random.Random(number)
             written = log_size(tmp_path)
-            with under(load), serve(tmp_path, **settings, **(QUICK if number % 2 else {})) as one:
+            quick = QUICK if number % 2 else {}
+            with under(load), serve_until_killed(tmp_path, **settings, **quick) as one:
                 one.wait_for_line("kafka partitions assigned", written)
                 threading.Event().wait(dice.uniform(0, 1.5))
-                one.kill()
         with serve(tmp_path, **settings) as server:
             wait_until_consumed(server, 2)
     load_what_waits(tmp_path)

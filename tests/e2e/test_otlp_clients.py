@@ -154,7 +154,7 @@ def test_a_rust_collector_forwards_what_it_gets(server: Server, protocol: str) -
 
 
 def accepted(server: Server) -> float:
-    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    lines = server.metrics().splitlines()
     name = 'candor_events_accepted_total{door="otlp"}'
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 

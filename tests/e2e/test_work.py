@@ -66,7 +66,7 @@ def test_serve_runs_checks_beside_embedded_stores(tmp_path: Path) -> None:
 
             def is_counted() -> bool:
                 counted = 'candor_job_runs_total{job="check search from cork",outcome="ok"}'
-                return counted in httpx.get(f"{server.url}/metrics").text
+                return counted in server.metrics()
 
             wait_until(is_counted)
         assert '"job failed"' not in server.log()

@@ -1,8 +1,8 @@
 """The audit log on real stores: appended to, proved, signed, and checked after tampering."""
 
 import json
+import os
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +17,7 @@ from privacy.audit.head import public_key
 from privacy.audit.log import faults, prove_inclusion, sign_head
 from privacy.audit.schemas import inclusion_document
 from privacy.audit.store import Entry
+from tests.support import preloaded
 from tests.support.asgi import Application
 from tests.support.stores import NOON, SECRETS, FixedClock
 
@@ -134,8 +135,7 @@ def test_what_a_person_decides_about_links_is_in_the_log_by_pseudonym(
 
 
 def candor(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "candor", "audit", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return preloaded.run(["audit", *arguments], folder, os.environ)
 
 
 def proof_of(engine: Engine) -> dict[str, Any]:
@@ -171,8 +171,7 @@ def test_a_proof_is_checked_offline_with_the_public_key_alone(
 
 
 def test_the_command_shows_head_and_key_and_checks_the_whole_log(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "candor", "keys", "list"]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    preloaded.run(["keys", "list"], tmp_path, os.environ).check_returncode()
     head = json.loads(candor(tmp_path, "head", "--json").stdout)
     assert head["tree_size"] == 0
     key = json.loads(candor(tmp_path, "key", "--json").stdout)

@@ -1,5 +1,6 @@
 """The command line, on embedded stores of its own in a fresh folder."""
 
+import gc
 import json
 import os
 import subprocess
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from candor.cli import main
+from tests.support import preloaded
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -20,14 +24,7 @@ def candor(
     *arguments: str, expect: int = 0, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"}
-    done = subprocess.run(
-        [sys.executable, "-m", "candor", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=environment,
-        check=False,
-    )
+    done = preloaded.run(arguments, cwd or Path.cwd(), environment)
     assert done.returncode == expect, done.stderr
     return done
 
@@ -47,6 +44,17 @@ def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_command_looks_for_cycles_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = gc.get_threshold()
+    monkeypatch.setattr(sys, "argv", ["candor", "--help"])
+    try:
+        with pytest.raises(SystemExit):
+            main()
+        assert gc.get_threshold() > (10_000,)
+    finally:
+        gc.set_threshold(*usual)
 
 
 def test_keys_are_made_listed_and_revoked() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from candor.examination import complaints_of, examine, pending_in
 from candor.kernel.settings import load_settings
+from tests.support import preloaded
 from tests.support.server import Server, free_port, serve
 
 ROOT = Path(__file__).parents[2]
@@ -33,14 +34,7 @@ def server(folder: Path) -> Iterator[Server]:
 @pytest.fixture
 def candor(folder: Path) -> Run:
     def run(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "candor", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            check=False,
-        )
+        done = preloaded.run(arguments, folder, os.environ)
         assert done.returncode == expect, done.stderr
         return done
 

@@ -36,7 +36,7 @@ def numbered(numbers: range) -> list[Sent]:
 
 def total(server: Server, name: str, **labels: str) -> float:
     """Return the sum of a metric over all labels that are not given."""
-    text = httpx.get(f"{server.url}/metrics").text
+    text = server.metrics()
     return sum(
         sample.value
         for family in text_string_to_metric_families(text)
@@ -157,17 +157,19 @@ def share(cluster: KafkaCluster, name: str, folders: list[Path]) -> int:
 
     def produce_until(holds: Callable[[], bool]) -> None:
         nonlocal produced
+        pause = threading.Event()
         for _ in range(_TRIES):
-            cluster.produce(name, numbered(range(produced, produced + 200)))
-            produced += 200
+            cluster.produce(name, numbered(range(produced, produced + 50)))
+            produced += 50
             if holds():
                 return
+            pause.wait(0.1)
         raise AssertionError(stays.log())
 
     with serve(folders[0], **settings) as stays:
         produce_until(lambda: total(stays, "candor_kafka_messages_total") > 0)
         with serve(folders[1], **settings) as goes:
-            produce_until(lambda: total(goes, "candor_kafka_messages_total") > 2000)
+            produce_until(lambda: total(goes, "candor_kafka_messages_total") > 500)
         produce_until(lambda: len(lags(stays)) == PARTITIONS)
     with serve(folders[0], **settings) as stays:
         wait_until(lambda: list(lags(stays).values()) == [0] * PARTITIONS, stays.log)
@@ -176,7 +178,7 @@ def share(cluster: KafkaCluster, name: str, folders: list[Path]) -> int:
 
 def lags(server: Server) -> dict[str, float]:
     """Return the lag of each partition that the server has."""
-    text = httpx.get(f"{server.url}/metrics").text
+    text = server.metrics()
     return {
         sample.labels["partition"]: sample.value
         for family in text_string_to_metric_families(text)

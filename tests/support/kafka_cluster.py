@@ -5,6 +5,7 @@ partitions when they are first written to, and lives as long as its producer.
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -14,10 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import httpx
 from confluent_kafka import Producer
 
-from tests.support.server import Server
+from tests.support.server import UNMEASURED, Server
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
@@ -73,6 +73,7 @@ def kafka_cluster() -> Iterator[KafkaCluster]:
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.kafka_cluster"],
         cwd=ROOT,
+        env=os.environ | UNMEASURED,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -88,7 +89,7 @@ def wait_until_consumed(server: Server, topics: int) -> None:
     """Return when the lag of every partition of so many topics is known, and zero."""
     pause = threading.Event()
     for _ in range(_TRIES):
-        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+        lines = server.metrics().splitlines()
         lags = [line.split()[-1] for line in lines if line.startswith("candor_kafka_lag{")]
         if lags == ["0.0"] * topics * PARTITIONS:
             return

@@ -59,13 +59,12 @@ class SpareDatabases:
 
     def __init__(self, engine: TelemetryStore) -> None:
         self._engine = engine
-        self._spare: list[TelemetryStore] = []
+        self._spare: list[tuple[TelemetryStore, tuple[object, ...]]] = []
 
     @contextmanager
     def fresh(self) -> Iterator[TelemetryStore]:
         """Give an empty migrated database to one test alone."""
-        database = self._spare.pop() if self._spare else self._make()
-        schema = _schema(database)
+        database, schema = self._spare.pop() if self._spare else self._make()
         try:
             yield database
         except BaseException:
@@ -73,19 +72,20 @@ class SpareDatabases:
             raise
         if _schema(database) == schema:
             _empty(database)
-            self._spare.append(database)
+            self._spare.append((database, schema))
         else:
             database.command(f"DROP DATABASE {schema[0]} SYNC")
             database.close()
 
     def close(self) -> None:
-        for database in self._spare:
+        for database, _ in self._spare:
             database.close()
 
-    def _make(self) -> TelemetryStore:
+    def _make(self) -> tuple[TelemetryStore, tuple[object, ...]]:
+        """Return a database and its schema, which a test must not have changed."""
         database = self._engine.using(f"test_{uuid.uuid4().hex}")
         migrate_telemetry(database, lambda: NOON)
-        return database
+        return database, _schema(database)
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def open_over_http(url: str) -> TelemetryStore:
 def sqlite_engine(folder: Path) -> Iterator[Engine]:
     """Give a migrated database of its own in a folder: a copy, since migrating takes a second."""
     state = folder / "state.db"
-    state.write_bytes(_migrated_sqlite())
+    state.write_bytes(migrated_sqlite())
     state.chmod(0o600)
     engine = open_engine(f"sqlite:///{state}")
     try:
@@ -135,7 +135,8 @@ def sqlite_engine(folder: Path) -> Iterator[Engine]:
 
 
 @cache
-def _migrated_sqlite() -> bytes:
+def migrated_sqlite() -> bytes:
+    """Return the file of an empty migrated state store."""
     with TemporaryDirectory(prefix="candor-") as folder:
         state = Path(folder) / "state.db"
         engine = open_engine(f"sqlite:///{state}")
