@@ -20,6 +20,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from candor.kernel.errors import CandorError, ConflictError, UnavailableError
+from candor.kernel.insert_log import take_back_torn_inserts
 from candor.kernel.settings import TelemetryLimits
 
 DEFAULT_DATABASE = "candor"
@@ -266,6 +267,9 @@ def open_telemetry_store(dsn: str, limits: TelemetryLimits) -> TelemetryStore:
     address = parse_address(dsn)
     lock = _hold(address.path) if address.path is not None else None
     try:
+        if address.path is not None:
+            with _translated():
+                take_back_torn_inserts(address.path)
         _ensure_database(address)
     except CandorError:
         if lock is not None:
