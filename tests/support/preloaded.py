@@ -51,7 +51,7 @@ class Process:
         """Return the exit code, or None while it runs; that of one that was killed is negative."""
         if self._reading.acquire(blocking=False):  # if not, another thread waits
             try:
-                if self.returncode is None and select.select([self._told], [], [], 0)[0]:
+                if self.returncode is None and _can_be_read(self._told):
                     self._read()
             finally:
                 self._reading.release()
@@ -77,6 +77,13 @@ class Process:
         self.returncode = os.waitstatus_to_exitcode(int(self._told.readline()))
         self._told.close()
         return self.returncode
+
+
+def _can_be_read(file: IO[str]) -> bool:
+    """Whether something waits; an engine in this process may have opened over 1,024 files."""
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def start(
