@@ -41,16 +41,17 @@ def _mend(logs: Path) -> int:
     _cut_torn_record(files[-1])
     known: dict[str, str] = {}
     for file in files:
-        for record in file.read_text(encoding="ascii").splitlines():
-            operation, part, token = record.split("\t")
+        for record in file.read_text(encoding="latin-1").split("\n"):
+            operation, _, told = record.partition("\t")
+            part, _, token = told.partition("\t")
             if operation == _ADDED:
                 known[token] = part
-            else:
+            elif operation == _DROPPED:
                 known.pop(token, None)
     parts = _parts(path.name for path in logs.parent.iterdir())
     torn = [(token, part) for token, part in known.items() if not _is_there(part, parts)]
     if torn:
-        with files[-1].open("a", encoding="ascii") as output:
+        with files[-1].open("a", encoding="latin-1") as output:
             output.writelines(f"{_DROPPED}\t{part}\t{token}\n" for token, part in torn)
             output.flush()
             os.fsync(output.fileno())
