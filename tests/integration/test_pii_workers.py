@@ -63,11 +63,18 @@ class Crew:
 
 
 @pytest.fixture(scope="module")
-def crew() -> Iterator[Crew]:
+def started() -> Iterator[Crew]:
     made = Crew()
     made.workers.prepare()
     yield made
     made.workers.close()
+
+
+@pytest.fixture
+def crew(started: Crew) -> Crew:
+    """Give the processes with the policy that every test begins with."""
+    started.policy = Policy()
+    return started
 
 
 @pytest.fixture
@@ -151,7 +158,6 @@ def test_each_batch_goes_by_the_policy_of_its_moment(crew: Crew) -> None:
 
 
 def test_many_threads_get_their_own_batches_back(crew: Crew) -> None:
-    crew.policy = Policy()
 
     def examined(number: int) -> bool:
         events = [event(n, mine=f"{number}-{n}", mail=MAIL) for n in range(20)]
@@ -165,7 +171,6 @@ def test_many_threads_get_their_own_batches_back(crew: Crew) -> None:
 
 
 def test_a_batch_whose_process_dies_is_examined_by_another(crew: Crew) -> None:
-    crew.policy = Policy()
     crew.workers.prepare()
     before = crew.pids
     stopped = [event(n, mail=MAIL) for n in range(50)]
