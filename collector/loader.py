@@ -16,7 +16,11 @@ from opentelemetry.trace import Tracer
 from candor.kernel.errors import UnavailableError
 from candor.kernel.logging import log
 from candor.kernel.metrics import Metrics
-from candor.kernel.telemetry_store import TelemetryStore, UnreadablePayloadError
+from candor.kernel.telemetry_store import (
+    ENGINE_NICENESS,
+    TelemetryStore,
+    UnreadablePayloadError,
+)
 from candor.kernel.tracing import start_span
 from collector import store
 from collector.segment import Damage, Record, Segment, Signal, read_segment
@@ -25,7 +29,6 @@ from collector.spool import Spool
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 30.0
 _POLL_SECONDS = 1.0
-_NICENESS = 10
 
 Insert = Callable[[TelemetryStore, Sequence[bytes | memoryview], str], None]
 INSERTS: dict[Signal, Insert] = {
@@ -79,7 +82,7 @@ class Loader:
             self._load(segment)
 
     def _load_until_stopped(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ENGINE_NICENESS)
         pause = _FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             self._spool.wait_for_segments(_POLL_SECONDS)

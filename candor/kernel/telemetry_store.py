@@ -9,6 +9,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from candor.kernel.insert_log import take_back_torn_inserts
 from candor.kernel.settings import TelemetryLimits
 
 DEFAULT_DATABASE = "candor"
+ENGINE_NICENESS = 10
 _TIME_LIMIT = 159
 _MEMORY_LIMIT = 241
 _DATA_FAULTS = frozenset({6, 26, 27, 33, 38, 41, 53, 72, 117, 349, 441, 434, 444})
@@ -270,7 +272,8 @@ def open_telemetry_store(dsn: str, limits: TelemetryLimits) -> TelemetryStore:
         if address.path is not None:
             with _translated():
                 take_back_torn_inserts(address.path)
-        _ensure_database(address)
+        with ThreadPoolExecutor(1, initializer=_step_back) as opener:
+            opener.submit(_ensure_database, address).result()
     except CandorError:
         if lock is not None:
             lock.close()
@@ -283,6 +286,14 @@ def _quoted(value: str | int) -> str:
     if isinstance(value, int):
         return str(value)
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _step_back() -> None:
+    """Give this thread, and those that an embedded engine starts from it, less of the processor.
+
+    Whoever waits for an answer goes before inserts and merges.
+    """
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ENGINE_NICENESS)
 
 
 def _ensure_database(address: Address) -> None:

@@ -1,4 +1,4 @@
-"""An insert that is killed between its token and its part is not lost, on the real engine."""
+"""What an embedded engine is opened with: a killed insert is not lost, and nobody waits for it."""
 
 import os
 import shutil
@@ -74,3 +74,27 @@ def test_a_kill_between_a_table_and_its_views_is_made_good_by_the_same_repetitio
     shutil.rmtree(part_of_last_insert(tmp_path, "events_by_minute"))
     insert(tmp_path, "two")
     assert counts(tmp_path) == [40, 40, 40]
+
+
+OPEN = """
+import os
+from pathlib import Path
+from candor.kernel.settings import load_settings
+from candor.kernel.telemetry_store import open_telemetry_store
+settings = load_settings()
+store = open_telemetry_store(settings.telemetry_dsn, settings.telemetry)
+store.query("SELECT 1")
+for task in Path("/proc/self/task").iterdir():
+    print((task / "comm").read_text().strip(), os.getpriority(os.PRIO_PROCESS, int(task.name)))
+print("own", os.getpriority(os.PRIO_PROCESS, 0))
+store.close()
+"""
+
+
+def test_what_the_engine_does_behind_the_scenes_goes_after_whoever_waits(tmp_path: Path) -> None:
+    done = preloaded.run(["-c", OPEN], tmp_path, os.environ)
+    assert done.returncode == 0, done.stderr
+    told = [line.rsplit(maxsplit=1) for line in done.stdout.splitlines()]
+    behind = {int(niceness) for name, niceness in told if name == "BgSchPool"}
+    (own,) = (int(niceness) for name, niceness in told if name == "own")
+    assert (own, behind) == (os.getpriority(os.PRIO_PROCESS, 0), {10})
