@@ -200,23 +200,42 @@ def send_everything(server: Server, people: Sequence[Canary], page_key: str) -> 
 
 
 class Traces:
-    """Finds what belongs to a canary in bytes, however it is written."""
+    """Finds what belongs to a canary in bytes, however it is written.
 
-    _NUMBERS = re.compile(rb"\d(?:[ -]?\d){8,}")
+    The nine digits of a social security number are found by chance inside the hexadecimal
+    fingerprints of a store (in one run of twenty), so they count as they are written, or as a
+    number that stands alone. Longer numbers count wherever they are.
+    """
+
+    _EMAIL = re.compile(rb"canary\.\d+\.\d+@example\.org")
+    _SSN = re.compile(rb"\d{3}[ -]\d{2}[ -]\d{4}|(?<![0-9a-f])\d{9}(?![0-9a-f])")
+    _NUMBER = re.compile(rb"\d(?:[ -]?\d){10,}")
 
     def __init__(self, people: Iterable[Canary]) -> None:
-        self._digits = {
-            re.sub(r"\D", "", value) for one in people for value in (one.card, one.ssn, one.phone)
-        }
+        self._ssns = {digits_of(one.ssn.encode()) for one in people}
+        self._numbers = {digits_of(v.encode()) for one in people for v in (one.card, one.phone)}
 
     def in_bytes(self, content: bytes) -> set[str]:
-        found = {one.decode() for one in re.findall(rb"canary\.\d+\.\d+@example\.org", content)}
-        for number in self._NUMBERS.findall(content):
-            digits = re.sub(rb"\D", b"", number).decode()
-            for size in (9, 11, 16):
+        found = {one.decode() for one in self._EMAIL.findall(content)}
+        found |= self._ssns.intersection(map(digits_of, self._SSN.findall(content)))
+        for digits in map(digits_of, self._NUMBER.findall(content)):
+            for size in (11, 16):
                 windows = (digits[n : n + size] for n in range(len(digits) - size + 1))
-                found |= self._digits.intersection(windows)
+                found |= self._numbers.intersection(windows)
         return found
+
+
+def digits_of(written: bytes) -> str:
+    return re.sub(rb"\D", b"", written).decode()
+
+
+@pytest.mark.parametrize("ssn", [b"626-80-8557", b"626 80 8557", b"626808557"])
+def test_a_social_security_number_is_found_as_it_is_written_and_not_in_a_fingerprint(
+    ssn: bytes,
+) -> None:
+    traces = Traces([Canary("canary.1.2@example.org", "4929000000000003", "626-80-8557", "")])
+    assert traces.in_bytes(b"01\x00" + ssn + b"\x02of") == {"626808557"}
+    assert traces.in_bytes(b"c10769626808557fdd5") == set()
 
 
 def clear_values(folder: Path, traces: Traces) -> dict[str, set[str]]:
