@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -32,8 +31,6 @@ def hook(kind, given):
 sys.addaudithook(hook)
 """
 LONELY = ("unshare", "--map-root-user", "--net", "--")
-SLOWER_AT_MOST = 3
-"""A resolver that waits for nobody multiplies the time of a scan by more."""
 
 
 def lonely() -> bool:
@@ -67,19 +64,16 @@ def asked(folder: Path) -> list[str]:
     return [one for one in lines if "127.0.0.1" not in one and "localhost" not in one]
 
 
-def scan(folder: Path, *before: str) -> float:
-    """Scan an event in a new installation; return how many seconds that took."""
+def scan(folder: Path, *before: str) -> None:
+    """Scan an event in a new installation, and see that all of it is found."""
     environment = os.environ | watched(folder)
     (folder / "event.json").write_text(json.dumps(EVENT), encoding="utf-8")
     command = [*before, sys.executable, "-m", "candor", "pii", "scan", "event.json", "--json"]
-    began = time.perf_counter()
     done = subprocess.run(
         command, cwd=folder, env=environment, check=True, capture_output=True, text=True
     )
-    took = time.perf_counter() - began
     found = {one["entity"] for one in json.loads(done.stdout)["findings"]}
     assert found == {"EMAIL_ADDRESS", "PERSON", "PHONE_NUMBER"}
-    return took
 
 
 def test_the_hook_tells_of_whoever_asks(tmp_path: Path) -> None:
@@ -98,10 +92,9 @@ def test_a_first_scan_asks_nothing_of_the_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not lonely(), reason="this machine gives nobody a network of their own")
-def test_a_first_scan_without_a_network_takes_no_longer(tmp_path: Path) -> None:
-    usual = scan(tmp_path / "usual")
-    alone = scan(tmp_path / "alone", *LONELY)
-    assert alone < SLOWER_AT_MOST * usual
+def test_a_first_scan_without_a_network_finds_the_same(tmp_path: Path) -> None:
+    scan(tmp_path / "alone", *LONELY)
+    assert asked(tmp_path / "alone") == []
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
