@@ -111,11 +111,14 @@ def _range(client: httpx.Client, address: str, query: str, since: int, until: in
     }
     try:
         answer = client.post(address, data=asked)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnavailableError(f"it does not answer: {type(error).__name__}") from None
     if not answer.is_success:
         raise UnavailableError(f"it refuses the query: status {answer.status_code}")
-    return samples_of(answer.json()["data"]["result"])
+    try:
+        return samples_of(answer.content)
+    except ValueError:
+        raise UnavailableError("what answers is no Prometheus: look at its address") from None
 
 
 def _keep(telemetry: TelemetryStore, queries: PromQL, minutes: Minutes, now: datetime) -> int:

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 
+import msgspec
+
 from slo.indicator import COMPARED, Comparison
 
 STEP_SECONDS = 60
@@ -121,14 +123,32 @@ def scale_of(query: str) -> float | None:
     return None
 
 
-def samples_of(matrix: Sequence[Mapping[str, object]]) -> list[Samples]:
-    """Return the series of a range query's result; what is not a number is no sample."""
+class _Series(msgspec.Struct):
+    """A series of native histograms has no values."""
+
+    values: list[tuple[float, str]] = []
+
+
+class _Matrix(msgspec.Struct):
+    result: list[_Series]
+
+
+class _Answer(msgspec.Struct):
+    data: _Matrix
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+
+
+def samples_of(answer: bytes) -> list[Samples]:
+    """Return the series of a range query's answer; what is not a number is no sample.
+
+    Raises:
+        ValueError: it is not what a Prometheus answers.
+    """
     series: list[Samples] = []
-    for one in matrix:
-        values = one["values"]
-        if not isinstance(values, list):
-            continue
-        read = {round(at): float(value) for at, value in values}
+    for one in _ANSWER.decode(answer).data.result:
+        read = {round(at): float(value) for at, value in one.values}
         series.append({at: value for at, value in read.items() if math.isfinite(value)})
     return series
 
