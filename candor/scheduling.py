@@ -143,13 +143,15 @@ class JobRunner:
     def run(self, job: Job) -> None:
         """Run a job if it is due and no other process runs it; never raise.
 
-        A run that failed is logged by the type of its error alone, and due again in the next slot.
+        A run that failed is logged by the type of its error, with the words of one of ours, which
+        hold nothing personal; it is due again in the next slot.
         """
         metrics = self._services.metrics
         try:
             ran = self._run_leased(job)
         except Exception as error:  # noqa: BLE001 - one job that fails must not end the others
-            log().error("job failed", job=job.name, error=type(error).__name__)
+            told = {"reason": error.detail} if isinstance(error, CandorError) else {}
+            log().error("job failed", job=job.name, error=type(error).__name__, **told)
             metrics.jobs.runs.labels(job.name, "error").inc()
             return
         if ran:

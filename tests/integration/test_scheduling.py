@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
 from candor.kernel.database import session_of
-from candor.kernel.errors import ConflictError
+from candor.kernel.errors import ConflictError, UnavailableError
 from candor.kernel.jobs import Job
 from candor.kernel.lease import LeaseRow, acquire
 from candor.kernel.services import Services
@@ -102,6 +102,15 @@ def test_a_job_that_fails_is_counted_and_logged_without_its_text(
     last = registry.get_sample_value("candor_job_last_success_timestamp_seconds", named)
     assert last == clock().timestamp()
     assert registry.get_sample_value("candor_job_seconds_count", named) == 2
+
+
+def test_a_job_that_fails_for_a_reason_of_ours_logs_it(shared: Services) -> None:
+    def fail() -> None:
+        raise UnavailableError("Prometheus was not read for checkout")
+
+    with capture_logs() as said:
+        JobRunner(shared).run(job(fail))
+    assert said[0]["reason"] == "Prometheus was not read for checkout"
 
 
 def test_a_lease_that_was_lost_is_said_and_left_to_its_new_holder(
