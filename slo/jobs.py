@@ -20,15 +20,25 @@ _CLAIMED_FOR = timedelta(minutes=2)
 
 
 def evaluate_alerts(services: Services) -> None:
-    """Evaluate every objective, and tell every Alertmanager what fires."""
-    evaluate(services)
-    urls = services.settings.alertmanager.urls
-    if urls:
-        with httpx.Client(timeout=_SENDING_SECONDS) as client:
-            push_alerts(services, client)
+    """Evaluate every objective, and tell every Alertmanager what fires.
+
+    While nothing can be evaluated, what fired is told all the same, since an Alertmanager takes
+    silence for the end of an incident. It then misses the watchdog.
+
+    Raises:
+        UnavailableError: a store cannot be read.
+    """
+    is_watching = False
+    try:
+        evaluate(services)
+        is_watching = True
+    finally:
+        if services.settings.alertmanager.urls:
+            with httpx.Client(timeout=_SENDING_SECONDS) as client:
+                push_alerts(services, client, is_watching=is_watching)
 
 
-def push_alerts(services: Services, client: httpx.Client) -> None:
+def push_alerts(services: Services, client: httpx.Client, *, is_watching: bool) -> None:
     """Send what fires, and what was over lately, to every Alertmanager; what is silenced is not."""
     now = services.clock()
     with session_of(services.engine) as session:
@@ -36,7 +46,8 @@ def push_alerts(services: Services, client: httpx.Client) -> None:
         silences = store.silences(session, ends_after=now)
     heard = [one for one in alerts if not any(silence.covers(one, now) for silence in silences)]
     settings = services.settings
-    push(heard, settings.alertmanager.urls, client, now, settings.public_url)
+    urls = settings.alertmanager.urls
+    push(heard, urls, client, now, settings.public_url, is_watching=is_watching)
 
 
 def deliver_messages(services: Services) -> None:

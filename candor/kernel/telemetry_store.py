@@ -367,4 +367,6 @@ def _of_the_house(code: int | None) -> CandorError:
         return UnavailableError("The query ran into its time limit. Ask for a shorter window.")
     if code == _MEMORY_LIMIT:
         return UnavailableError("The query ran into its memory limit. Ask for a shorter window.")
+    if code is None:
+        return UnavailableError("The telemetry store cannot be reached. Try again.")
     return UnavailableError(f"The telemetry store refused it (code {code}). Try again.")

@@ -19,19 +19,24 @@ RESOLVED_FOR = timedelta(minutes=15)
 WATCHDOG = "CandorWatchdog"
 
 
-def push(
+def push(  # noqa: PLR0913 - what is sent, and where
     alerts: Sequence[Alert],
     urls: Sequence[str],
     client: httpx.Client,
     now: datetime,
     public_url: str | None = None,
+    *,
+    is_watching: bool = True,
 ) -> dict[str, str]:
     """Send all alerts to every replica; return how that ended, by replica.
+
+    The watchdog goes with them while objectives are evaluated.
 
     Source: Alertmanager API v2, POST /api/v2/alerts.
     """
     documents = [alertmanager_alert(alert, now, PATIENCE, public_url) for alert in alerts]
-    documents.append(_watchdog(now))
+    if is_watching:
+        documents.append(_watchdog(now))
     outcomes = {}
     for url in urls:
         try:

@@ -89,5 +89,5 @@ def test_a_second_opening_names_the_holder(embedded: TelemetryStore) -> None:
 
 
 def test_a_server_that_does_not_answer_is_unavailable() -> None:
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError, match="cannot be reached"):
         open_telemetry_store("http://127.0.0.1:1/candor", TelemetryLimits())
