@@ -76,6 +76,9 @@ def test_a_kill_between_a_table_and_its_views_is_made_good_by_the_same_repetitio
     assert counts(tmp_path) == [40, 40, 40]
 
 
+WATCHER_OF_MEMORY = -20
+"""The niceness of a thread of the engine that bears, for a while, the name of its starter."""
+
 OPEN = """
 import os
 from pathlib import Path
@@ -97,4 +100,5 @@ def test_what_the_engine_does_behind_the_scenes_goes_after_whoever_waits(tmp_pat
     told = [line.rsplit(maxsplit=1) for line in done.stdout.splitlines()]
     behind = {int(niceness) for name, niceness in told if name == "BgSchPool"}
     (own,) = (int(niceness) for name, niceness in told if name == "own")
+    behind.discard(WATCHER_OF_MEMORY)
     assert (own, behind) == (os.getpriority(os.PRIO_PROCESS, 0), {10})
