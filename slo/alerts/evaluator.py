@@ -9,7 +9,9 @@ from fractions import Fraction
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
+from candor.kernel.errors import InvalidInputError
 from candor.kernel.ids import new_id
+from candor.kernel.logging import log
 from candor.kernel.metrics import ObjectiveMetrics
 from candor.kernel.objective_settings import AlertSettings
 from candor.kernel.services import Services
@@ -29,7 +31,7 @@ from slo.alerts.messages import facts_of
 from slo.alerts.targets import target_names
 from slo.budget import EventCounts, JudgedCounts, burn_rate
 from slo.burn_rule import Policy
-from slo.correction import corrected
+from slo.correction import Correction, corrected
 from slo.evaluation import reach, read_budget, read_lookbacks
 from slo.governance.store import corrections_by_objective
 from slo.objective import Objective
@@ -66,7 +68,7 @@ def evaluate(services: Services) -> list[Turn]:
         objectives = [one.objective for one in all_objectives(session)]
         corrections = corrections_by_objective(session, objectives)
     gaps = {
-        one.name: corrected(corrections[one.name], _lookback(services, one, at))
+        one.name: _left_out(corrections[one.name], _lookback(services, one, at))
         for one in objectives
         if corrections[one.name]
     }
@@ -167,6 +169,27 @@ def _lookback(services: Services, objective: Objective, at: datetime) -> Window:
     own = reach(objective, at)
     lengths = rules_of(objective, services.settings.alerts).lookbacks(objective.window)
     return Window(min(own.since, at - max(lengths, default=timedelta(0))), at)
+
+
+def _left_out(corrections: Sequence[Correction], window: Window) -> list[Window]:
+    """Return what corrections leave out; without the one that cannot be counted, if there is one.
+
+    The alerts of all objectives must not end with it.
+    """
+    try:
+        return corrected(corrections, window)
+    except InvalidInputError:
+        kept = [one for one in corrections if _is_countable(one, window)]
+        log().warning("a correction recurs too often to be counted", left=len(kept))
+        return corrected(kept, window)
+
+
+def _is_countable(correction: Correction, window: Window) -> bool:
+    try:
+        corrected([correction], window)
+    except InvalidInputError:
+        return False
+    return True
 
 
 def _turns(session: Session, readings: Sequence[_Reading], at: datetime) -> list[Turn]:

@@ -23,6 +23,8 @@ from slo.alerts import store as alert_store
 from slo.alerts.evaluator import evaluate
 from slo.alerts.rehearsal import rehearse
 from slo.alerts.targets import notify_by_apprise
+from slo.correction import Correction
+from slo.governance.store import add_correction
 from slo.openslo import read_set
 from slo.register import apply_set
 from slo.window import MINUTE
@@ -224,6 +226,25 @@ def test_a_correction_keeps_an_incident_from_alerting(alarmed: Application) -> N
     }
     assert alarmed.post("/api/v1/corrections", json=body).status_code == 201
     assert evaluate(alarmed.services) == []
+
+
+def test_a_correction_that_cannot_be_counted_ends_no_alerting(alarmed: Application) -> None:
+    flood = Correction(
+        id="flood",
+        objective="checkout",
+        selector={},
+        since=NOON - timedelta(days=20),
+        until=NOON - timedelta(days=20) + MINUTE,
+        rrule="FREQ=MINUTELY",  # as it could be made before such rules were refused
+        zone="UTC",
+        category="other",
+        reason="old",
+        author="ops",
+        created_at=NOON - timedelta(days=20),
+    )
+    with session_of(alarmed.services.engine) as session:
+        add_correction(session, flood)
+    assert {alert.severity for alert, _ in evaluate(alarmed.services)} == {"page", "ticket"}
 
 
 def test_a_test_message_tries_every_target(tmp_path: Path) -> None:
