@@ -3,7 +3,7 @@
 Source: SRE Workbook, chapter 5, "Alerting on SLOs", for burn rules and their short windows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -133,23 +133,27 @@ def default_rules(period: timedelta) -> Rules:
     return Rules(tuple(BurnRule.of_tier(tier) for tier in tiers_of(period)))
 
 
-def signals_of(
+def signals_of(  # noqa: PLR0913 - each is a fact about the same instant
     rules: Rules,
     target: Decimal,
     period: timedelta,
     counts: Counts,
     whole: EventCounts | None = None,
+    *,
+    interrupted: Collection[timedelta] = (),
 ) -> list[Signal]:
     """Return every danger that the rules know, active or not, from counts alone.
 
     ``counts`` has every length of ``rules.lookbacks``; ``whole`` are the counts of the budget's own
-    window where that is no length that ends now.
+    window where that is no length that ends now. ``interrupted`` are the lengths whose windows
+    corrections cut into: silence begins anew after what is left out, so it is not told from them.
     """
     if whole is None:
         whole = counts.get(period, _NOTHING)
     signals = [_burn_signal(rules, severity, target, counts) for severity in _severities(rules)]
     for policy in rules.policies:
-        signals += _policy_signals(policy, rules, target, counts, whole)
+        signals += _policy_signals(policy, rules, target, counts)
+        signals += _policy_silence(policy, counts, whole, interrupted)
     if rules.remaining_below is not None:
         signals.append(_remaining(rules.remaining_below, target, whole))
     if rules.drop_share is not None:
@@ -159,7 +163,7 @@ def signals_of(
         left = time_to_exhaustion(target, period, whole, recent)
         signals.append(_exhaustion(rules.exhausted_within, left))
     if rules.no_data_for is not None:
-        silent = _is_silent(counts[rules.no_data_for], whole)
+        silent = _is_silent(rules.no_data_for, counts, whole, interrupted)
         signals.append(Signal("no_data", "ticket", silent, summary=_SILENT))
     return signals
 
@@ -203,30 +207,22 @@ def _burn_signal(rules: Rules, severity: Severity, target: Decimal, counts: Coun
     )
 
 
-def _policy_signals(
-    policy: Policy, rules: Rules, target: Decimal, counts: Counts, whole: EventCounts
+def _policy_signals(policy: Policy, rules: Rules, target: Decimal, counts: Counts) -> list[Signal]:
+    if not policy.rules:
+        return []
+    held = _first_that_holds(policy.rules, rules, target, counts)
+    summary = "" if held is None else _burns(held, target, counts)
+    name, active = policy.name, held is not None
+    return [Signal("burn", policy.severity, active, name, summary, name, policy.pending_for)]
+
+
+def _policy_silence(
+    policy: Policy, counts: Counts, whole: EventCounts, interrupted: Collection[timedelta]
 ) -> list[Signal]:
-    signals = []
-    if policy.rules:
-        held = _first_that_holds(policy.rules, rules, target, counts)
-        summary = "" if held is None else _burns(held, target, counts)
-        signals.append(
-            Signal(
-                "burn",
-                policy.severity,
-                held is not None,
-                policy.name,
-                summary,
-                policy.name,
-                policy.pending_for,
-            )
-        )
-    if policy.no_data_within is not None:
-        silent = _is_silent(counts[policy.no_data_within], whole)
-        signals.append(
-            Signal("no_data", policy.severity, silent, "", _SILENT, policy.name, timedelta(0))
-        )
-    return signals
+    if policy.no_data_within is None:
+        return []
+    silent = _is_silent(policy.no_data_within, counts, whole, interrupted)
+    return [Signal("no_data", policy.severity, silent, "", _SILENT, policy.name, timedelta(0))]
 
 
 def _first_that_holds(
@@ -248,8 +244,10 @@ def _holds(rule: BurnRule, rules: Rules, target: Decimal, counts: Counts) -> boo
     return all(burn is not None and one.holds_at(burn) for burn, one in burns)
 
 
-def _is_silent(recent: EventCounts, whole: EventCounts) -> bool:
-    return not recent.valid and whole.valid > 0
+def _is_silent(
+    length: timedelta, counts: Counts, whole: EventCounts, interrupted: Collection[timedelta]
+) -> bool:
+    return length not in interrupted and not counts[length].valid and whole.valid > 0
 
 
 def _remaining(share: Fraction, target: Decimal, whole: EventCounts) -> Signal:

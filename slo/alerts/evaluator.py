@@ -31,13 +31,13 @@ from slo.alerts.messages import facts_of
 from slo.alerts.targets import target_names
 from slo.budget import EventCounts, JudgedCounts, burn_rate
 from slo.burn_rule import Policy
-from slo.correction import Correction, corrected
+from slo.correction import Correction, clipped, corrected
 from slo.evaluation import reach, read_budget, read_lookbacks
 from slo.governance.store import corrections_by_objective
 from slo.objective import Objective
 from slo.period import RollingPeriod
 from slo.register import all_objectives
-from slo.window import Window, format_duration, whole_minute
+from slo.window import Window, format_duration, rolling, whole_minute
 
 _SILENCE = timedelta(hours=1)
 Turn = tuple[Alert, Transition]
@@ -46,12 +46,16 @@ Turn = tuple[Alert, Transition]
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """An objective, what its alerts listen to, the counts of those windows, and of its own."""
+    """An objective, what its alerts listen to, the counts of those windows, and of its own.
+
+    ``interrupted`` are the lengths of the windows that corrections cut into.
+    """
 
     objective: Objective
     rules: Rules
     counts: Counts
     whole: EventCounts | None
+    interrupted: frozenset[timedelta]
 
 
 def evaluate(services: Services) -> list[Turn]:
@@ -144,7 +148,15 @@ def _readings(
     ]
     counts = read_lookbacks(services.telemetry, objectives, at, lengths, gaps)
     return [
-        _Reading(one, listened, own, _whole(services, one, gaps.get(one.name, ()), at))
+        _Reading(
+            one,
+            listened,
+            own,
+            _whole(services, one, gaps.get(one.name, ()), at),
+            frozenset(
+                length for length in own if clipped(gaps.get(one.name, ()), rolling(length, at))
+            ),
+        )
         for one, listened, own in zip(objectives, rules, counts, strict=True)
     ]
 
@@ -198,7 +210,12 @@ def _turns(session: Session, readings: Sequence[_Reading], at: datetime) -> list
     for reading in readings:
         objective = reading.objective
         for signal in signals_of(
-            reading.rules, objective.target, objective.window, reading.counts, reading.whole
+            reading.rules,
+            objective.target,
+            objective.window,
+            reading.counts,
+            reading.whole,
+            interrupted=reading.interrupted,
         ):
             begun = _begun(objective, signal, at)
             alert = known.pop(begun.slot, None)

@@ -343,6 +343,30 @@ def test_silence_alerts_where_the_objective_says_so(
     assert [alert.kind for alert, _ in evaluate(services)] == ["no_data"]
 
 
+def test_silence_that_a_correction_made_is_not_told(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    begun = NOON - 61 * MINUTE
+    event = Event("g", "native", "x", "", begun, NOON, "checkout", outcome="ok")
+    store(embedded_telemetry, [event])
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock)
+    applied(services, promised(annotations={"no-data": "alert"}))
+    with application_on(services) as application:
+        body = {
+            "objective": "checkout",
+            "since": (NOON - 30 * MINUTE).isoformat(),
+            "until": (NOON - 20 * MINUTE).isoformat(),
+            "category": "maintenance",
+            "reason": "the database moves",
+        }
+        assert application.post("/api/v1/corrections", json=body).status_code == 201
+    for minutes in (0, 39):  # an hour after its end is the fortieth minute
+        clock.now = NOON + minutes * MINUTE
+        assert evaluate(services) == []
+    clock.pass_by(MINUTE)
+    assert [alert.kind for alert, _ in evaluate(services)] == ["no_data"]
+
+
 def test_an_evaluation_shows_on_the_metrics_page_how_objectives_stand(
     tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
 ) -> None:
