@@ -149,8 +149,16 @@ def test_apprise_reaches_the_services_it_knows(
         ):
             evaluate(services)
             deliver(services)
-        titles = sorted(one.json()["title"] for one in chat.requests)
-        assert titles == ["[page] checkout fired", "[ticket] checkout fired"]
+            clock.pass_by(timedelta(days=4))
+            evaluate(services)
+            deliver(services)
+        told_as = {one.json()["title"]: one.json()["type"] for one in chat.requests}
+        assert told_as == {
+            "[page] checkout fired": "failure",
+            "[ticket] checkout fired": "warning",
+            "[page] checkout resolved": "success",
+            "[ticket] checkout resolved": "success",
+        }
 
 
 @pytest.fixture
