@@ -1,7 +1,7 @@
 """One evaluation of every objective: what began, what is over, and who is to be told."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -26,7 +26,7 @@ from slo.alerting import (
     signals_of,
 )
 from slo.alerts import store
-from slo.alerts.delivery import Delivery
+from slo.alerts.delivery import Delivery, Silence
 from slo.alerts.messages import facts_of
 from slo.alerts.targets import target_names
 from slo.budget import EventCounts, JudgedCounts, burn_rate
@@ -86,8 +86,13 @@ def evaluate(services: Services) -> list[Turn]:
         for alert, transition in turns:
             policy = policies.get((alert.objective, alert.policy))
             targets = told(transition, policy, target_names(services.settings))
-            silenced = any(silence.covers(alert, at) for silence in silences)
+            silenced = set(targets) if _covers(silences, alert, at) else set()
+            if transition == "resolved":  # who did not hear of it need not hear that it is over
+                silenced |= store.kept_from(session, alert.id)
             _tell(services, session, (alert, transition), targets, at, silenced=silenced)
+        for delivery, alert in store.kept_back(session):
+            if not _covers(silences, alert, at):
+                store.tell_now(session, delivery, at)
         opened = [one for one in store.open_alerts(session) if one.is_open]
     _show(services.metrics.objectives, readings, opened)
     return turns
@@ -284,6 +289,10 @@ def _turn(session: Session, alert: Alert, signal: Signal, rules: Rules, at: date
     return [(after, transition)] if transition is not None else []
 
 
+def _covers(silences: Sequence[Silence], alert: Alert, at: datetime) -> bool:
+    return any(silence.covers(alert, at) for silence in silences)
+
+
 def _tell(  # noqa: PLR0913 - one message to each
     services: Services,
     session: Session,
@@ -291,7 +300,7 @@ def _tell(  # noqa: PLR0913 - one message to each
     targets: Sequence[str],
     at: datetime,
     *,
-    silenced: bool,
+    silenced: Collection[str],
 ) -> None:
     alert, transition = turn
     for target in targets:
@@ -300,7 +309,7 @@ def _tell(  # noqa: PLR0913 - one message to each
             alert_id=alert.id,
             transition=transition,
             target=target,
-            state="silenced" if silenced else "waiting",
+            state="silenced" if target in silenced else "waiting",
             attempts=0,
             created_at=at,
             next_at=at,

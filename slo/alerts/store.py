@@ -5,9 +5,9 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from candor.kernel.errors import ConflictError, NotFoundError
 from slo.alerting import Alert
@@ -89,10 +89,20 @@ def add_delivery(session: Session, delivery: Delivery) -> None:
 
 
 def claim_due(session: Session, at: datetime, patience: timedelta) -> list[Delivery]:
-    """Return the messages that are due, and keep other senders from them for ``patience``."""
+    """Return the messages that are due, and keep other senders from them for ``patience``.
+
+    That an alert is over is not due while its target has still to hear that it began.
+    """
+    earlier = aliased(DeliveryRow)
+    begins_first = exists().where(
+        earlier.alert_id == DeliveryRow.alert_id,
+        earlier.target == DeliveryRow.target,
+        earlier.created_at < DeliveryRow.created_at,
+        earlier.state == "waiting",
+    )
     due = session.scalars(
         select(DeliveryRow)
-        .where(DeliveryRow.state == "waiting", DeliveryRow.next_at <= at)
+        .where(DeliveryRow.state == "waiting", DeliveryRow.next_at <= at, ~begins_first)
         .order_by(DeliveryRow.created_at)
         .limit(100)
     ).all()
@@ -106,6 +116,52 @@ def claim_due(session: Session, at: datetime, patience: timedelta) -> list[Deliv
         if result.rowcount:
             claimed.append(_delivery(row))
     return claimed
+
+
+def kept_back(session: Session) -> list[tuple[Delivery, Alert]]:
+    """Return what silences kept back and is still to be told once they are over.
+
+    That an alert fires, while it does and nobody has taken it on; that it is over, to whom its
+    beginning was told.
+    """
+    told = aliased(DeliveryRow)
+    was_told = exists().where(
+        told.alert_id == DeliveryRow.alert_id,
+        told.target == DeliveryRow.target,
+        told.transition == "fired",
+        told.state == "sent",
+    )
+    rows = session.execute(
+        select(DeliveryRow, AlertRow)
+        .join(AlertRow, AlertRow.id == DeliveryRow.alert_id)
+        .where(
+            DeliveryRow.state == "silenced",
+            or_(
+                and_(DeliveryRow.transition == "fired", AlertRow.state == "firing"),
+                and_(DeliveryRow.transition == "resolved", was_told),
+            ),
+        )
+    )
+    return [(_delivery(delivery), _alert(alert)) for delivery, alert in rows]
+
+
+def tell_now(session: Session, delivery: Delivery, at: datetime) -> None:
+    """Let a message that a silence kept back be sent; once it is on its way nothing changes."""
+    session.execute(
+        update(DeliveryRow)
+        .where(DeliveryRow.id == delivery.id, DeliveryRow.state == "silenced")
+        .values(state="waiting", next_at=at)
+    )
+
+
+def kept_from(session: Session, alert_id: str) -> set[str]:
+    """Return the targets that a silence kept from hearing that an alert began."""
+    silenced = select(DeliveryRow.target).where(
+        DeliveryRow.alert_id == alert_id,
+        DeliveryRow.transition == "fired",
+        DeliveryRow.state == "silenced",
+    )
+    return set(session.scalars(silenced))
 
 
 def settle(session: Session, delivery: Delivery) -> None:
