@@ -37,6 +37,7 @@ from slo.governance.store import corrections_by_objective
 from slo.objective import Objective
 from slo.period import RollingPeriod
 from slo.register import all_objectives
+from slo.restraint import restraint_of
 from slo.window import Window, format_duration, rolling, whole_minute
 
 _SILENCE = timedelta(hours=1)
@@ -101,16 +102,15 @@ def evaluate(services: Services) -> list[Turn]:
 def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
     """Return the rules of an objective: its policies or its tiers, and what the settings switch on.
 
-    Its own minima of events are floors too. Where silence is bad, bad events need not have
-    happened; where it is to alert, an hour of it does unless the settings say how long.
+    Where silence is to alert, an hour of it does unless the settings say how long.
     """
-    disabled = settings.disabled_tiers | objective.disabled_tiers
+    restraint = restraint_of(objective, settings)
     tiers = () if objective.policies else default_rules(objective.window).burn
     return Rules(
-        burn=tuple(rule for rule in tiers if rule.name not in disabled),
+        burn=tuple(rule for rule in tiers if rule.name not in restraint.disabled),
         policies=objective.policies,
-        traffic_floor=max(settings.traffic_floor, objective.minimum_events),
-        minimum_bad=_minimum_bad(objective, settings),
+        traffic_floor=restraint.minimum_events,
+        minimum_bad=restraint.minimum_bad,
         remaining_below=_share(settings.remaining_below),
         drop_share=_share(settings.drop_share),
         drop_within=settings.drop_within,
@@ -119,12 +119,6 @@ def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
         pending_for=settings.pending_for,
         keep_firing=settings.keep_firing,
     )
-
-
-def _minimum_bad(objective: Objective, settings: AlertSettings) -> int:
-    if objective.no_data == "bad":
-        return objective.minimum_bad_events
-    return max(settings.minimum_bad_events, objective.minimum_bad_events)
 
 
 def told(transition: Transition, policy: Policy | None, everybody: Sequence[str]) -> list[str]:

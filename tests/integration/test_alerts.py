@@ -191,6 +191,25 @@ def test_an_alert_is_listed_acknowledged_and_over(alarmed: Application, clock: F
     assert listed(alarmed, "?state=firing") == {}
 
 
+def test_what_keeps_a_tier_from_alerting_is_told_with_its_burn(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    incident(embedded_telemetry)
+    alerts = {"disabled_tiers": ["medium"], "traffic_floor": 1000, "minimum_bad_events": 31}
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock, alerts=alerts)
+    applied(services, promised(annotations={"disabled-tiers": "slow"}))
+    with application_on(services) as application:
+        answer = application.get("/api/v1/objectives/checkout/burn")
+    assert evaluate(services) == []
+    told = {one["tier"]: (one["firing"], one["held_back_by"]) for one in answer.json()["tiers"]}
+    assert told == {
+        "fast": (False, "minimum_bad_events"),
+        "medium": (False, "disabled"),
+        "slow": (False, "disabled"),
+        "long": (False, "minimum_bad_events"),
+    }
+
+
 def test_an_alert_ends_with_its_objective(alarmed: Application, clock: FixedClock) -> None:
     evaluate(alarmed.services)
     from slo.tables import ObjectiveRow  # noqa: PLC0415 - there is no door that removes one yet
