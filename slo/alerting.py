@@ -19,6 +19,7 @@ Kind = Literal["burn", "budget_remaining", "budget_drop", "exhaustion", "no_data
 State = Literal["pending", "firing", "acknowledged", "resolved"]
 Transition = Literal["fired", "resolved"]
 _FORECAST_LOOKBACK = timedelta(hours=6)
+_FOR_EVER = Fraction(365_000 * 86_400)
 _NOTHING = EventCounts(0, 0)
 _SILENT = "No valid events arrive."
 _GRAVITY: tuple[Severity, ...] = ("page", "ticket")
@@ -32,9 +33,10 @@ class Rules:
     """What alerts of an objective listen to; what is none is switched off.
 
     A burn rule stays silent below ``traffic_floor`` valid or ``minimum_bad`` bad events in its
-    longest window. Shares are of the period's budget. An alert fires once its condition has held
-    for ``pending_for``, and resolves once it has not held for ``keep_firing``, so that an incident
-    that flickers is one alert.
+    longest window; what looks at the budget does so below that floor in the budget's window, or for
+    its fall in the window of that. Shares are of the period's budget. An alert fires once its
+    condition has held for ``pending_for``, and resolves once it has not held for ``keep_firing``,
+    so that an incident that flickers is one alert.
     """
 
     burn: tuple[BurnRule, ...]
@@ -154,13 +156,14 @@ def signals_of(  # noqa: PLR0913 - each is a fact about the same instant
     for policy in rules.policies:
         signals += _policy_signals(policy, rules, target, counts)
         signals += _policy_silence(policy, counts, whole, interrupted)
+    judged = whole if whole.valid >= rules.traffic_floor else _NOTHING
     if rules.remaining_below is not None:
-        signals.append(_remaining(rules.remaining_below, target, whole))
+        signals.append(_remaining(rules.remaining_below, target, judged))
     if rules.drop_share is not None:
         signals.append(_drop(rules, rules.drop_share, target, period, counts))
     if rules.exhausted_within is not None:
         recent = counts[_FORECAST_LOOKBACK]
-        left = time_to_exhaustion(target, period, whole, recent)
+        left = time_to_exhaustion(target, period, judged, recent)
         signals.append(_exhaustion(rules.exhausted_within, left))
     if rules.no_data_for is not None:
         silent = _is_silent(rules.no_data_for, counts, whole, interrupted)
@@ -264,7 +267,8 @@ def _remaining(share: Fraction, target: Decimal, whole: EventCounts) -> Signal:
 def _drop(
     rules: Rules, share: Fraction, target: Decimal, period: timedelta, counts: Counts
 ) -> Signal:
-    burn = burn_rate(counts[rules.drop_within], target)
+    recent = counts[rules.drop_within]
+    burn = burn_rate(recent, target) if recent.valid >= rules.traffic_floor else None
     lost = burn is not None and burn * _parts(rules.drop_within, period) >= share
     return Signal(
         "budget_drop",
@@ -286,14 +290,16 @@ def time_to_exhaustion(
 ) -> timedelta | None:
     """Return when the rest of the budget is gone if it burns on as it did recently.
 
-    period x remaining / burn; zero when it is spent, none when nothing burns or is measured.
+    period x remaining / burn, at most a thousand years; zero when it is spent, none when nothing
+    burns or is measured.
 
     Source: SRE Workbook, chapter 5.
     """
     spent, burn = burn_rate(whole, target), burn_rate(recent, target)
     if spent is None or not burn:
         return None
-    return timedelta(seconds=float(max(Fraction(0), 1 - spent) / burn * _seconds(period)))
+    seconds = max(Fraction(0), 1 - spent) / burn * _seconds(period)
+    return timedelta(seconds=float(min(seconds, _FOR_EVER)))
 
 
 def _parts(part: timedelta, whole: timedelta) -> Fraction:

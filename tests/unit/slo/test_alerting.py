@@ -170,6 +170,22 @@ def test_a_low_a_falling_and_a_dying_budget_have_alerts_of_their_own() -> None:
     assert signal_of(rules, "exhaustion", burning).active
 
 
+@pytest.mark.parametrize("kind", ["budget_remaining", "budget_drop", "exhaustion"])
+def test_too_few_events_say_nothing_of_a_budget(kind: str) -> None:
+    def rules(floor: int) -> Rules:
+        return Rules(
+            (),
+            traffic_floor=floor,
+            remaining_below=Fraction(1, 4),
+            drop_share=Fraction(1, 10),
+            exhausted_within=timedelta(days=2),
+        )
+
+    few = dict.fromkeys(rules(0).lookbacks(MONTH), EventCounts(5, 10))
+    assert signal_of(rules(10), kind, few).active
+    assert not signal_of(rules(11), kind, few).active
+
+
 def test_silence_is_told_only_where_there_was_traffic() -> None:
     rules = Rules((), no_data_for=HOUR)
     quiet = {HOUR: EventCounts(0, 0), MONTH: EventCounts(5, 5)}
@@ -182,6 +198,9 @@ def test_the_time_to_exhaustion_is_the_rest_over_the_burn() -> None:
     assert time_to_exhaustion(TARGET, MONTH, half, double) == timedelta(days=7.5)
     assert time_to_exhaustion(TARGET, MONTH, EventCounts(0, 10), double) == timedelta(0)
     assert time_to_exhaustion(TARGET, MONTH, half, EventCounts(10, 10)) is None
+    hardly = EventCounts(10**9 - 1, 10**9)
+    left = time_to_exhaustion(Decimal("0.5"), timedelta(days=365), hardly, hardly)
+    assert left == timedelta(days=365_000)
 
 
 def test_a_condition_that_passes_before_its_time_is_never_told() -> None:
