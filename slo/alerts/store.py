@@ -10,8 +10,9 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session, aliased
 
 from candor.kernel.errors import ConflictError, NotFoundError
-from slo.alerting import Alert
-from slo.alerts.delivery import Delivery, Silence
+from candor.kernel.ids import new_id
+from slo.alerting import Alert, Transition
+from slo.alerts.delivery import ALERTMANAGER, Delivery, Silence
 from slo.alerts.tables import AlertRow, DeliveryRow, SilenceRow
 
 _MOST_LISTED = 500
@@ -102,7 +103,12 @@ def claim_due(session: Session, at: datetime, patience: timedelta) -> list[Deliv
     )
     due = session.scalars(
         select(DeliveryRow)
-        .where(DeliveryRow.state == "waiting", DeliveryRow.next_at <= at, ~begins_first)
+        .where(
+            DeliveryRow.state == "waiting",
+            DeliveryRow.next_at <= at,
+            DeliveryRow.target.not_like(f"{ALERTMANAGER}%"),
+            ~begins_first,
+        )
         .order_by(DeliveryRow.created_at)
         .limit(100)
     ).all()
@@ -162,6 +168,33 @@ def kept_from(session: Session, alert_id: str) -> set[str]:
         DeliveryRow.state == "silenced",
     )
     return set(session.scalars(silenced))
+
+
+def note_push(
+    session: Session, alerts: Sequence[Alert], target: str, outcome: str, at: datetime
+) -> None:
+    """Write how an Alertmanager took alerts: a record for each turn, changed when that changes.
+
+    ``attempts`` counts the pushes until it was taken.
+    """
+    known = {
+        (row.alert_id, row.transition): row
+        for row in session.scalars(
+            select(DeliveryRow).where(
+                DeliveryRow.target == target, DeliveryRow.alert_id.in_([one.id for one in alerts])
+            )
+        )
+    }
+    for alert in alerts:
+        transition: Transition = "resolved" if alert.state == "resolved" else "fired"
+        row = known.get((alert.id, transition))
+        if row is None:
+            row = DeliveryRow(id=new_id(at), alert_id=alert.id, transition=transition, payload={})
+            row.target, row.attempts, row.created_at, row.outcome = target, 0, at, ""
+            session.add(row)
+        if row.outcome != "ok" or outcome != "ok":
+            row.state = "sent" if outcome == "ok" else "waiting"
+            row.attempts, row.outcome, row.next_at = row.attempts + 1, outcome, at
 
 
 def settle(session: Session, delivery: Delivery) -> None:

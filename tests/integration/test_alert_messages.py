@@ -1,17 +1,27 @@
 """Messages about alerts come in their order, and silences only put them off."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
 from sqlalchemy import Engine
 
+from candor.kernel.errors import UnavailableError
+from candor.kernel.services import Services
 from candor.kernel.telemetry_store import TelemetryStore
+from collector.event import Event
 from slo.alerts.evaluator import evaluate
+from slo.jobs import evaluate_alerts
 from slo.window import MINUTE
-from tests.integration.test_alerts import deliver, told
+from tests.integration.test_alerts import applied, deliver, incident, told
+from tests.integration.test_objectives import store
 from tests.support.asgi import application_on
-from tests.support.receiver import Receiver
-from tests.support.stores import NOON, FixedClock
+from tests.support.receiver import Receiver, receiver
+from tests.support.stores import NOON, FixedClock, services_on
 
 HOUR = timedelta(hours=1)
 
@@ -93,3 +103,99 @@ def test_who_heard_of_an_alert_hears_that_it_is_over_when_the_silence_ends(
             evaluate(services)
             deliver(services)
             assert heard(target) == expected
+
+
+class Unreachable:
+    """A telemetry store that does not answer."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever is asked of it
+        raise UnavailableError(f"{name}: the telemetry store cannot be reached.")
+
+
+@contextmanager
+def watched(
+    folder: Path,
+    state: Engine,
+    telemetry: TelemetryStore,
+    clock: FixedClock,
+    *more: str,
+) -> Iterator[tuple[Services, Receiver]]:
+    """Give an incident that one Alertmanager is told of, and ``more`` addresses that are none."""
+    with receiver() as target:
+        urls = {"urls": [target.url, *more]}
+        services = services_on(folder, state, telemetry, clock, alertmanager=urls)
+        incident(telemetry)
+        applied(services)
+        yield services, target
+
+
+def pushed(target: Receiver) -> list[list[str]]:
+    """Return the alerts of each push, as "name severity"."""
+    return [
+        sorted(f"{one['labels']['alertname']} {one['labels']['severity']}" for one in push.json())
+        for push in target.requests
+    ]
+
+
+BURNS = ["CandorErrorBudgetBurn page", "CandorErrorBudgetBurn ticket"]
+
+
+def test_an_alertmanager_hears_of_what_fires_while_nothing_can_be_evaluated(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with watched(tmp_path, sqlite, embedded_telemetry, clock) as (services, target):
+        evaluate_alerts(services)
+        clock.pass_by(MINUTE)
+        with pytest.raises(UnavailableError):
+            evaluate_alerts(replace(services, telemetry=Unreachable()))  # type: ignore[arg-type]  # a fake
+        assert pushed(target) == [[*BURNS, "CandorWatchdog none"], BURNS]
+
+
+def test_an_alert_that_comes_back_soon_is_told_as_it_stands(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with watched(tmp_path, sqlite, embedded_telemetry, clock) as (services, target):
+        evaluate_alerts(services)
+        clock.pass_by(40 * MINUTE)
+        evaluate_alerts(services)  # the short windows of pages are clean
+        rows = [
+            Event(f"again-{n}", "native", "x", "", clock.now, NOON, "checkout", outcome="error")
+            for n in range(99)
+        ]
+        store(embedded_telemetry, rows)
+        clock.pass_by(MINUTE)
+        evaluate_alerts(services)
+        pages = [one for one in target.requests[-1].json() if one["labels"]["severity"] == "page"]
+        assert [one["startsAt"] for one in pages] == [clock.now.isoformat()]
+
+
+def test_each_alertmanager_is_on_the_record_with_its_outcome(
+    tmp_path: Path, state: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    places = (tmp_path, state, embedded_telemetry, clock, "http://127.0.0.1:9", "http://x:port")
+    with (
+        watched(*places) as (services, target),
+        application_on(services) as application,
+    ):
+        target.statuses = [500]
+        for _ in range(3):
+            evaluate_alerts(services)
+            deliver(services)
+            clock.pass_by(MINUTE)
+        clock.pass_by(timedelta(days=4))
+        evaluate_alerts(services)
+        (page,) = (
+            one for one in application.get("/api/v1/alerts").json() if one["severity"] == "page"
+        )
+    told_to = {
+        (one["target"], one["transition"]): (one["state"], one["attempts"], one["outcome"])
+        for one in page["deliveries"]
+    }
+    assert told_to == {
+        ("alertmanager:0", "fired"): ("sent", 2, "ok"),
+        ("alertmanager:0", "resolved"): ("sent", 1, "ok"),
+        ("alertmanager:1", "fired"): ("waiting", 3, "ConnectError"),
+        ("alertmanager:1", "resolved"): ("waiting", 1, "ConnectError"),
+        ("alertmanager:2", "fired"): ("waiting", 3, "InvalidURL"),
+        ("alertmanager:2", "resolved"): ("waiting", 1, "InvalidURL"),
+    }
