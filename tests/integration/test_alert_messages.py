@@ -1,16 +1,18 @@
 """Messages about alerts come in their order, and silences only put them off."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
-from candor.kernel.errors import UnavailableError
+from candor.kernel.errors import ConflictError, UnavailableError
 from candor.kernel.services import Services
 from candor.kernel.telemetry_store import TelemetryStore
 from collector.event import Event
@@ -199,3 +201,24 @@ def test_each_alertmanager_is_on_the_record_with_its_outcome(
         ("alertmanager:2", "fired"): ("waiting", 3, "InvalidURL"),
         ("alertmanager:2", "resolved"): ("waiting", 1, "InvalidURL"),
     }
+
+
+def test_two_at_once_tell_once_even_without_a_lease(
+    tmp_path: Path, state: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with told(tmp_path, state, embedded_telemetry, clock) as (services, target):
+        hooks = services.settings.webhooks
+        other = services_on(tmp_path, state, embedded_telemetry, clock, webhooks=hooks)
+        together = Barrier(2, timeout=300)
+
+        def run(one: Services) -> None:
+            together.wait()
+            with suppress(ConflictError):  # the one that came second
+                evaluate(one)
+            together.wait()
+            deliver(one)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(run, (services, other)))
+        severities = sorted(one.json()["data"]["severity"] for one in target.requests)
+        assert severities == ["page", "ticket"]
