@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from candor.kernel.http import ServicesDep, SessionDep, acting, requires
 from slo.alerts import schemas, store
+from slo.register import find_objective
 
 router = APIRouter(prefix="/api/v1", tags=["objectives"])
 
@@ -43,6 +44,8 @@ def silence(
     body: schemas.SilenceBody, services: ServicesDep, session: SessionDep, author: Author
 ) -> dict[str, Any]:
     """Keep alerts from being told for a while; budgets burn on."""
+    if body.objective is not None:
+        find_objective(session, body.objective)
     made = body.silence(author, services.clock())
     store.add_silence(session, made)
     return schemas.silence_document(made)

@@ -222,3 +222,30 @@ def test_two_at_once_tell_once_even_without_a_lease(
             list(pool.map(run, (services, other)))
         severities = sorted(one.json()["data"]["severity"] for one in target.requests)
         assert severities == ["page", "ticket"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ({"objective": "checkuot"}, 404, "No objective bears that name"),
+        ({"until": (NOON - HOUR).isoformat(), "since": (NOON - 2 * HOUR).isoformat()}, 422, "now"),
+        ({"until": "9999-12-31T23:59:59-12:00"}, 422, "an instant from 1970 to 2199"),
+        ({"reason": "no\0thing"}, 422, "without the character NUL"),
+    ],
+)
+def test_a_silence_that_could_silence_nothing_is_refused(
+    tmp_path: Path,
+    state: Engine,
+    embedded_telemetry: TelemetryStore,
+    clock: FixedClock,
+    case: tuple[dict[str, str], int, str],
+) -> None:
+    fields, status, told_of = case
+    services = services_on(tmp_path, state, embedded_telemetry, clock)
+    applied(services)
+    until = (NOON + HOUR).isoformat()
+    with application_on(services) as application:
+        body = {"objective": "checkout", "until": until, "reason": "known"} | fields
+        answer = application.post("/api/v1/silences", json=body)
+    assert answer.status_code == status
+    assert told_of.lower() in answer.json()["detail"].lower()
