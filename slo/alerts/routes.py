@@ -30,7 +30,8 @@ def acknowledge(
     alert_id: str, services: ServicesDep, session: SessionDep, author: Author
 ) -> dict[str, Any]:
     """Take an alert on; it goes on until its condition is over."""
-    return schemas.alert_document(store.acknowledge(session, alert_id, author, services.clock()))
+    alert = store.acknowledge(session, alert_id, author, services.clock())
+    return schemas.alert_document(alert, store.deliveries_of(session, [alert.id])[alert.id])
 
 
 @router.get("/silences", dependencies=[requires("slo:read")])

@@ -46,13 +46,15 @@ def acknowledge(session: Session, alert_id: str, author: str, at: datetime) -> A
 
     Raises:
         NotFoundError: none bears that id.
-        ConflictError: it is over.
+        ConflictError: it is over, or has not fired yet.
     """
     row = session.get(AlertRow, alert_id, with_for_update=True)
     if row is None:
         raise NotFoundError("No alert bears that id. `GET /api/v1/alerts` lists them.")
     if row.state == "resolved":
         raise ConflictError("This alert is over; there is nothing to acknowledge.")
+    if row.state == "pending":
+        raise ConflictError("This alert has not fired yet. Acknowledge it once it has.")
     if row.state == "firing":
         row.state, row.acknowledged_at, row.acknowledged_by = "acknowledged", at, author
     return _alert(row)

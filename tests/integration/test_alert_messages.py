@@ -224,6 +224,28 @@ def test_two_at_once_tell_once_even_without_a_lease(
         assert severities == ["page", "ticket"]
 
 
+def test_an_alert_is_taken_on_once_it_has_fired_and_tells_its_messages(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    waits = {"pending_for": MINUTE}
+    with (
+        told(tmp_path, sqlite, embedded_telemetry, clock, alerts=waits) as (services, _),
+        application_on(services) as application,
+    ):
+        evaluate(services)
+        pending = application.get("/api/v1/alerts?state=pending").json()[0]
+        early = application.post(f"/api/v1/alerts/{pending['id']}/acknowledge")
+        assert (early.status_code, early.json()["detail"]) == (
+            409,
+            "This alert has not fired yet. Acknowledge it once it has.",
+        )
+        clock.pass_by(MINUTE)
+        evaluate(services)
+        taken = application.post(f"/api/v1/alerts/{pending['id']}/acknowledge").json()
+        assert (taken["state"], taken["acknowledged_by"]) == ("acknowledged", "test")
+        assert [one["target"] for one in taken["deliveries"]] == ["webhook:0"]
+
+
 @pytest.mark.parametrize(
     "case",
     [
