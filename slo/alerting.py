@@ -3,7 +3,7 @@
 Source: SRE Workbook, chapter 5, "Alerting on SLOs", for burn rules and their short windows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,6 +19,7 @@ Kind = Literal["burn", "budget_remaining", "budget_drop", "exhaustion", "no_data
 State = Literal["pending", "firing", "acknowledged", "resolved"]
 Transition = Literal["fired", "resolved"]
 _FORECAST_LOOKBACK = timedelta(hours=6)
+_FOR_EVER = Fraction(365_000 * 86_400)
 _NOTHING = EventCounts(0, 0)
 _SILENT = "No valid events arrive."
 _GRAVITY: tuple[Severity, ...] = ("page", "ticket")
@@ -32,9 +33,10 @@ class Rules:
     """What alerts of an objective listen to; what is none is switched off.
 
     A burn rule stays silent below ``traffic_floor`` valid or ``minimum_bad`` bad events in its
-    longest window. Shares are of the period's budget. An alert fires once its condition has held
-    for ``pending_for``, and resolves once it has not held for ``keep_firing``, so that an incident
-    that flickers is one alert.
+    longest window; what looks at the budget does so below that floor in the budget's window, or for
+    its fall in the window of that. Shares are of the period's budget. An alert fires once its
+    condition has held for ``pending_for``, and resolves once it has not held for ``keep_firing``,
+    so that an incident that flickers is one alert.
     """
 
     burn: tuple[BurnRule, ...]
@@ -133,33 +135,38 @@ def default_rules(period: timedelta) -> Rules:
     return Rules(tuple(BurnRule.of_tier(tier) for tier in tiers_of(period)))
 
 
-def signals_of(
+def signals_of(  # noqa: PLR0913 - each is a fact about the same instant
     rules: Rules,
     target: Decimal,
     period: timedelta,
     counts: Counts,
     whole: EventCounts | None = None,
+    *,
+    interrupted: Collection[timedelta] = (),
 ) -> list[Signal]:
     """Return every danger that the rules know, active or not, from counts alone.
 
     ``counts`` has every length of ``rules.lookbacks``; ``whole`` are the counts of the budget's own
-    window where that is no length that ends now.
+    window where that is no length that ends now. ``interrupted`` are the lengths whose windows
+    corrections cut into: silence begins anew after what is left out, so it is not told from them.
     """
     if whole is None:
         whole = counts.get(period, _NOTHING)
     signals = [_burn_signal(rules, severity, target, counts) for severity in _severities(rules)]
     for policy in rules.policies:
-        signals += _policy_signals(policy, rules, target, counts, whole)
+        signals += _policy_signals(policy, rules, target, counts)
+        signals += _policy_silence(policy, counts, whole, interrupted)
+    judged = whole if whole.valid >= rules.traffic_floor else _NOTHING
     if rules.remaining_below is not None:
-        signals.append(_remaining(rules.remaining_below, target, whole))
+        signals.append(_remaining(rules.remaining_below, target, judged))
     if rules.drop_share is not None:
         signals.append(_drop(rules, rules.drop_share, target, period, counts))
     if rules.exhausted_within is not None:
         recent = counts[_FORECAST_LOOKBACK]
-        left = time_to_exhaustion(target, period, whole, recent)
+        left = time_to_exhaustion(target, period, judged, recent)
         signals.append(_exhaustion(rules.exhausted_within, left))
     if rules.no_data_for is not None:
-        silent = _is_silent(counts[rules.no_data_for], whole)
+        silent = _is_silent(rules.no_data_for, counts, whole, interrupted)
         signals.append(Signal("no_data", "ticket", silent, summary=_SILENT))
     return signals
 
@@ -203,30 +210,22 @@ def _burn_signal(rules: Rules, severity: Severity, target: Decimal, counts: Coun
     )
 
 
-def _policy_signals(
-    policy: Policy, rules: Rules, target: Decimal, counts: Counts, whole: EventCounts
+def _policy_signals(policy: Policy, rules: Rules, target: Decimal, counts: Counts) -> list[Signal]:
+    if not policy.rules:
+        return []
+    held = _first_that_holds(policy.rules, rules, target, counts)
+    summary = "" if held is None else _burns(held, target, counts)
+    name, active = policy.name, held is not None
+    return [Signal("burn", policy.severity, active, name, summary, name, policy.pending_for)]
+
+
+def _policy_silence(
+    policy: Policy, counts: Counts, whole: EventCounts, interrupted: Collection[timedelta]
 ) -> list[Signal]:
-    signals = []
-    if policy.rules:
-        held = _first_that_holds(policy.rules, rules, target, counts)
-        summary = "" if held is None else _burns(held, target, counts)
-        signals.append(
-            Signal(
-                "burn",
-                policy.severity,
-                held is not None,
-                policy.name,
-                summary,
-                policy.name,
-                policy.pending_for,
-            )
-        )
-    if policy.no_data_within is not None:
-        silent = _is_silent(counts[policy.no_data_within], whole)
-        signals.append(
-            Signal("no_data", policy.severity, silent, "", _SILENT, policy.name, timedelta(0))
-        )
-    return signals
+    if policy.no_data_within is None:
+        return []
+    silent = _is_silent(policy.no_data_within, counts, whole, interrupted)
+    return [Signal("no_data", policy.severity, silent, "", _SILENT, policy.name, timedelta(0))]
 
 
 def _first_that_holds(
@@ -248,8 +247,10 @@ def _holds(rule: BurnRule, rules: Rules, target: Decimal, counts: Counts) -> boo
     return all(burn is not None and one.holds_at(burn) for burn, one in burns)
 
 
-def _is_silent(recent: EventCounts, whole: EventCounts) -> bool:
-    return not recent.valid and whole.valid > 0
+def _is_silent(
+    length: timedelta, counts: Counts, whole: EventCounts, interrupted: Collection[timedelta]
+) -> bool:
+    return length not in interrupted and not counts[length].valid and whole.valid > 0
 
 
 def _remaining(share: Fraction, target: Decimal, whole: EventCounts) -> Signal:
@@ -266,7 +267,8 @@ def _remaining(share: Fraction, target: Decimal, whole: EventCounts) -> Signal:
 def _drop(
     rules: Rules, share: Fraction, target: Decimal, period: timedelta, counts: Counts
 ) -> Signal:
-    burn = burn_rate(counts[rules.drop_within], target)
+    recent = counts[rules.drop_within]
+    burn = burn_rate(recent, target) if recent.valid >= rules.traffic_floor else None
     lost = burn is not None and burn * _parts(rules.drop_within, period) >= share
     return Signal(
         "budget_drop",
@@ -288,14 +290,16 @@ def time_to_exhaustion(
 ) -> timedelta | None:
     """Return when the rest of the budget is gone if it burns on as it did recently.
 
-    period x remaining / burn; zero when it is spent, none when nothing burns or is measured.
+    period x remaining / burn, at most a thousand years; zero when it is spent, none when nothing
+    burns or is measured.
 
     Source: SRE Workbook, chapter 5.
     """
     spent, burn = burn_rate(whole, target), burn_rate(recent, target)
     if spent is None or not burn:
         return None
-    return timedelta(seconds=float(max(Fraction(0), 1 - spent) / burn * _seconds(period)))
+    seconds = max(Fraction(0), 1 - spent) / burn * _seconds(period)
+    return timedelta(seconds=float(min(seconds, _FOR_EVER)))
 
 
 def _parts(part: timedelta, whole: timedelta) -> Fraction:

@@ -50,6 +50,19 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
+class Restraint:
+    """What keeps burn tiers from alerting however fast a budget burns.
+
+    Below ``minimum_events`` valid or ``minimum_bad`` bad events in its long window a tier says
+    nothing; the ``disabled`` ones never do.
+    """
+
+    minimum_events: int = 0
+    minimum_bad: int = 0
+    disabled: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class TierState:
     """How a tier stands: both burn rates, and whether it fires or what holds it back."""
 
@@ -116,29 +129,29 @@ def is_firable(tier: Tier, target: Decimal) -> bool:
     return tier.factor < max_burn(target)
 
 
-def state_of(tier: Tier, target: Decimal, long: EventCounts, short: EventCounts) -> TierState:
-    """Return how a tier stands, given the counts of its two windows."""
-    return state_at(tier, burn_rate(long, target), burn_rate(short, target), long.valid)
-
-
-def state_at(
+def state_of(
     tier: Tier,
-    long_burn: Fraction | None,
-    short_burn: Fraction | None,
-    valid_events: int,
-    minimum_events: int = 0,
+    target: Decimal,
+    long: EventCounts,
+    short: EventCounts,
+    restraint: Restraint = Restraint(),
 ) -> TierState:
-    """Return how a tier stands at two burn rates; below the minimum of events it is held back."""
+    """Return how a tier stands, given the counts of its two windows."""
+    long_burn, short_burn = burn_rate(long, target), burn_rate(short, target)
     held_back_by = None
-    if long_burn is None or short_burn is None:
+    if tier.name in restraint.disabled:
+        held_back_by = "disabled"
+    elif long_burn is None or short_burn is None:
         held_back_by = "no_data"
-    elif valid_events < minimum_events:
+    elif long.valid < restraint.minimum_events:
         held_back_by = "minimum_events"
     elif long_burn <= tier.factor:
         held_back_by = "long_window"
     elif short_burn <= tier.factor:
         held_back_by = "short_window"
-    return TierState(tier, long_burn, short_burn, valid_events, held_back_by)
+    elif long.bad < restraint.minimum_bad:
+        held_back_by = "minimum_bad_events"
+    return TierState(tier, long_burn, short_burn, long.valid, held_back_by)
 
 
 def _factor(share: Decimal, period: timedelta, long: timedelta) -> Fraction:

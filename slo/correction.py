@@ -7,7 +7,7 @@ leaves out, so undoing it brings the budget back as it was.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,11 @@ Category = Literal[
 ]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 _MOST_OCCURRENCES = 20_000
+_MOST_A_YEAR = 10_000
+_YEAR = timedelta(days=366)
+_DAY = timedelta(days=1)
+_TOO_OFTEN = frozenset({"SECONDLY", "MINUTELY"})
+_NO_RECURRENCE = "This is no RFC 5545 recurrence. Write it as FREQ=WEEKLY;BYDAY=SA,SU."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ def check_correction(correction: Correction) -> None:
     if not correction.reason.strip():
         raise InvalidInputError("Say why; the reason stays on the record.", path="reason")
     if correction.rrule is not None:
-        _recurrence(correction)
+        _check_recurrence(correction)
 
 
 def corrected(corrections: Iterable[Correction], window: Window) -> list[Window]:
@@ -130,8 +135,9 @@ def _occurrences(correction: Correction, window: Window) -> list[Window]:
     if correction.rrule is None:
         return [Window(correction.since, correction.until)]
     zone = ZoneInfo(correction.zone)
-    local_end = window.until.astimezone(zone).replace(tzinfo=None)
-    local_start = (window.since - length).astimezone(zone).replace(tzinfo=None) - timedelta(days=1)
+    # A day more on both sides: an hour that the wall clock shows twice is not in order.
+    local_end = window.until.astimezone(zone).replace(tzinfo=None) + _DAY
+    local_start = (window.since - length).astimezone(zone).replace(tzinfo=None) - _DAY
     starts = takewhile(
         lambda at: at < local_end, _recurrence(correction).xafter(local_start, inc=True)
     )
@@ -144,6 +150,40 @@ def _occurrences(correction: Correction, window: Window) -> list[Window]:
                 "This correction recurs too often to be counted. Use a longer span.", path="rrule"
             )
     return spans
+
+
+def _check_recurrence(correction: Correction) -> None:
+    """Return when a recurrence happens at all, and not so often that no window could count it.
+
+    Raises:
+        InvalidInputError: it does not, or cannot be read.
+    """
+    text = str(correction.rrule).upper().removeprefix("RRULE:")
+    parts = {name.strip(): value.strip() for name, _, value in _parts(text)}
+    if ":" in text:
+        raise InvalidInputError("Give the rule alone: FREQ=WEEKLY;BYDAY=SA,SU.", path="rrule")
+    for name in ("INTERVAL", "COUNT"):
+        if not parts.get(name, "1").isdecimal() or not int(parts.get(name, "1")):
+            raise InvalidInputError(f"{name} is a whole number from 1 on.", path="rrule")
+    if parts.get("FREQ") in _TOO_OFTEN:
+        raise InvalidInputError(
+            "A correction recurs once an hour or less often. Use FREQ=HOURLY or a longer span.",
+            path="rrule",
+        )
+    try:
+        starts = list(islice(_recurrence(correction), _MOST_A_YEAR + 1))
+    except (ValueError, TypeError, OverflowError):  # dateutil finds some faults when it counts
+        raise InvalidInputError(_NO_RECURRENCE, path="rrule") from None
+    if not starts:
+        raise InvalidInputError("This recurrence never happens: no day fits it.", path="rrule")
+    if len(starts) > _MOST_A_YEAR and starts[-1] - starts[0] < _YEAR:
+        raise InvalidInputError(
+            f"This recurs more than {_MOST_A_YEAR:,} times a year. Use a longer span.", path="rrule"
+        )
+
+
+def _parts(text: str) -> list[tuple[str, str, str]]:
+    return [part.partition("=") for part in text.split(";")]
 
 
 def _recurrence(correction: Correction) -> rrule | rruleset:
@@ -160,9 +200,7 @@ def _recurrence(correction: Correction) -> rrule | rruleset:
     try:
         return rrulestr(text, dtstart=first)
     except (ValueError, KeyError, AttributeError, TypeError):
-        raise InvalidInputError(
-            "This is no RFC 5545 recurrence. Write it as FREQ=WEEKLY;BYDAY=SA,SU.", path="rrule"
-        ) from None
+        raise InvalidInputError(_NO_RECURRENCE, path="rrule") from None
 
 
 def _local_until(part: str, zone: ZoneInfo) -> str:

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from types import MappingProxyType
 
+from candor.kernel.objective_settings import AlertSettings
 from candor.kernel.telemetry_store import TelemetryStore
-from slo.budget import ErrorBudget, EventCounts, JudgedCounts, Slice, burn_rate
+from slo.budget import ErrorBudget, EventCounts, JudgedCounts, Slice
 from slo.budgeting import (
     EPOCH,
     Share,
@@ -24,12 +25,13 @@ from slo.budgeting import (
     total,
     with_unmeasured_bad,
 )
-from slo.burn_rate import TierState, state_at, tiers_of
+from slo.burn_rate import TierState, state_of, tiers_of
 from slo.composite import Measure, bad_ratio, measure, spent_at
 from slo.correction import clipped, without
 from slo.freshness import read_minutes
 from slo.objective import Objective, Part
 from slo.period import CalendarPeriod, Period
+from slo.restraint import restraint_of
 from slo.store import Question, count
 from slo.window import MINUTE, Window, rolling
 
@@ -132,6 +134,7 @@ def read_burn(
     objectives: Sequence[Objective],
     at: datetime,
     gaps: Mapping[str, Sequence[Window]] = MappingProxyType({}),
+    settings: AlertSettings | None = None,
 ) -> list[list[TierState]]:
     """Return the tiers of each objective as they stand at ``at``; ``gaps`` by their names.
 
@@ -144,16 +147,11 @@ def read_burn(
     read = read_lookbacks(telemetry, objectives, at, lengths, gaps)
     return [
         [
-            state_at(
-                tier,
-                burn_rate(counts[tier.long], objective.target),
-                burn_rate(counts[tier.short], objective.target),
-                counts[tier.long].valid,
-                objective.minimum_events,
-            )
+            state_of(tier, objective.target, counts[tier.long], counts[tier.short], restraint)
             for tier in tiers
         ]
         for (objective, tiers), counts in zip(plans, read, strict=True)
+        for restraint in (restraint_of(objective, settings or AlertSettings()),)
     ]
 
 

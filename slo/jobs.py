@@ -9,7 +9,7 @@ from candor.kernel.jobs import Job
 from candor.kernel.services import Services
 from slo.alerts import store
 from slo.alerts.alertmanager import RESOLVED_FOR, push
-from slo.alerts.delivery import attempted
+from slo.alerts.delivery import ALERTMANAGER, attempted
 from slo.alerts.evaluator import evaluate
 from slo.alerts.targets import NotifyByApprise, notify_by_apprise, send
 from slo.prometheus import read_sources
@@ -22,24 +22,24 @@ _CLAIMED_FOR = timedelta(minutes=2)
 def evaluate_alerts(services: Services) -> None:
     """Evaluate every objective, and tell every Alertmanager what fires.
 
-    While nothing can be evaluated, what fired is told all the same, since an Alertmanager takes
-    silence for the end of an incident. It then misses the watchdog.
-
-    Raises:
-        UnavailableError: a store cannot be read.
+    What fired before is told again when it cannot be evaluated now, or an Alertmanager would take
+    it for over; the watchdog is not, so that its absence tells of the failure.
     """
-    is_watching = False
+    evaluated = False
     try:
         evaluate(services)
-        is_watching = True
+        evaluated = True
     finally:
         if services.settings.alertmanager.urls:
             with httpx.Client(timeout=_SENDING_SECONDS) as client:
-                push_alerts(services, client, is_watching=is_watching)
+                push_alerts(services, client, watchdog=evaluated)
 
 
-def push_alerts(services: Services, client: httpx.Client, *, is_watching: bool) -> None:
-    """Send what fires, and what was over lately, to every Alertmanager; what is silenced is not."""
+def push_alerts(services: Services, client: httpx.Client, *, watchdog: bool = True) -> None:
+    """Send what fires, and what was over lately, to every Alertmanager, and write how that ended.
+
+    What is silenced is not sent.
+    """
     now = services.clock()
     with session_of(services.engine) as session:
         alerts = store.alerts_to_push(session, now - RESOLVED_FOR)
@@ -47,7 +47,10 @@ def push_alerts(services: Services, client: httpx.Client, *, is_watching: bool) 
     heard = [one for one in alerts if not any(silence.covers(one, now) for silence in silences)]
     settings = services.settings
     urls = settings.alertmanager.urls
-    push(heard, urls, client, now, settings.public_url, is_watching=is_watching)
+    outcomes = push(heard, urls, client, now, settings.public_url, watchdog=watchdog)
+    with session_of(services.engine) as session:
+        for number, url in enumerate(urls):
+            store.note_push(session, heard, f"{ALERTMANAGER}{number}", outcomes[url], now)
 
 
 def deliver_messages(services: Services) -> None:

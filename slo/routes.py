@@ -172,7 +172,8 @@ def show_burn(
     objective = find_objective(session, name).objective
     until = _instant(services, at)
     gaps = corrected(corrections_of(session, objective), reach(objective, until))
-    states = read_burn(services.telemetry, [objective], until, {name: gaps})
+    alerts = services.settings.alerts
+    states = read_burn(services.telemetry, [objective], until, {name: gaps}, alerts)
     return burn_document(objective, states[0])
 
 

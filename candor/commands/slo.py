@@ -344,7 +344,7 @@ def _status_here(services: "Services", name: str | None, at: str | None) -> list
         values, more = read_values(telemetry, one, one.by, Asking(until, gaps=own))
         return document | values_document(one, one.by, values, more)
 
-    burns = read_burn(telemetry, objectives, until, gaps)
+    burns = read_burn(telemetry, objectives, until, gaps, services.settings.alerts)
     return [
         {"budget": budget(one), "burn": burn_document(one, burn)}
         for one, burn in zip(objectives, burns, strict=True)

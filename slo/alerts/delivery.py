@@ -10,6 +10,8 @@ from slo.alerting import Alert, Transition
 
 DeliveryState = Literal["waiting", "sent", "dead", "silenced"]
 MOST_ATTEMPTS = 10
+ALERTMANAGER = "alertmanager:"
+"""How the targets begin that are told again and again, by their own job."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One evaluation of every objective: what began, what is over, and who is to be told."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -9,7 +9,9 @@ from fractions import Fraction
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
+from candor.kernel.errors import InvalidInputError
 from candor.kernel.ids import new_id
+from candor.kernel.logging import log
 from candor.kernel.metrics import ObjectiveMetrics
 from candor.kernel.objective_settings import AlertSettings
 from candor.kernel.services import Services
@@ -24,18 +26,19 @@ from slo.alerting import (
     signals_of,
 )
 from slo.alerts import store
-from slo.alerts.delivery import Delivery
+from slo.alerts.delivery import Delivery, Silence
 from slo.alerts.messages import facts_of
 from slo.alerts.targets import target_names
 from slo.budget import EventCounts, JudgedCounts, burn_rate
 from slo.burn_rule import Policy
-from slo.correction import corrected
+from slo.correction import Correction, clipped, corrected
 from slo.evaluation import reach, read_budget, read_lookbacks
 from slo.governance.store import corrections_by_objective
 from slo.objective import Objective
 from slo.period import RollingPeriod
 from slo.register import all_objectives
-from slo.window import Window, format_duration, whole_minute
+from slo.restraint import restraint_of
+from slo.window import Window, format_duration, rolling, whole_minute
 
 _SILENCE = timedelta(hours=1)
 Turn = tuple[Alert, Transition]
@@ -44,12 +47,16 @@ Turn = tuple[Alert, Transition]
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """An objective, what its alerts listen to, the counts of those windows, and of its own."""
+    """An objective, what its alerts listen to, the counts of those windows, and of its own.
+
+    ``interrupted`` are the lengths of the windows that corrections cut into.
+    """
 
     objective: Objective
     rules: Rules
     counts: Counts
     whole: EventCounts | None
+    interrupted: frozenset[timedelta]
 
 
 def evaluate(services: Services) -> list[Turn]:
@@ -66,7 +73,7 @@ def evaluate(services: Services) -> list[Turn]:
         objectives = [one.objective for one in all_objectives(session)]
         corrections = corrections_by_objective(session, objectives)
     gaps = {
-        one.name: corrected(corrections[one.name], _lookback(services, one, at))
+        one.name: _left_out(corrections[one.name], _lookback(services, one, at))
         for one in objectives
         if corrections[one.name]
     }
@@ -80,8 +87,13 @@ def evaluate(services: Services) -> list[Turn]:
         for alert, transition in turns:
             policy = policies.get((alert.objective, alert.policy))
             targets = told(transition, policy, target_names(services.settings))
-            silenced = any(silence.covers(alert, at) for silence in silences)
+            silenced = set(targets) if _covers(silences, alert, at) else set()
+            if transition == "resolved":  # who did not hear of it need not hear that it is over
+                silenced |= store.kept_from(session, alert.id)
             _tell(services, session, (alert, transition), targets, at, silenced=silenced)
+        for delivery, alert in store.kept_back(session):
+            if not _covers(silences, alert, at):
+                store.tell_now(session, delivery, at)
         opened = [one for one in store.open_alerts(session) if one.is_open]
     _show(services.metrics.objectives, readings, opened)
     return turns
@@ -90,16 +102,15 @@ def evaluate(services: Services) -> list[Turn]:
 def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
     """Return the rules of an objective: its policies or its tiers, and what the settings switch on.
 
-    Its own minima of events are floors too. Where silence is bad, bad events need not have
-    happened; where it is to alert, an hour of it does unless the settings say how long.
+    Where silence is to alert, an hour of it does unless the settings say how long.
     """
-    disabled = settings.disabled_tiers | objective.disabled_tiers
+    restraint = restraint_of(objective, settings)
     tiers = () if objective.policies else default_rules(objective.window).burn
     return Rules(
-        burn=tuple(rule for rule in tiers if rule.name not in disabled),
+        burn=tuple(rule for rule in tiers if rule.name not in restraint.disabled),
         policies=objective.policies,
-        traffic_floor=max(settings.traffic_floor, objective.minimum_events),
-        minimum_bad=_minimum_bad(objective, settings),
+        traffic_floor=restraint.minimum_events,
+        minimum_bad=restraint.minimum_bad,
         remaining_below=_share(settings.remaining_below),
         drop_share=_share(settings.drop_share),
         drop_within=settings.drop_within,
@@ -108,12 +119,6 @@ def rules_of(objective: Objective, settings: AlertSettings) -> Rules:
         pending_for=settings.pending_for,
         keep_firing=settings.keep_firing,
     )
-
-
-def _minimum_bad(objective: Objective, settings: AlertSettings) -> int:
-    if objective.no_data == "bad":
-        return objective.minimum_bad_events
-    return max(settings.minimum_bad_events, objective.minimum_bad_events)
 
 
 def told(transition: Transition, policy: Policy | None, everybody: Sequence[str]) -> list[str]:
@@ -142,7 +147,15 @@ def _readings(
     ]
     counts = read_lookbacks(services.telemetry, objectives, at, lengths, gaps)
     return [
-        _Reading(one, listened, own, _whole(services, one, gaps.get(one.name, ()), at))
+        _Reading(
+            one,
+            listened,
+            own,
+            _whole(services, one, gaps.get(one.name, ()), at),
+            frozenset(
+                length for length in own if clipped(gaps.get(one.name, ()), rolling(length, at))
+            ),
+        )
         for one, listened, own in zip(objectives, rules, counts, strict=True)
     ]
 
@@ -169,13 +182,39 @@ def _lookback(services: Services, objective: Objective, at: datetime) -> Window:
     return Window(min(own.since, at - max(lengths, default=timedelta(0))), at)
 
 
+def _left_out(corrections: Sequence[Correction], window: Window) -> list[Window]:
+    """Return what corrections leave out; without the one that cannot be counted, if there is one.
+
+    The alerts of all objectives must not end with it.
+    """
+    try:
+        return corrected(corrections, window)
+    except InvalidInputError:
+        kept = [one for one in corrections if _is_countable(one, window)]
+        log().warning("a correction recurs too often to be counted", left=len(kept))
+        return corrected(kept, window)
+
+
+def _is_countable(correction: Correction, window: Window) -> bool:
+    try:
+        corrected([correction], window)
+    except InvalidInputError:
+        return False
+    return True
+
+
 def _turns(session: Session, readings: Sequence[_Reading], at: datetime) -> list[Turn]:
     known = {one.slot: one for one in store.open_alerts(session)}
     turns: list[Turn] = []
     for reading in readings:
         objective = reading.objective
         for signal in signals_of(
-            reading.rules, objective.target, objective.window, reading.counts, reading.whole
+            reading.rules,
+            objective.target,
+            objective.window,
+            reading.counts,
+            reading.whole,
+            interrupted=reading.interrupted,
         ):
             begun = _begun(objective, signal, at)
             alert = known.pop(begun.slot, None)
@@ -244,6 +283,10 @@ def _turn(session: Session, alert: Alert, signal: Signal, rules: Rules, at: date
     return [(after, transition)] if transition is not None else []
 
 
+def _covers(silences: Sequence[Silence], alert: Alert, at: datetime) -> bool:
+    return any(silence.covers(alert, at) for silence in silences)
+
+
 def _tell(  # noqa: PLR0913 - one message to each
     services: Services,
     session: Session,
@@ -251,7 +294,7 @@ def _tell(  # noqa: PLR0913 - one message to each
     targets: Sequence[str],
     at: datetime,
     *,
-    silenced: bool,
+    silenced: Collection[str],
 ) -> None:
     alert, transition = turn
     for target in targets:
@@ -260,7 +303,7 @@ def _tell(  # noqa: PLR0913 - one message to each
             alert_id=alert.id,
             transition=transition,
             target=target,
-            state="silenced" if silenced else "waiting",
+            state="silenced" if target in silenced else "waiting",
             attempts=0,
             created_at=at,
             next_at=at,

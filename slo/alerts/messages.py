@@ -72,13 +72,7 @@ def alertmanager_alert(
     Source: Alertmanager API v2, postableAlert.
     """
     document: dict[str, Any] = {
-        "labels": {
-            "alertname": ALERT_NAMES[alert.kind],
-            "objective": alert.objective,
-            "service": alert.service,
-            "severity": alert.severity,
-            "tier": alert.tier or alert.kind,
-        },
+        "labels": labels_of(alert),
         "annotations": {
             "summary": f"{alert.objective}: {alert.summary}",
             "candor_alert_id": alert.id,
@@ -86,12 +80,22 @@ def alertmanager_alert(
         "startsAt": (alert.fired_at or alert.pending_since).isoformat(),
         "endsAt": (alert.resolved_at or now + patience).isoformat(),
     }
-    if alert.policy:
-        document["labels"]["policy"] = alert.policy
     link = link_to(alert, public_url)
     if link:
         document["generatorURL"] = link
     return document
+
+
+def labels_of(alert: Alert) -> dict[str, str]:
+    """Return what tells an Alertmanager which alert it is."""
+    labels = {
+        "alertname": ALERT_NAMES[alert.kind],
+        "objective": alert.objective,
+        "service": alert.service,
+        "severity": alert.severity,
+        "tier": alert.tier or alert.kind,
+    }
+    return labels | {"policy": alert.policy} if alert.policy else labels
 
 
 def link_to(alert: Alert, public_url: str | None) -> str:

@@ -9,7 +9,7 @@ from candor.kernel.ids import new_id
 from candor.kernel.settings import Settings
 from slo.alerting import Alert
 from slo.alerts.alertmanager import push
-from slo.alerts.delivery import Delivery
+from slo.alerts.delivery import ALERTMANAGER, Delivery
 from slo.alerts.messages import facts_of
 from slo.alerts.targets import notify_by_apprise, send, target_names
 
@@ -48,6 +48,6 @@ def rehearse(settings: Settings, at: datetime) -> list[dict[str, Any]]:
         pushed = push([alert], settings.alertmanager.urls, client, at, settings.public_url)
     for number, outcome in enumerate(pushed.values()):
         outcomes.append(
-            {"target": f"alertmanager:{number}", "taken": outcome == "ok", "outcome": outcome}
+            {"target": f"{ALERTMANAGER}{number}", "taken": outcome == "ok", "outcome": outcome}
         )
     return outcomes

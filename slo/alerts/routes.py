@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from candor.kernel.http import ServicesDep, SessionDep, acting, requires
 from slo.alerts import schemas, store
+from slo.register import find_objective
 
 router = APIRouter(prefix="/api/v1", tags=["objectives"])
 
@@ -29,7 +30,8 @@ def acknowledge(
     alert_id: str, services: ServicesDep, session: SessionDep, author: Author
 ) -> dict[str, Any]:
     """Take an alert on; it goes on until its condition is over."""
-    return schemas.alert_document(store.acknowledge(session, alert_id, author, services.clock()))
+    alert = store.acknowledge(session, alert_id, author, services.clock())
+    return schemas.alert_document(alert, store.deliveries_of(session, [alert.id])[alert.id])
 
 
 @router.get("/silences", dependencies=[requires("slo:read")])
@@ -43,6 +45,8 @@ def silence(
     body: schemas.SilenceBody, services: ServicesDep, session: SessionDep, author: Author
 ) -> dict[str, Any]:
     """Keep alerts from being told for a while; budgets burn on."""
+    if body.objective is not None:
+        find_objective(session, body.objective)
     made = body.silence(author, services.clock())
     store.add_silence(session, made)
     return schemas.silence_document(made)

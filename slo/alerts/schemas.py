@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from candor.kernel.errors import InvalidInputError
 from candor.kernel.ids import new_id
 from slo.alerting import Alert
 from slo.alerts.delivery import Delivery, Silence
 from slo.burn_rate import Severity
+from slo.governance.schemas import Instant, Name, ObjectiveName, Text
 
 
 class SilenceBody(BaseModel):
@@ -19,22 +20,22 @@ class SilenceBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    objective: Annotated[str, Field(max_length=80)] | None = None
-    service: Annotated[str, Field(max_length=63)] | None = None
+    objective: ObjectiveName | None = None
+    service: Name | None = None
     severity: Severity | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime
-    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+    since: Instant | None = None
+    until: Instant
+    reason: Text
 
     def silence(self, author: str, now: datetime) -> Silence:
         """Return what is meant.
 
         Raises:
-            InvalidInputError: it would silence everything, or ends before it begins.
+            InvalidInputError: it would silence everything, or is over before it begins.
         """
         since = self.since or now
-        if self.until <= since:
-            raise InvalidInputError("A silence ends after it begins.", path="until")
+        if self.until <= max(since, now):
+            raise InvalidInputError("A silence ends after it begins, and after now.", path="until")
         if self.objective is None and self.service is None:
             raise InvalidInputError("Name an objective or a service.", path="objective")
         return Silence(

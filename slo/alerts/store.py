@@ -5,13 +5,14 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from candor.kernel.errors import ConflictError, NotFoundError
-from slo.alerting import Alert
-from slo.alerts.delivery import Delivery, Silence
+from candor.kernel.ids import new_id
+from slo.alerting import Alert, Transition
+from slo.alerts.delivery import ALERTMANAGER, Delivery, Silence
 from slo.alerts.tables import AlertRow, DeliveryRow, SilenceRow
 
 _MOST_LISTED = 500
@@ -45,13 +46,15 @@ def acknowledge(session: Session, alert_id: str, author: str, at: datetime) -> A
 
     Raises:
         NotFoundError: none bears that id.
-        ConflictError: it is over.
+        ConflictError: it is over, or has not fired yet.
     """
     row = session.get(AlertRow, alert_id, with_for_update=True)
     if row is None:
         raise NotFoundError("No alert bears that id. `GET /api/v1/alerts` lists them.")
     if row.state == "resolved":
         raise ConflictError("This alert is over; there is nothing to acknowledge.")
+    if row.state == "pending":
+        raise ConflictError("This alert has not fired yet. Acknowledge it once it has.")
     if row.state == "firing":
         row.state, row.acknowledged_at, row.acknowledged_by = "acknowledged", at, author
     return _alert(row)
@@ -89,10 +92,25 @@ def add_delivery(session: Session, delivery: Delivery) -> None:
 
 
 def claim_due(session: Session, at: datetime, patience: timedelta) -> list[Delivery]:
-    """Return the messages that are due, and keep other senders from them for ``patience``."""
+    """Return the messages that are due, and keep other senders from them for ``patience``.
+
+    That an alert is over is not due while its target has still to hear that it began.
+    """
+    earlier = aliased(DeliveryRow)
+    begins_first = exists().where(
+        earlier.alert_id == DeliveryRow.alert_id,
+        earlier.target == DeliveryRow.target,
+        earlier.created_at < DeliveryRow.created_at,
+        earlier.state == "waiting",
+    )
     due = session.scalars(
         select(DeliveryRow)
-        .where(DeliveryRow.state == "waiting", DeliveryRow.next_at <= at)
+        .where(
+            DeliveryRow.state == "waiting",
+            DeliveryRow.next_at <= at,
+            DeliveryRow.target.not_like(f"{ALERTMANAGER}%"),
+            ~begins_first,
+        )
         .order_by(DeliveryRow.created_at)
         .limit(100)
     ).all()
@@ -106,6 +124,79 @@ def claim_due(session: Session, at: datetime, patience: timedelta) -> list[Deliv
         if result.rowcount:
             claimed.append(_delivery(row))
     return claimed
+
+
+def kept_back(session: Session) -> list[tuple[Delivery, Alert]]:
+    """Return what silences kept back and is still to be told once they are over.
+
+    That an alert fires, while it does and nobody has taken it on; that it is over, to whom its
+    beginning was told.
+    """
+    told = aliased(DeliveryRow)
+    was_told = exists().where(
+        told.alert_id == DeliveryRow.alert_id,
+        told.target == DeliveryRow.target,
+        told.transition == "fired",
+        told.state == "sent",
+    )
+    rows = session.execute(
+        select(DeliveryRow, AlertRow)
+        .join(AlertRow, AlertRow.id == DeliveryRow.alert_id)
+        .where(
+            DeliveryRow.state == "silenced",
+            or_(
+                and_(DeliveryRow.transition == "fired", AlertRow.state == "firing"),
+                and_(DeliveryRow.transition == "resolved", was_told),
+            ),
+        )
+    )
+    return [(_delivery(delivery), _alert(alert)) for delivery, alert in rows]
+
+
+def tell_now(session: Session, delivery: Delivery, at: datetime) -> None:
+    """Let a message that a silence kept back be sent; once it is on its way nothing changes."""
+    session.execute(
+        update(DeliveryRow)
+        .where(DeliveryRow.id == delivery.id, DeliveryRow.state == "silenced")
+        .values(state="waiting", next_at=at)
+    )
+
+
+def kept_from(session: Session, alert_id: str) -> set[str]:
+    """Return the targets that a silence kept from hearing that an alert began."""
+    silenced = select(DeliveryRow.target).where(
+        DeliveryRow.alert_id == alert_id,
+        DeliveryRow.transition == "fired",
+        DeliveryRow.state == "silenced",
+    )
+    return set(session.scalars(silenced))
+
+
+def note_push(
+    session: Session, alerts: Sequence[Alert], target: str, outcome: str, at: datetime
+) -> None:
+    """Write how an Alertmanager took alerts: a record for each turn, changed when that changes.
+
+    ``attempts`` counts the pushes until it was taken.
+    """
+    known = {
+        (row.alert_id, row.transition): row
+        for row in session.scalars(
+            select(DeliveryRow).where(
+                DeliveryRow.target == target, DeliveryRow.alert_id.in_([one.id for one in alerts])
+            )
+        )
+    }
+    for alert in alerts:
+        transition: Transition = "resolved" if alert.state == "resolved" else "fired"
+        row = known.get((alert.id, transition))
+        if row is None:
+            row = DeliveryRow(id=new_id(at), alert_id=alert.id, transition=transition, payload={})
+            row.target, row.attempts, row.created_at, row.outcome = target, 0, at, ""
+            session.add(row)
+        if row.outcome != "ok" or outcome != "ok":
+            row.state = "sent" if outcome == "ok" else "waiting"
+            row.attempts, row.outcome, row.next_at = row.attempts + 1, outcome, at
 
 
 def settle(session: Session, delivery: Delivery) -> None:

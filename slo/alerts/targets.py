@@ -5,6 +5,8 @@ A fault is told by its kind alone: the other side's text may hold anything.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Literal
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 
@@ -14,8 +16,17 @@ from candor.kernel.webhook import post_signed
 from slo.alerts.delivery import Delivery
 from slo.alerts.messages import cloud_event, words
 
-NotifyByApprise = Callable[[str, str, str], bool]
-"""Send (address, title, body) through Apprise; whether the service took it."""
+_SAME_INCIDENT = {
+    "pagerduty": {"action": "map", "dedup": "{id}"},
+    "opsgenie": {"alias": "{id}"},
+}
+"""What tells a pager that two messages are about one incident, by the scheme of its address."""
+
+Gravity = Literal["failure", "warning", "success"]
+"""What a message means, in the words of Apprise: pagers raise at the first two, and end at one."""
+
+NotifyByApprise = Callable[[str, str, str, Gravity], bool]
+"""Send (address, title, body, gravity) through Apprise; whether the service took it."""
 
 
 def target_names(settings: Settings) -> list[str]:
@@ -39,18 +50,49 @@ def send(
     if kind == "webhook" and int(number) < len(settings.webhooks):
         return _post(settings.webhooks[int(number)], delivery, facts, client, at)
     if kind == "notify" and int(number) < len(settings.notify.urls):
-        address = settings.notify.urls[int(number)].get_secret_value()
+        address = addressed(settings.notify.urls[int(number)].get_secret_value(), facts["id"])
         title, body = words(settings.notify.title, facts), words(settings.notify.body, facts)
-        return (True, "taken") if notify(address, title, body) else (False, "not taken")
+        taken = notify(address, title, body, _gravity_of(facts))
+        return (True, "taken") if taken else (False, "not taken")
     return False, "no such target any more"
 
 
-def notify_by_apprise(address: str, title: str, body: str) -> bool:
-    """Send one message to the service behind an Apprise address."""
+def addressed(address: str, alert_id: str) -> str:
+    """Return an Apprise address that tells the service which alert a message is about.
+
+    PagerDuty would otherwise open a new incident for the message that the first one is over. What
+    the address says by itself stays.
+    """
+    scheme, _, rest = address.partition("://")
+    said = {name for name, _ in parse_qsl(rest.partition("?")[2], keep_blank_values=True)}
+    more = [
+        (name, value.format(id=alert_id))
+        for name, value in _SAME_INCIDENT.get(scheme.lower(), {}).items()
+        if name not in said
+    ]
+    if not more:
+        return address
+    return f"{address}{'&' if '?' in rest else '?'}{urlencode(more)}"
+
+
+def notify_by_apprise(address: str, title: str, body: str, gravity: Gravity) -> bool:
+    """Send one message to the service behind an Apprise address.
+
+    Without the gravity Opsgenie would raise nothing: it takes a message that is mere information
+    for a note on an alert that it has already.
+    """
     import apprise  # noqa: PLC0415 - a hundred services are slow to import
 
     services = apprise.Apprise()
-    return bool(services.add(address)) and bool(services.notify(title=title, body=body))
+    return bool(services.add(address)) and bool(
+        services.notify(title=title, body=body, notify_type=gravity)
+    )
+
+
+def _gravity_of(facts: Mapping[str, str]) -> Gravity:
+    if facts["transition"] == "resolved":
+        return "success"
+    return "failure" if facts["severity"] == "page" else "warning"
 
 
 def _post(

@@ -19,8 +19,6 @@ from slo.policy import Decision, Override, Policy, Reason, Step, check_policy, d
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
-Name = Annotated[str, Field(min_length=1, max_length=63)]
-
 
 def _within_reach(at: datetime) -> datetime:
     if not _EARLIEST <= at < _LATEST:
@@ -28,8 +26,16 @@ def _within_reach(at: datetime) -> datetime:
     return at
 
 
+def _without_nul(text: str) -> str:
+    if "\0" in text:  # PostgreSQL keeps none
+        raise ValueError("text without the character NUL")
+    return text
+
+
 Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
-Text = Annotated[str, Field(min_length=1, max_length=1000)]
+Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_without_nul)]
+Name = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_without_nul)]
+ObjectiveName = Annotated[str, Field(max_length=80), AfterValidator(_without_nul)]
 
 
 class _Body(BaseModel):
@@ -39,8 +45,8 @@ class _Body(BaseModel):
 class CorrectionBody(_Body):
     """What to leave out of which budgets, and why."""
 
-    objective: Annotated[str, Field(max_length=80)] | None = None
-    selector: dict[str, str] = {}
+    objective: ObjectiveName | None = None
+    selector: dict[Text, Text] = {}
     since: Instant
     until: Instant
     rrule: Annotated[str, Field(max_length=400)] | None = None
@@ -73,7 +79,7 @@ class AnnotationBody(_Body):
 
     kind: Kind
     service: Name | None = None
-    objective: Annotated[str, Field(max_length=80)] | None = None
+    objective: ObjectiveName | None = None
     at: Instant
     until: Instant | None = None
     text: Text
@@ -102,7 +108,7 @@ class PolicyBody(_Body):
     """The steps of a service; of all services without their own when it names none."""
 
     service: Name | None = None
-    owner: Annotated[str, Field(min_length=1, max_length=120)]
+    owner: Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_without_nul)]
     steps: Annotated[list[StepBody], Field(min_length=1, max_length=20)]
 
     def policy(self, name: str) -> Policy:

@@ -109,6 +109,12 @@ def test_alerts_appear_inhibit_and_resolve_in_every_replica(tmp_path: Path) -> N
         for url in (one, two):
             until(lambda url=url: states(url).get("slow") == "suppressed")
             assert states(url) == {"fast": "active", "slow": "suppressed", WATCHDOG: "active"}
+        others = [
+            {"labels": {"alertname": "DiskFull", "severity": "page"}},
+            {"labels": {"alertname": "DiskOld", "severity": "ticket"}},
+        ]
+        client.post(f"{two}/api/v2/alerts", json=others)
+        until(lambda: states(two).get("DiskOld") == "active")  # whose alerts are not ours
         until(lambda: messages(pager, "firing"))
         again = now + timedelta(minutes=1)
         push(firing, [one, two], client, again)

@@ -23,6 +23,8 @@ from slo.alerts import store as alert_store
 from slo.alerts.evaluator import evaluate
 from slo.alerts.rehearsal import rehearse
 from slo.alerts.targets import notify_by_apprise
+from slo.correction import Correction
+from slo.governance.store import add_correction
 from slo.openslo import read_set
 from slo.register import apply_set
 from slo.window import MINUTE
@@ -147,8 +149,16 @@ def test_apprise_reaches_the_services_it_knows(
         ):
             evaluate(services)
             deliver(services)
-        titles = sorted(one.json()["title"] for one in chat.requests)
-        assert titles == ["[page] checkout fired", "[ticket] checkout fired"]
+            clock.pass_by(timedelta(days=4))
+            evaluate(services)
+            deliver(services)
+        told_as = {one.json()["title"]: one.json()["type"] for one in chat.requests}
+        assert told_as == {
+            "[page] checkout fired": "failure",
+            "[ticket] checkout fired": "warning",
+            "[page] checkout resolved": "success",
+            "[ticket] checkout resolved": "success",
+        }
 
 
 @pytest.fixture
@@ -179,6 +189,25 @@ def test_an_alert_is_listed_acknowledged_and_over(alarmed: Application, clock: F
     assert listed(alarmed)["page"]["state"] == "resolved"
     assert alarmed.post(f"/api/v1/alerts/{page['id']}/acknowledge").status_code == 409
     assert listed(alarmed, "?state=firing") == {}
+
+
+def test_what_keeps_a_tier_from_alerting_is_told_with_its_burn(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    incident(embedded_telemetry)
+    alerts = {"disabled_tiers": ["medium"], "traffic_floor": 1000, "minimum_bad_events": 31}
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock, alerts=alerts)
+    applied(services, promised(annotations={"disabled-tiers": "slow"}))
+    with application_on(services) as application:
+        answer = application.get("/api/v1/objectives/checkout/burn")
+    assert evaluate(services) == []
+    told = {one["tier"]: (one["firing"], one["held_back_by"]) for one in answer.json()["tiers"]}
+    assert told == {
+        "fast": (False, "minimum_bad_events"),
+        "medium": (False, "disabled"),
+        "slow": (False, "disabled"),
+        "long": (False, "minimum_bad_events"),
+    }
 
 
 def test_an_alert_ends_with_its_objective(alarmed: Application, clock: FixedClock) -> None:
@@ -224,6 +253,25 @@ def test_a_correction_keeps_an_incident_from_alerting(alarmed: Application) -> N
     }
     assert alarmed.post("/api/v1/corrections", json=body).status_code == 201
     assert evaluate(alarmed.services) == []
+
+
+def test_a_correction_that_cannot_be_counted_ends_no_alerting(alarmed: Application) -> None:
+    flood = Correction(
+        id="flood",
+        objective="checkout",
+        selector={},
+        since=NOON - timedelta(days=20),
+        until=NOON - timedelta(days=20) + MINUTE,
+        rrule="FREQ=MINUTELY",  # as it could be made before such rules were refused
+        zone="UTC",
+        category="other",
+        reason="old",
+        author="ops",
+        created_at=NOON - timedelta(days=20),
+    )
+    with session_of(alarmed.services.engine) as session:
+        add_correction(session, flood)
+    assert {alert.severity for alert, _ in evaluate(alarmed.services)} == {"page", "ticket"}
 
 
 def test_a_test_message_tries_every_target(tmp_path: Path) -> None:
@@ -319,6 +367,30 @@ def test_silence_alerts_where_the_objective_says_so(
     applied(services)
     assert evaluate(services) == []
     applied(services, promised(annotations={"no-data": "alert"}))
+    assert [alert.kind for alert, _ in evaluate(services)] == ["no_data"]
+
+
+def test_silence_that_a_correction_made_is_not_told(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    begun = NOON - 61 * MINUTE
+    event = Event("g", "native", "x", "", begun, NOON, "checkout", outcome="ok")
+    store(embedded_telemetry, [event])
+    services = services_on(tmp_path, sqlite, embedded_telemetry, clock)
+    applied(services, promised(annotations={"no-data": "alert"}))
+    with application_on(services) as application:
+        body = {
+            "objective": "checkout",
+            "since": (NOON - 30 * MINUTE).isoformat(),
+            "until": (NOON - 20 * MINUTE).isoformat(),
+            "category": "maintenance",
+            "reason": "the database moves",
+        }
+        assert application.post("/api/v1/corrections", json=body).status_code == 201
+    for minutes in (0, 39):  # an hour after its end is the fortieth minute
+        clock.now = NOON + minutes * MINUTE
+        assert evaluate(services) == []
+    clock.pass_by(MINUTE)
     assert [alert.kind for alert, _ in evaluate(services)] == ["no_data"]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from candor.kernel.errors import InvalidInputError
 from slo.budget import EventCounts
-from slo.burn_rate import is_firable, max_burn, state_of, tiers_of, warnings_about
+from slo.burn_rate import Restraint, is_firable, max_burn, state_of, tiers_of, warnings_about
 from slo.schemas import tiers_document
 from slo.window import format_duration
 
@@ -60,6 +60,30 @@ def test_a_tier_fires_when_both_windows_burn_above_the_factor(
 ) -> None:
     state = state_of(tiers_of(MONTH)[0], TARGET, long, short)
     assert (state.held_back_by, state.firing) == (held_back_by, held_back_by is None)
+
+
+@pytest.mark.parametrize(
+    ("restraint", "held_back_by"),
+    [
+        (Restraint(minimum_events=100, minimum_bad=20), None),
+        (Restraint(minimum_events=101), "minimum_events"),
+        (Restraint(minimum_bad=21), "minimum_bad_events"),
+        (Restraint(disabled=frozenset({"fast"})), "disabled"),
+        (Restraint(disabled=frozenset({"slow"})), None),
+    ],
+)
+def test_a_tier_that_is_restrained_says_by_what(
+    restraint: Restraint, held_back_by: str | None
+) -> None:
+    counts = EventCounts(80, 100)
+    state = state_of(tiers_of(MONTH)[0], TARGET, counts, counts, restraint)
+    assert (state.held_back_by, state.firing) == (held_back_by, held_back_by is None)
+
+
+def test_a_healthy_tier_is_held_back_by_its_long_window_first() -> None:
+    counts = EventCounts(100, 100)
+    state = state_of(tiers_of(MONTH)[0], TARGET, counts, counts, Restraint(minimum_bad=1))
+    assert state.held_back_by == "long_window"
 
 
 def test_a_burn_just_at_the_factor_does_not_fire() -> None:

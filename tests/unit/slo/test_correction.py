@@ -92,12 +92,52 @@ def test_an_end_in_utc_ends_a_recurrence_of_a_zone() -> None:
         ({"rrule": "FREQ=SOMETIMES"}, "rrule"),
         ({"rrule": "DTSTART:20200101T000000Z"}, "rrule"),
         ({"rrule": "nonsense"}, "rrule"),
+        ({"rrule": "EXRULE:FREQ=DAILY"}, "rrule"),
+        ({"rrule": "FREQ=DAILY;INTERVAL=0"}, "rrule"),
+        ({"rrule": "FREQ=DAILY;INTERVAL=-1"}, "rrule"),
+        ({"rrule": "FREQ=DAILY;COUNT=0"}, "rrule"),
+        ({"rrule": "FREQ=HOURLY;BYHOUR=99"}, "rrule"),
+        ({"rrule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}, "rrule"),
+        ({"rrule": "FREQ=DAILY;UNTIL=20200101T000000Z"}, "rrule"),
+        ({"rrule": "FREQ=MINUTELY;INTERVAL=5"}, "rrule"),
+        ({"rrule": "freq=secondly"}, "rrule"),
+        ({"rrule": "FREQ=HOURLY;BYMINUTE=0,15,30,45"}, "rrule"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_path(fields: dict[str, Any], path: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         check_correction(correction(**fields))
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=HOURLY",
+        "RRULE:FREQ=DAILY;INTERVAL=2;COUNT=30",
+        "freq=weekly;byday=sa,su",
+        "FREQ=MONTHLY;BYDAY=-1FR",
+        "FREQ=DAILY;UNTIL=20270101T000000Z",
+        "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29",
+    ],
+)
+def test_a_recurrence_that_happens_now_and_then_is_taken(rule: str) -> None:
+    check_correction(correction(rrule=rule))
+
+
+def test_an_hour_that_the_clock_shows_twice_is_corrected_to_its_end() -> None:
+    # 25 October 2026, Dublin: 02:00 becomes 01:00 again at 01:00 UTC; 01:30 is first 00:30 UTC.
+    nightly = correction(
+        since=datetime(2026, 10, 20, 0, 30, tzinfo=UTC),
+        until=datetime(2026, 10, 20, 3, 30, tzinfo=UTC),
+        rrule="FREQ=DAILY",
+        zone="Europe/Dublin",
+    )
+    night = datetime(2026, 10, 25, tzinfo=UTC)
+    until_second_quarter = Window(night, night + timedelta(hours=1, minutes=15))
+    assert corrected([nightly], until_second_quarter) == [
+        Window(night + timedelta(minutes=30), until_second_quarter.until)
+    ]
 
 
 def test_a_recurrence_that_floods_the_window_is_refused() -> None:
