@@ -1,15 +1,16 @@
 """What recurs for objectives: evaluate alerts, and deliver the messages about them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 
 from candor.kernel.database import session_of
 from candor.kernel.jobs import Job
 from candor.kernel.services import Services
+from candor.kernel.webhook import Outcome
 from slo.alerts import store
 from slo.alerts.alertmanager import RESOLVED_FOR, push
-from slo.alerts.delivery import ALERTMANAGER, attempted
+from slo.alerts.delivery import ALERTMANAGER, Delivery, attempted
 from slo.alerts.evaluator import evaluate
 from slo.alerts.targets import NotifyByApprise, notify_by_apprise, send
 from slo.prometheus import read_sources
@@ -64,14 +65,25 @@ def deliver(services: Services, client: httpx.Client, notify: NotifyByApprise) -
 
     A message is claimed before it is sent: two senders at once send it once. One that dies in
     between leaves it due again after two minutes; its id tells a receiver that it came before.
+    What is due to a target that takes nothing now counts as tried, so that it holds up no other.
     """
     now = services.clock()
+    away: dict[str, Outcome] = {}
+    while due := _claimed(services, now):
+        for delivery in due:
+            outcome = away.get(delivery.target)
+            if outcome is None:
+                outcome = send(delivery, services.settings, client, notify, now)
+            if outcome.blames_receiver:
+                away[delivery.target] = outcome
+            after = attempted(delivery, outcome.told, sent=outcome.taken, at=now)
+            with session_of(services.engine) as session:
+                store.settle(session, after)
+
+
+def _claimed(services: Services, now: datetime) -> list[Delivery]:
     with session_of(services.engine) as session:
-        due = store.claim_due(session, now, _CLAIMED_FOR)
-    for delivery in due:
-        sent, outcome = send(delivery, services.settings, client, notify, now)
-        with session_of(services.engine) as session:
-            store.settle(session, attempted(delivery, outcome, sent=sent, at=now))
+        return store.claim_due(session, now, _CLAIMED_FOR)
 
 
 def read_prometheus(services: Services) -> None:

@@ -43,8 +43,8 @@ def rehearse(settings: Settings, at: datetime) -> list[dict[str, Any]]:
             delivery = Delivery(
                 new_id(at), alert.id, "fired", target, "waiting", 0, at, at, "", facts
             )
-            taken, outcome = send(delivery, settings, client, notify_by_apprise, at)
-            outcomes.append({"target": target, "taken": taken, "outcome": outcome})
+            answer = send(delivery, settings, client, notify_by_apprise, at)
+            outcomes.append({"target": target, "taken": answer.taken, "outcome": answer.told})
         pushed = push([alert], settings.alertmanager.urls, client, at, settings.public_url)
     for number, outcome in enumerate(pushed.values()):
         outcomes.append(

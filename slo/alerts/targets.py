@@ -12,7 +12,7 @@ import httpx
 
 from candor.kernel.objective_settings import WebhookSettings
 from candor.kernel.settings import Settings
-from candor.kernel.webhook import post_signed
+from candor.kernel.webhook import Outcome, post_signed
 from slo.alerts.delivery import Delivery
 from slo.alerts.messages import cloud_event, words
 
@@ -43,8 +43,8 @@ def send(
     client: httpx.Client,
     notify: NotifyByApprise,
     at: datetime,
-) -> tuple[bool, str]:
-    """Try a message once; return whether the target took it, and how that ended."""
+) -> Outcome:
+    """Try a message once; a service behind Apprise never says why it did not take one."""
     kind, _, number = delivery.target.partition(":")
     facts = {name: str(value) for name, value in delivery.payload.items()}
     if kind == "webhook" and int(number) < len(settings.webhooks):
@@ -53,8 +53,8 @@ def send(
         address = addressed(settings.notify.urls[int(number)].get_secret_value(), facts["id"])
         title, body = words(settings.notify.title, facts), words(settings.notify.body, facts)
         taken = notify(address, title, body, _gravity_of(facts))
-        return (True, "taken") if taken else (False, "not taken")
-    return False, "no such target any more"
+        return Outcome(taken, "taken" if taken else "not taken", blames_receiver=not taken)
+    return Outcome(taken=False, told="no such target any more")
 
 
 def addressed(address: str, alert_id: str) -> str:
@@ -101,7 +101,6 @@ def _post(
     facts: Mapping[str, str],
     client: httpx.Client,
     at: datetime,
-) -> tuple[bool, str]:
+) -> Outcome:
     event = cloud_event(delivery.id, facts, delivery.created_at)
-    outcome = post_signed(client, webhook.url, webhook.secret.get_secret_value(), event, at)
-    return outcome.taken, outcome.told
+    return post_signed(client, webhook.url, webhook.secret.get_secret_value(), event, at)
