@@ -30,7 +30,10 @@ def lint_promise(promise: Promise) -> None:
         for condition in {one for policy in promise.policies for one in policy.conditions}:
             lint_condition(condition, target)
         if not promise.policies:
-            _lint_tiers(target, tiers_of(promise.period.nominal), place)
+            tiers = tiers_of(promise.period.nominal)
+            _lint_tiers(
+                target, [one for one in tiers if one.name not in terms.disabled_tiers], place
+            )
         if terms.expected_events is not None:
             lint_volume(target, terms.expected_events, place)
 
@@ -107,12 +110,14 @@ def _lint_tiers(target: Decimal, tiers: Sequence[Tier], place: Value) -> None:
         place.warn(
             "unfirable-factor",
             f"Total failure burns at {float(max_burn(target)):g}, so these pages can never"
-            f" fire: {', '.join(unfirable)}. Choose smaller shares: candor slo tiers --shares.",
+            f" fire: {', '.join(unfirable)}. Name alertPolicies with thresholds below it"
+            " (`candor slo tiers --shares` computes them).",
         )
     early = [tier.name for tier in tiers if tier.factor < 1]
     if early:
         place.warn(
             "factor-below-one",
             f"For so short a window these alerts fire while the budget lasts: {', '.join(early)}."
-            " Choose larger shares: candor slo tiers --shares.",
+            " Disable them (candor.dev/disabled-tiers), or name alertPolicies with thresholds of 1"
+            " and more (`candor slo tiers --shares` computes them).",
         )

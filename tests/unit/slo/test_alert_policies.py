@@ -160,6 +160,17 @@ def test_tiers_are_disabled_by_name() -> None:
     assert objective_from(definition_of(made)) == made
 
 
+def test_tiers_that_fire_too_early_can_be_disabled_as_the_warning_says() -> None:
+    slo = objective()
+    slo["spec"]["timeWindow"] = [{"duration": "1w", "isRolling": True}]
+    _, findings = read_openslo({"f": yaml.safe_dump(slo)})
+    (warning,) = (one for _, one in findings)
+    assert warning.rule == "factor-below-one"
+    assert "slow, long. Disable them (candor.dev/disabled-tiers)" in warning.message
+    slo["metadata"]["annotations"] = {"candor.dev/disabled-tiers": "slow, long"}
+    assert read_openslo({"f": yaml.safe_dump(slo)})[1] == []
+
+
 def signals(listened: Policy, **counts: EventCounts) -> dict[str, bool]:
     lengths = {HOUR: counts["hour"], FIVE_MINUTES: counts["minutes"], timedelta(days=30): WHOLE}
     told = signals_of(Rules((), policies=(listened,)), Decimal("0.99"), timedelta(days=30), lengths)
