@@ -24,6 +24,8 @@ from candor.kernel.errors import ConflictError, UnavailableError
 from candor.kernel.telemetry_store import TelemetryStore
 
 _PACKAGE = "candor.migrations"
+_TURN = int.from_bytes(b"candor")
+_PATIENCE_SECONDS = 30
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
   version UInt32, name String, checksum FixedString(64), applied_at DateTime64(3, 'UTC')
@@ -69,15 +71,7 @@ def pending_state_migrations(engine: Engine) -> list[Migration]:
         UnavailableError: it cannot be asked.
     """
     with _state_errors(), engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-        script = ScriptDirectory.from_config(_alembic(connection))
-        revisions = list(script.iterate_revisions("head", current or "base"))
-        steps = []
-        for revision in reversed(revisions):
-            base = revision.down_revision or "base"
-            sql = _statements_of(connection, f"{base}:{revision.revision}")
-            steps.append(Migration("state", revision.revision, revision.doc, sql))
-    return steps
+        return _pending_state(connection)
 
 
 def migrate(engine: Engine, telemetry: TelemetryStore, clock: Clock) -> list[Migration]:
@@ -111,10 +105,17 @@ def migrate_telemetry(telemetry: TelemetryStore, clock: Clock) -> list[Migration
 
 
 def migrate_state(engine: Engine) -> list[Migration]:
-    """Bring the state store alone up to date and return the steps taken."""
-    steps = pending_state_migrations(engine)
-    if steps:
-        with _state_errors(), engine.begin() as connection:
+    """Bring the state store alone up to date and return the steps taken.
+
+    All steps are taken or none, and one process at a time takes them: a second one waits, and then
+    finds nothing to do.
+    """
+    if not pending_state_migrations(engine):
+        return []
+    with _state_errors(), engine.begin() as connection:
+        _wait_for_turn(connection)
+        steps = _pending_state(connection)
+        if steps:
             command.upgrade(_alembic(connection), "head")
     return steps
 
@@ -158,6 +159,31 @@ def _pending_telemetry(telemetry: TelemetryStore) -> list[Migration]:
 
 def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _pending_state(connection: Connection) -> list[Migration]:
+    current = MigrationContext.configure(connection).get_current_revision()
+    script = ScriptDirectory.from_config(_alembic(connection))
+    revisions = list(script.iterate_revisions("head", current or "base"))
+    steps = []
+    for revision in reversed(revisions):
+        base = revision.down_revision or "base"
+        sql = _statements_of(connection, f"{base}:{revision.revision}")
+        steps.append(Migration("state", revision.revision, revision.doc, sql))
+    return steps
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    """Keep every other process from migrating until the transaction ends.
+
+    Source: SQLite, "Transaction"; PostgreSQL, "Advisory Locks". SQLite's driver would otherwise
+    commit each statement that changes the schema by itself.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE_SECONDS}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURN})")
 
 
 def _statements_of(connection: Connection, span: str) -> tuple[str, ...]:

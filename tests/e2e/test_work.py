@@ -15,6 +15,7 @@ from candor.kernel.telemetry_store import TelemetryStore
 from tests.support.clickhouse_http import serve_clickhouse
 from tests.support.server import ROOT, free_port, serve
 from tests.support.shop import Shop, open_shop
+from tests.support.stores import empty_postgresql
 
 TRIES = 1200
 
@@ -124,19 +125,3 @@ def test_work_beside_embedded_stores_is_wrong_use(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "candor serve" in done.stderr
-
-
-@contextmanager
-def empty_postgresql(dsn: str) -> Iterator[str]:
-    """Give the DSN of a database of its own without tables, and drop it."""
-    from sqlalchemy import create_engine, make_url, text  # noqa: PLC0415 - used here alone
-
-    admin = create_engine(dsn, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text("CREATE DATABASE test_work"))
-    try:
-        yield make_url(dsn).set(database="test_work").render_as_string(hide_password=False)
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text("DROP DATABASE test_work"))
-        admin.dispose()

@@ -180,6 +180,13 @@ def postgresql_engine(dsn: str) -> Iterator[Engine]:
 
 
 @contextmanager
+def empty_postgresql(dsn: str) -> Iterator[str]:
+    """Give the DSN of a database of its own without tables, and drop it."""
+    with _database(dsn, f"test_{uuid.uuid4().hex}") as engine:
+        yield engine.url.render_as_string(hide_password=False)
+
+
+@contextmanager
 def _database(dsn: str, name: str, template: str = "") -> Iterator[Engine]:
     admin = create_engine(dsn, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
