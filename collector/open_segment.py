@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
+from candor.kernel.disk import sync_folder
 from collector.segment import (
     OPEN,
     PREAMBLE,
@@ -45,7 +46,7 @@ class OpenSegment:
     def create(self) -> None:
         """Make the file, so that it is found again after a crash."""
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        sync_directory(self.path.parent)
+        sync_folder(self.path.parent)
 
     def append(self, records: Sequence[tuple[bytes, int]]) -> None:
         """Write payloads with their numbers of events, and return when they are on the disk.
@@ -77,7 +78,7 @@ class OpenSegment:
         if self.path.exists():
             cut(self.path, self.durable_bytes)
             self.path.rename(sealed)
-        sync_directory(self.path.parent)
+        sync_folder(self.path.parent)
         return segment_at(sealed)
 
 
@@ -88,15 +89,6 @@ def cut(path: Path, size: int) -> None:
     with path.open("r+b") as file:
         file.truncate(size)
         os.fsync(file.fileno())
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names of files in a folder durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def probe(directory: Path) -> None:

@@ -21,13 +21,14 @@ from itertools import islice
 from pathlib import Path
 
 from candor.kernel.clock import Clock
+from candor.kernel.disk import sync_folder
 from candor.kernel.errors import UnavailableError
 from candor.kernel.ids import new_id
 from candor.kernel.logging import log
 from candor.kernel.metrics import Metrics
 from candor.kernel.settings import SpoolSettings
 from collector.errors import SpoolBrokenError
-from collector.open_segment import OpenSegment, cut, probe, sync_directory
+from collector.open_segment import OpenSegment, cut, probe
 from collector.pressure import Kind, Pressure
 from collector.segment import (
     CORRUPT,
@@ -206,7 +207,7 @@ class Spool:
             file.write(damage.content)
             file.flush()
             os.fsync(file.fileno())
-        sync_directory(self._directory)
+        sync_folder(self._directory)
         if is_new:
             self._metrics.records_corrupt.inc()
 
@@ -232,7 +233,7 @@ class Spool:
             return
         cut(path, size)
         path.rename(path.with_suffix(SEALED))
-        sync_directory(self._directory)
+        sync_folder(self._directory)
 
     def _write_until_stopped(self) -> None:
         while True:

@@ -7,19 +7,21 @@ HKDF-SHA-256 with a purpose of its own, so that none can be turned into another.
 import hmac
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from candor.kernel.disk import sync_folder
 from candor.kernel.errors import InvalidInputError, UnavailableError
 from candor.kernel.identifiers import canonical_identifier
 
 MASTER_KEY_BYTES = 32
 _SHA256_BLOCK_BYTES = 64
-_OWNER_ONLY = 0o600
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _MOST_REMEMBERED = 20_000
 
@@ -153,15 +155,17 @@ def open_secrets(
 
 
 def _create_once(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-    except FileExistsError:
+    """Make the key whole or not at all: whoever finds the file finds all of it."""
+    if path.exists():
         return
-    with os.fdopen(descriptor, "wb") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.") as file:  # mode 0600
         file.write(os.urandom(MASTER_KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was first
+            os.link(file.name, path)
+    sync_folder(path.parent)
 
 
 def _read_key(path: Path) -> bytes:

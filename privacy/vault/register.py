@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from candor.kernel.disk import sync_folder
 from candor.kernel.errors import UnavailableError
 from privacy.vault.sealing import new_key_id
 
@@ -93,7 +94,7 @@ class Register:
             os.ftruncate(file, 0)
             os.pwrite(file, json.dumps(named | {"mac": self._mac("", named)}).encode() + b"\n", 0)
             os.fsync(file)
-        _sync_folder(self._path.parent)
+        sync_folder(self._path.parent)
 
     def contents(self) -> Contents | None:
         """Return what is in the file without what a crash cut off; none if it is missing."""
@@ -246,11 +247,3 @@ def _content(number: int, tombstone: Tombstone) -> dict[str, Any]:
         "number": number,
         "subject_key": tombstone.subject_key,
     }
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,4 +1,6 @@
 import hmac
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -6,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from candor.kernel.errors import InvalidInputError, UnavailableError
-from candor.kernel.secrets import Mac, open_secrets
+from candor.kernel.secrets import Mac, Secrets, open_secrets
+
+AT_ONCE = 6
 
 
 def test_the_key_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -14,6 +18,22 @@ def test_the_key_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> No
     first = open_secrets(path, may_create=True)
     assert path.stat().st_mode & 0o777 == 0o600
     assert open_secrets(path, may_create=True) == first
+
+
+def test_of_many_at_once_one_makes_the_key_and_all_have_it(tmp_path: Path) -> None:
+    together = threading.Barrier(AT_ONCE, timeout=60)
+
+    def opened(_: int) -> list[Secrets]:
+        made = []
+        for turn in range(20):
+            together.wait()
+            made.append(open_secrets(tmp_path / str(turn) / "master.key", may_create=True))
+        return made
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        turns = list(zip(*threads.map(opened, range(AT_ONCE)), strict=True))
+    assert all(one == turn[0] for turn in turns for one in turn)
+    assert {one.name for one in tmp_path.glob("*/*")} == {"master.key"}
 
 
 def test_a_server_refuses_to_invent_a_key(tmp_path: Path) -> None:
