@@ -40,12 +40,17 @@ def counts(telemetry: TelemetryStore, one: Any) -> EventCounts:  # noqa: ANN401 
     return whole
 
 
-def store(telemetry: TelemetryStore, signal: Any, message: Any) -> None:  # noqa: ANN401 - OTLP's own
+def store(
+    telemetry: TelemetryStore,
+    signal: Any,  # noqa: ANN401 - OTLP's own
+    message: Any,  # noqa: ANN401 - as above
+    insert: str = "one",
+) -> None:
     body = message.SerializeToString()
     reception = Reception(NOON, LimitSettings(), SECRETS)
     read = read_request(signal, body, PROTOBUF, reception)
     assert read.rejections == []
-    insert_otlp(signal, telemetry, [encode_otlp(body, read.digest)], signal)
+    insert_otlp(signal, telemetry, [encode_otlp(body, read.digest)], insert)
 
 
 def spans(*spans_: tuple[str, int, int]) -> ExportTraceServiceRequest:
