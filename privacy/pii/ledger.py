@@ -73,6 +73,7 @@ class FindingLedger:
         self._waiting: dict[tuple[str, str, str], Sighting] = {}
         self._places: set[tuple[str, str, str]] = set()
         self._guard = threading.Lock()
+        self._writing = threading.Lock()
         self._stopped = threading.Event()
 
     def note(self, source: str, located: Located, value: str, policy: Policy) -> None:
@@ -107,7 +108,14 @@ class FindingLedger:
             )
 
     def flush(self) -> None:
-        """Write what was counted; what cannot be written waits for the next time."""
+        """Write what was counted before; what cannot be written waits for the next time.
+
+        What another thread is writing is written when this returns.
+        """
+        with self._writing:
+            self._flush()
+
+    def _flush(self) -> None:
         with self._guard:
             waiting, self._waiting = self._waiting, {}
         if not waiting:

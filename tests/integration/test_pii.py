@@ -1,11 +1,12 @@
 """Scans, policies and findings under /api/v1, on both state stores."""
 
 import json
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from candor.kernel.database import session_of
 from candor.kernel.field_ports import NoDataMap
@@ -324,6 +325,33 @@ def test_what_cannot_be_written_waits(sqlite: Engine, clock: FixedClock) -> None
     with session_of(sqlite) as session:
         found = store.find_findings(session, None, None, 10)
     assert {one["path"]: one["count"] for one in found} == {"a": 2, "b": 1}
+
+
+def test_whoever_flushes_waits_for_what_another_thread_is_writing(
+    sqlite: Engine, clock: FixedClock
+) -> None:
+    ledger = ledger_on(sqlite, clock)
+    see(ledger)
+    reached, released = threading.Event(), threading.Event()
+
+    def hold(*_: Any) -> None:  # noqa: ANN401 - what SQLAlchemy tells
+        if not reached.is_set():
+            reached.set()
+            released.wait(60)
+
+    event.listen(sqlite, "before_cursor_execute", hold)
+    writer = threading.Thread(target=ledger.flush)
+    writer.start()
+    assert reached.wait(60)
+    reader = threading.Thread(target=ledger.flush)
+    reader.start()
+    reader.join(0.2)
+    assert reader.is_alive()
+    released.set()
+    reader.join()
+    with session_of(sqlite) as session:
+        assert len(store.find_findings(session, None, None, 10)) == 1
+    writer.join()
 
 
 def test_an_entry_that_another_process_made_in_between_is_counted_into(
