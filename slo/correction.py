@@ -153,10 +153,10 @@ def _occurrences(correction: Correction, window: Window) -> list[Window]:
 
 
 def _check_recurrence(correction: Correction) -> None:
-    """Return when a recurrence happens at all, and not so often that no window could count it.
+    """Refuse a recurrence that never happens, or so often that no window could count it.
 
     Raises:
-        InvalidInputError: it does not, or cannot be read.
+        InvalidInputError: it is one of these, or cannot be read.
     """
     text = str(correction.rrule).upper().removeprefix("RRULE:")
     parts = {name.strip(): value.strip() for name, _, value in _parts(text)}

@@ -103,16 +103,14 @@ def test_what_the_store_counts_is_what_counting_by_hand_gives(
     kind, method = case
     indicator, judge = INDICATORS[kind]
     objective = promised(indicator, METHODS[method], parse_period(text))
-    left_out = merged([Window(AT - a * MINUTE, AT - a * MINUTE + b * MINUTE) for a, b in gaps])
+    left_out = left_out_by(gaps)
 
     def units(window: Window) -> list[Unit]:
         if kind == "freshness":
             return outside(fresh_minutes(sent, window), left_out)
         return outside(minutes_of(sent, judge, window), left_out)
 
-    is_rolling = "@" not in text
-    window = Window(AT - hours(text), AT) if is_rolling else Window(MIDNIGHT, AT)
-    origin = EPOCH if is_rolling else MIDNIGHT
+    window, origin = whole_of(text)
     reading = read_budget(embedded_telemetry, objective, AT, gaps=left_out)
     assert reading.budget.sli == sli(units(window), METHODS[method], window, origin)
     gone = {objective.name: left_out}
@@ -121,6 +119,17 @@ def test_what_the_store_counts_is_what_counting_by_hand_gives(
         hour = units(Window(AT - HOUR, AT))
         counted = (sum(unit[1] for unit in hour), sum(unit[2] for unit in hour))
         assert (read[HOUR].good, read[HOUR].valid) == counted
+
+
+def whole_of(text: str) -> tuple[Window, datetime]:
+    """Return the window of a period that ends now, and where its slices begin."""
+    if "@" in text:
+        return Window(MIDNIGHT, AT), MIDNIGHT
+    return Window(AT - hours(text), AT), EPOCH
+
+
+def left_out_by(gaps: Sequence[tuple[int, int]]) -> list[Window]:
+    return merged([Window(AT - a * MINUTE, AT - a * MINUTE + b * MINUTE) for a, b in gaps])
 
 
 def fill(telemetry: TelemetryStore, sent: Sequence[Sent]) -> None:

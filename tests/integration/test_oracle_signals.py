@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import product
 
 import msgspec
@@ -34,22 +33,20 @@ from slo.window import MINUTE, Window
 from tests.integration.test_metric_objectives import DELTA, metric
 from tests.integration.test_oracle import (
     AT,
-    EPOCH,
     GAPS,
     METHODS,
-    MIDNIGHT,
     PERIODS,
     SENT,
     VALID,
     Judge,
     Sent,
     Unit,
-    hours,
-    merged,
+    left_out_by,
     minutes_of,
     outside,
     promised,
     sli,
+    whole_of,
 )
 from tests.integration.test_signal_objectives import store
 
@@ -298,17 +295,6 @@ KINDS: dict[str, Kind] = {
 def empty(telemetry: TelemetryStore, tables: Sequence[str]) -> None:
     for table in tables:
         telemetry.command(f"TRUNCATE TABLE {table}")
-
-
-def whole_of(text: str) -> tuple[Window, datetime]:
-    """Return the window of a period that ends now, and where its slices begin."""
-    if "@" in text:
-        return Window(MIDNIGHT, AT), MIDNIGHT
-    return Window(AT - hours(text), AT), EPOCH
-
-
-def left_out_by(gaps: Sequence[tuple[int, int]]) -> list[Window]:
-    return merged([Window(AT - a * MINUTE, AT - a * MINUTE + b * MINUTE) for a, b in gaps])
 
 
 @pytest.mark.parametrize("case", list(product(KINDS, METHODS)), ids=", ".join)
