@@ -89,12 +89,17 @@ def count_by_minute(telemetry: TelemetryStore, question: Question) -> list[Slice
     rollup = rollup_is_exact(question)
     parameters = Parameters()
     valid, good = _measures(question.indicator, parameters, rollup=rollup)
-    within = _within(question.window, parameters, rollup=rollup)
+    parts = {
+        "valid": valid,
+        "good": good,
+        "within": _within(question.window, parameters, rollup=rollup),
+        "chosen": filter_text(question.indicator.valid, parameters),
+    }
     if rollup:
-        text = _filled("list_rollup_minutes", valid=valid, good=good, within=within)
+        text = _filled("list_rollup_minutes", **parts)
     else:
         table = _table(question.indicator.signal, question.window, parameters)
-        text = _filled("list_event_minutes", table=table, valid=valid, good=good, within=within)
+        text = _filled("list_event_minutes", table=table, **parts)
     columns = telemetry.columns(text, parameters.values)
     if not columns:
         return []
@@ -122,6 +127,7 @@ def count_by_value(
         "valid": valid,
         "good": good,
         "within": f"({within or 0})",
+        "chosen": filter_text(indicator.valid, parameters),
     }
     if rollup:
         text = _filled("count_rollup_values", **parts)
