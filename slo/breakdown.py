@@ -8,14 +8,13 @@ from fractions import Fraction
 from candor.kernel.errors import InvalidInputError
 from candor.kernel.telemetry_store import TelemetryStore
 from slo.budget import EventCounts, burn_rate
-from slo.budgeting import EPOCH
 from slo.correction import without
 from slo.evaluation import BudgetReading, read_budget
 from slo.indicator import Condition, text_field_fault
 from slo.objective import Objective
 from slo.period import Period
 from slo.store import count_by_value
-from slo.window import Window
+from slo.window import EPOCH, Window
 
 MOST_VALUES = 20
 _MINUTES = (

@@ -4,7 +4,6 @@ Ratios are computed as fractions of integers and turned into floats once, at the
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -105,11 +104,3 @@ def burn_rate(counts: EventCounts, target: Decimal) -> Fraction | None:
 @lru_cache(maxsize=1024)
 def _allowed(target: Decimal) -> Fraction:
     return 1 - Fraction(target)
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """The counts of one minute."""
-
-    minute: datetime
-    counts: EventCounts

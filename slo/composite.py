@@ -10,20 +10,23 @@ say. An objective with one indicator is a composite of one part.
 Source: OpenSLO v1, ``compositeWeight``; Nobl9's composites for delay.
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
-from itertools import accumulate
 from typing import Literal
 
-from slo.budgeting import Share, left_out
-from slo.window import Window
+from slo.budgeting import Place, left_out
+from slo.window import EPOCH, Window, seconds_at
 
 WhenDelayed = Literal["CountAsGood", "CountAsBad", "Ignore"]
 Combination = Literal["weighted", "journey"]
+BadBy = Callable[[Sequence[datetime]], Sequence[Sequence[int]]]
+"""Tells for each instant how many units of each part, bad ones, were over by it."""
+
 _UNIT = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,10 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One part in one window: its shares in order, and how much of the window was too silent."""
+    """One part in one window: its bad and valid units, and how much of it was too silent."""
 
     weight: Fraction
-    ends: tuple[datetime, ...]
-    bad: tuple[int, ...]
+    bad: int
     valid: int
     delayed: Fraction = Fraction(0)
     delayed_is_bad: bool = False
@@ -53,94 +55,83 @@ class Measure:
     @property
     def bad_ratio(self) -> Fraction | None:
         """The part's bad ratio over the whole window; none when it was not measured."""
-        return self.bad_until(None) if self.is_measured else None
+        return self.ratio_of(self.bad, at_end=True) if self.is_measured else None
 
-    def bad_until(self, at: datetime | None) -> Fraction:
-        """Return how much of the whole window's ratio was bad by an instant, or by its end.
-
-        Delay is known at the end only.
-        """
-        number = len(self.ends) if at is None else bisect_right(self.ends, at)
-        bad = Fraction(self.bad[number - 1], self.valid) if number and self.valid else Fraction(0)
-        late = self.delayed if at is None and self.delayed_is_bad else Fraction(0)
-        return (1 - self.delayed) * bad + late if self.valid else Fraction(int(late > 0))
+    def ratio_of(self, bad: int, *, at_end: bool) -> Fraction:
+        """Return what so many bad units are of the whole window; delay is known at its end only."""
+        ratio = Fraction(bad, self.valid) if self.valid else Fraction(0)
+        late = self.delayed if at_end and self.delayed_is_bad else Fraction(0)
+        return (1 - self.delayed) * ratio + late if self.valid else Fraction(int(late > 0))
 
 
-def measure(
-    shares: Sequence[Share],
-    weight: Fraction,
-    span: Window,
-    delay: Delay | None = None,
-    gaps: Sequence[Window] = (),
-) -> Measure:
-    """Return a part's measure of a span, given its shares in the order of their ends."""
-    late = Fraction(0)
-    if delay is not None and delay.when_delayed != "Ignore":
-        late = silent_share(shares, span, delay.longest, gaps)
-    return Measure(
-        weight,
-        tuple(share.end for share in shares),
-        tuple(accumulate(share.bad for share in shares)),
-        sum(share.valid for share in shares),
-        late,
-        delay is not None and delay.when_delayed == "CountAsBad",
-    )
-
-
-def silent_share(
-    shares: Sequence[Share], span: Window, longest: timedelta, gaps: Sequence[Window] = ()
-) -> Fraction:
+def silent_share(heard: Sequence[Window], place: Place, longest: timedelta) -> Fraction:
     """Return the share of a span that lies in a silence, beyond the longest one allowed.
 
-    In the ``gaps`` that corrections leave nobody listens: a silence begins anew after each.
+    ``heard`` is in order. In the gaps that corrections leave nobody listens: a silence begins anew
+    after each.
     """
-    late, heard = timedelta(0), span.since
-    edges = [(share.start, share.end) for share in shares if share.measured]
-    if gaps:
-        edges = sorted([*edges, *((gap.since, gap.until) for gap in gaps)])
-    for start, end in [*edges, (span.until, span.until)]:
-        late += max(timedelta(0), start - heard - longest)
-        heard = max(heard, end)
+    span, gaps = place.span, place.gaps
+    late, last = timedelta(0), span.since
+    for one in sorted([*heard, *gaps], key=lambda window: (window.since, window.until)):
+        late += max(timedelta(0), one.since - last - longest)
+        last = max(last, one.until)
+    late += max(timedelta(0), span.until - last - longest)
     length = (span.length - left_out(gaps)) // _UNIT
     return Fraction(late // _UNIT, length) if length > 0 else Fraction(0)
 
 
 def bad_ratio(
-    parts: Sequence[Measure], combination: Combination, at: datetime | None = None
+    parts: Sequence[Measure], combination: Combination, bad: Sequence[int] | None = None
 ) -> Fraction | None:
-    """Return the bad ratio of all parts together, or what of it was bad by ``at``.
+    """Return the bad ratio of all parts together, or what it is with so many ``bad`` units each.
 
-    None when no part was measured. It never falls with ``at``.
+    None when no part was measured. It never falls with ``bad``.
     """
-    measured = [part for part in parts if part.is_measured]
-    if not measured:
+    ratios = [
+        (part.weight, part.ratio_of(part.bad if bad is None else bad[place], at_end=bad is None))
+        for place, part in enumerate(parts)
+        if part.is_measured
+    ]
+    if not ratios:
         return None
     if combination == "journey":
         good = Fraction(1)
-        for part in measured:
-            good *= 1 - part.bad_until(at)
+        for _, ratio in ratios:
+            good *= 1 - ratio
         return 1 - good
-    weights = sum((part.weight for part in measured), Fraction(0))
-    return sum((part.weight * part.bad_until(at) for part in measured), Fraction(0)) / weights
+    weights = sum((weight for weight, _ in ratios), Fraction(0))
+    return sum((weight * ratio for weight, ratio in ratios), Fraction(0)) / weights
 
 
 def spent_at(
-    parts: Sequence[Measure], combination: Combination, allowed: Fraction
+    parts: Sequence[Measure],
+    combination: Combination,
+    allowed: Fraction,
+    within: Window,
+    bad_by: BadBy,
 ) -> datetime | None:
-    """Return the first instant by which a budget of the whole window was spent, or none.
+    """Return the first instant within a window by which its whole budget was spent, or none.
 
-    Cost: O(n) to order the instants, O(log n) exact ratios.
+    Units are over at whole seconds.
+
+    Cost: asks ``bad_by`` once for every 256th part of the window, then of what is left, to the
+    second: thrice for 30 days.
     """
     whole = bad_ratio(parts, combination)
     if whole is None or whole == 0 or whole < allowed:
         return None
-    instants = sorted({end for part in parts for end in part.ends})
-    low, high = 0, len(instants)
-    while low < high:
-        middle = (low + high) // 2
-        spent = bad_ratio(parts, combination, instants[middle]) or Fraction(0)
-        if spent > 0 and spent >= allowed:
-            high = middle
-        else:
-            low = middle + 1
-    return instants[low] if low < len(instants) else None
+    low, high = seconds_at(within.since) - 1, seconds_at(within.until)
+    is_found = False
+    while not is_found or high - low > 1:
+        step = max(1, -(-(high - low) // _AT_ONCE))
+        instants = [*range(low + step, high, step), high]
+        spent = [
+            bad_ratio(parts, combination, bad) or Fraction(0)
+            for bad in bad_by([EPOCH + one * _SECOND for one in instants])
+        ]
+        reached = next((n for n, one in enumerate(spent) if one > 0 and one >= allowed), None)
+        if reached is None:
+            return None
+        low, high = (instants[reached - 1] if reached else low), instants[reached]
+        is_found = True
+    return EPOCH + high * _SECOND

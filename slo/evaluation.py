@@ -1,4 +1,4 @@
-"""Budgets, burn rates and timelines of objectives, counted at an instant.
+"""Budgets and burn rates of objectives, counted at an instant.
 
 Everything is counted from what is stored now, so late events, corrections of their times and
 replays change the past as well. What corrections leave out comes as ``gaps``: whole minutes,
@@ -13,46 +13,20 @@ from types import MappingProxyType
 
 from candor.kernel.objective_settings import AlertSettings
 from candor.kernel.telemetry_store import TelemetryStore
-from slo.budget import ErrorBudget, EventCounts, JudgedCounts, Slice
-from slo.budgeting import (
-    EPOCH,
-    Share,
-    coverage,
-    expected_slices,
-    left_out,
-    outside,
-    shares_of,
-    total,
-    with_unmeasured_bad,
-)
+from slo.budget import ErrorBudget, EventCounts, JudgedCounts
+from slo.budgeting import Place, left_out
 from slo.burn_rate import TierState, state_of, tiers_of
-from slo.composite import Measure, bad_ratio, measure, spent_at
+from slo.composite import bad_ratio, spent_at
 from slo.correction import clipped, without
-from slo.freshness import read_minutes
 from slo.objective import Objective, Part
+from slo.parts import PartReading, read_course, read_part, read_part_in
 from slo.period import CalendarPeriod, Period
 from slo.restraint import restraint_of
 from slo.store import Question, count
-from slo.window import MINUTE, Window, rolling
+from slo.units import last_valid_minute
+from slo.window import EPOCH, Window, rolling
 
-TIMELINE_POINTS = 120
 _FROZEN_REACH = 3
-
-
-@dataclass(frozen=True, slots=True)
-class PartReading:
-    """One part of an objective in a window: its events, its slices, and what they come to."""
-
-    part: Part
-    events: EventCounts
-    shares: tuple[Share, ...]
-    expected: int
-    measure: Measure
-
-    @property
-    def coverage(self) -> float | None:
-        """The share of the window's slices (or minutes) so far that hold valid events."""
-        return coverage(self.shares, self.expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +61,6 @@ class BudgetReading:
         return sum(float(weight) * share for weight, share in known if share is not None) / weights
 
 
-@dataclass(frozen=True, slots=True)
-class TimelinePoint:
-    """The counts of one part of a window, and the budget left at its end."""
-
-    window: Window
-    counts: EventCounts
-    remaining: float | None
-
-
 def reach(objective: Objective, at: datetime, period: Period | None = None) -> Window:
     """Return the time that budgets and burn rates at an instant may be counted from."""
     window = (period or objective.period).window(at)
@@ -115,18 +80,87 @@ def read_budget(
     gaps: Sequence[Window] = (),
 ) -> BudgetReading:
     """Return the budget of an objective at an instant, in its own window or another."""
-    period = period or objective.period
-    window = period.window(at)
-    place = _Place.of(_span(window, at), period, gaps)
-    parts = tuple(_read_part(telemetry, objective, part, place) for part in objective.parts)
-    reading = replace(_judged(objective, period, window, parts), corrected=left_out(place.gaps))
+    reading, place = read_window(telemetry, objective, at, period, gaps)
+    spent = _spent_at(telemetry, objective, reading, place)
+    reading = replace(reading, exhausted_at=spent, corrected=left_out(place.gaps))
     if reading.held_back_by == "no_data" and objective.no_data == "freeze":
-        last = _last_minute(telemetry, objective, window, gaps)
+        last = _last_minute(telemetry, objective, reading.budget.window, gaps)
         if last is not None:
             unfrozen = replace(objective, no_data="exclude")
             frozen = read_budget(telemetry, unfrozen, last, period, gaps)
             return replace(frozen, frozen_at=last)
     return reading
+
+
+def read_window(
+    telemetry: TelemetryStore,
+    objective: Objective,
+    at: datetime,
+    period: Period | None = None,
+    gaps: Sequence[Window] = (),
+) -> tuple[BudgetReading, Place]:
+    """Return a budget without the instant at which it was spent, and the place it was read in.
+
+    Cost: one query for each part, two for freshness.
+    """
+    period = period or objective.period
+    window = period.window(at)
+    span = _span(window, at)
+    place = Place(span, _origin(period, span), clipped(gaps, span))
+    parts = tuple(read_part(telemetry, objective, part, place) for part in objective.parts)
+    return _judged(objective, period, window, parts), place
+
+
+def read_judged(
+    telemetry: TelemetryStore,
+    objectives: Sequence[Objective],
+    at: datetime,
+    gaps: Mapping[str, Sequence[Window]] = MappingProxyType({}),
+) -> list[EventCounts]:
+    """Return what the own window of each objective holds so far, with the SLI of its budget.
+
+    Cost: a few queries for all that simply count events; that of ``read_budget`` for each other.
+    """
+    spans = [
+        without(_span(one.period.window(at), at), gaps.get(one.name, ()))
+        if _counts_simply(one)
+        else []
+        for one in objectives
+    ]
+    questions = [
+        Question(objective.indicator, span)
+        for objective, own in zip(objectives, spans, strict=True)
+        for span in own
+    ]
+    answers = iter(count(telemetry, questions) if questions else ())
+    judged: list[EventCounts] = []
+    for objective, own in zip(objectives, spans, strict=True):
+        if _counts_simply(objective):
+            counts = _sum([next(answers) for _ in own])
+            enough = counts.valid >= objective.minimum_events
+            judged.append(JudgedCounts(counts.good, counts.valid, counts.sli if enough else None))
+            continue
+        reading = read_budget(telemetry, objective, at, gaps=gaps.get(objective.name, ()))
+        counts = reading.events
+        judged.append(JudgedCounts(counts.good, counts.valid, reading.budget.sli))
+    return judged
+
+
+def read_remaining(
+    telemetry: TelemetryStore,
+    objectives: Sequence[Objective],
+    at: datetime,
+    gaps: Mapping[str, Sequence[Window]] = MappingProxyType({}),
+) -> list[Fraction | None]:
+    """Return what remains of the budget of each objective.
+
+    Cost: that of ``read_judged``.
+    """
+    judged = read_judged(telemetry, objectives, at, gaps)
+    return [
+        ErrorBudget(one.target, one.period.window(at), counts.sli).remaining
+        for one, counts in zip(objectives, judged, strict=True)
+    ]
 
 
 def read_burn(
@@ -173,7 +207,7 @@ def read_lookbacks(
         {
             length: without(whole[length], gaps.get(objective.name, ()))
             for length in sorted(own)
-            if _counts_events(objective)
+            if objective.counts_events
         }
         for objective, own in zip(objectives, lengths, strict=True)
     ]
@@ -186,50 +220,10 @@ def read_lookbacks(
     answers = iter(count(telemetry, questions) if questions else ())
     return [
         {length: _sum([next(answers) for _ in parts]) for length, parts in windows.items()}
-        if _counts_events(objective)
+        if objective.counts_events
         else _read_judged(telemetry, objective, own, at, gaps.get(objective.name, ()))
         for objective, windows, own in zip(objectives, wanted, lengths, strict=True)
     ]
-
-
-def read_timeline(
-    telemetry: TelemetryStore,
-    objective: Objective,
-    at: datetime,
-    period: Period | None = None,
-    gaps: Sequence[Window] = (),
-) -> list[TimelinePoint]:
-    """Return the window so far in equal parts, oldest first, with the budget left after each.
-
-    The budget is that of all units of the window so far, so that the line only falls; of a
-    calendar's window, where the events of the whole were declared, it is theirs, and the line does
-    not rise when the rest of them arrive either.
-    """
-    period = period or objective.period
-    window = period.window(at)
-    span = _span(window, at)
-    place = _Place.of(span, period, gaps)
-    minutes = [_minutes(telemetry, part, span, gaps) for part in objective.parts]
-    parts = tuple(
-        _part_reading(objective, part, place, counted)
-        for part, counted in zip(objective.parts, minutes, strict=True)
-    )
-    judged = _judged(objective, period, window, parts).held_back_by is None
-    scale = _declared_share(objective, period, parts)
-    events = sorted((one for counted in minutes for one in counted), key=lambda one: one.minute)
-    step = max(MINUTE, span.length / TIMELINE_POINTS)
-    points: list[TimelinePoint] = []
-    since, position = span.since, 0
-    while since < span.until:
-        here = Window(since, min(since + step, span.until))
-        start = position
-        while position < len(events) and events[position].minute < here.until:
-            position += 1
-        end = None if here.until == span.until else here.until
-        left = _remaining(objective, parts, end, scale) if judged else None
-        points.append(TimelinePoint(here, total(events[start:position]), left))
-        since = here.until
-    return points
 
 
 def observed_volumes(
@@ -244,52 +238,9 @@ def observed_volumes(
     return [sum(next(answers).valid for _ in _counting(one)) for one in objectives]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A span, where its slices begin, and what corrections leave out of it."""
-
-    span: Window
-    origin: datetime
-    gaps: Sequence[Window]
-
-    @classmethod
-    def of(cls, span: Window, period: Period, gaps: Sequence[Window]) -> "_Place":
-        return cls(span, _origin(period, span), clipped(gaps, span))
-
-
 def _span(window: Window, at: datetime) -> Window:
     """Return the part of a window that is over at ``at``; no telemetry is older than the epoch."""
     return Window(max(EPOCH, window.since), max(EPOCH, min(at, window.until)))
-
-
-def _minutes(
-    telemetry: TelemetryStore, part: Part, span: Window, gaps: Sequence[Window]
-) -> list[Slice]:
-    return outside(read_minutes(telemetry, Question(part.indicator, span)), gaps)
-
-
-def _read_part(
-    telemetry: TelemetryStore, objective: Objective, part: Part, place: "_Place"
-) -> PartReading:
-    minutes = _minutes(telemetry, part, place.span, place.gaps)
-    return _part_reading(objective, part, place, minutes)
-
-
-def _part_reading(
-    objective: Objective, part: Part, place: "_Place", minutes: Sequence[Slice]
-) -> PartReading:
-    """Return the reading of a part from its minutes, none of which lies in a gap."""
-    span, origin, gaps = place.span, place.origin, place.gaps
-    shares = shares_of(minutes, part.budgeting, span, origin)
-    if objective.no_data == "bad" and part.budgeting.method != "Occurrences":
-        shares = with_unmeasured_bad(shares, part.budgeting, span, origin, gaps)
-    return PartReading(
-        part,
-        total(minutes),
-        tuple(shares),
-        expected_slices(part.budgeting, span, origin, gaps),
-        measure(shares, part.weight, span, part.delay, gaps),
-    )
 
 
 def _judged(
@@ -304,25 +255,28 @@ def _judged(
         held_back_by = "minimum_events"
     sli = None if bad is None or held_back_by is not None else 1 - bad
     budget = ErrorBudget(objective.target, window, sli)
-    spent = spent_at(measures, objective.combination, budget.allowed) if sli is not None else None
-    return BudgetReading(budget, period.kind, parts, spent, held_back_by)
+    return BudgetReading(budget, period.kind, parts, None, held_back_by)
 
 
-def _remaining(
-    objective: Objective, parts: Sequence[PartReading], at: datetime | None, scale: Fraction
-) -> float | None:
-    bad = bad_ratio([one.measure for one in parts], objective.combination, at)
-    return None if bad is None else float(1 - scale * bad / (1 - Fraction(objective.target)))
+def _spent_at(
+    telemetry: TelemetryStore, objective: Objective, reading: BudgetReading, place: Place
+) -> datetime | None:
+    """Return when a budget was spent; a unit is over at most one slice after the span."""
+    if reading.held_back_by is not None:
+        return None
 
+    def bad_by(instants: Sequence[datetime]) -> list[list[int]]:
+        course = read_course(telemetry, objective, place, instants)
+        return [[part.bad for part in parts] for parts in course]
 
-def _declared_share(objective: Objective, period: Period, parts: Sequence[PartReading]) -> Fraction:
-    """Return the valid events so far as a share of the declared ones; 1 where it means nothing."""
-    expected, valid = objective.expected_events, sum(one.events.valid for one in parts)
-    if period != objective.period or not isinstance(period, CalendarPeriod):
-        return Fraction(1)
-    if not expected or valid >= expected or not _counts_events(objective):
-        return Fraction(1)
-    return Fraction(valid, expected)
+    longest = max(part.budgeting.slice_length for part in objective.parts)
+    return spent_at(
+        [one.measure for one in reading.parts],
+        objective.combination,
+        reading.budget.allowed,
+        Window(place.span.since, place.span.until + longest),
+        bad_by,
+    )
 
 
 def _last_minute(
@@ -330,12 +284,9 @@ def _last_minute(
 ) -> datetime | None:
     """Return the end of the last minute with valid events in the time before a window."""
     before = _span(rolling(window.length, window.since), window.since)
-    ends = [
-        minutes[-1].minute + MINUTE
-        for part in objective.parts
-        if (minutes := _minutes(telemetry, part, before, gaps))
-    ]
-    return max(ends, default=None)
+    place = Place(before, gaps=clipped(gaps, before))
+    ends = [last_valid_minute(telemetry, part.indicator, place) for part in objective.parts]
+    return max((end for end in ends if end is not None), default=None)
 
 
 def _counting(objective: Objective) -> list[Part]:
@@ -343,10 +294,11 @@ def _counting(objective: Objective) -> list[Part]:
     return [part for part in objective.parts if part.indicator.freshness is None]
 
 
-def _counts_events(objective: Objective) -> bool:
-    """Whether its burn rates are sums of events, that one query finds for many objectives."""
-    counted = objective.indicator.freshness is None
-    return counted and len(objective.parts) == 1 and objective.budgeting.method == "Occurrences"
+def _counts_simply(objective: Objective) -> bool:
+    """Whether its budget is one of those sums: neither delay nor an older window comes into it."""
+    delay = objective.parts[0].delay
+    heeds_delay = delay is not None and delay.when_delayed != "Ignore"
+    return objective.counts_events and not heeds_delay and objective.no_data != "freeze"
 
 
 def _read_judged(
@@ -358,24 +310,18 @@ def _read_judged(
 ) -> dict[timedelta, EventCounts]:
     period = objective.period
     origin = _origin(period, period.window(at))
-    longest = max(lengths, default=timedelta(0))
-    counted = [
-        _minutes(telemetry, part, _whole(part, longest, at, origin), gaps)
-        for part in objective.parts
-    ]
-
-    def judged(length: timedelta) -> EventCounts:
-        readings = []
-        for part, minutes in zip(objective.parts, counted, strict=True):
-            span = _whole(part, length, at, origin)
-            inside = [one for one in minutes if one.minute >= span.since]
-            place = _Place(span, origin, clipped(gaps, span))
-            readings.append(_part_reading(objective, part, place, inside))
+    columns = []
+    for part in objective.parts:
+        spans = [_whole(part, length, at, origin) for length in lengths]
+        places = [Place(span, origin, clipped(gaps, span)) for span in spans]
+        columns.append(read_part_in(telemetry, objective, part, places))
+    judged: dict[timedelta, EventCounts] = {}
+    for place, length in enumerate(lengths):
+        readings = [column[place] for column in columns]
         bad = bad_ratio([one.measure for one in readings], objective.combination)
         events = _sum([one.events for one in readings])
-        return JudgedCounts(events.good, events.valid, None if bad is None else 1 - bad)
-
-    return {length: judged(length) for length in lengths}
+        judged[length] = JudgedCounts(events.good, events.valid, None if bad is None else 1 - bad)
+    return judged
 
 
 def _sum(counts: Sequence[EventCounts]) -> EventCounts:

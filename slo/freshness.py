@@ -9,40 +9,40 @@ from dataclasses import replace
 from datetime import timedelta
 
 from candor.kernel.telemetry_store import TelemetryStore
-from slo.budget import EventCounts, Slice
-from slo.store import Question, count, count_by_minute
-from slo.window import MINUTE, Window, whole_minute
+from slo.conditions import Parameters
+from slo.store import Question, Slicing, count, filled, slices_text
+from slo.window import MINUTE, Window, seconds_at, whole_minute
 
 _KNOWN_FOR = timedelta(days=30)
-_FRESH, _STALE = EventCounts(1, 1), EventCounts(0, 1)
+_NEVER = -1
 
 
-def read_minutes(telemetry: TelemetryStore, question: Question) -> list[Slice]:
-    """Return the counts of each minute of a window that holds something valid, in order.
+def valid_slices_text(
+    telemetry: TelemetryStore, question: Question, slicing: Slicing, parameters: Parameters
+) -> str:
+    """Return a SELECT of the slices of a window that hold something valid, as ``slices_text``.
 
     Of an indicator of freshness, what is valid are the minutes themselves.
 
-    Cost: one query; two for freshness.
+    Cost: nothing; one query for freshness.
     """
     indicator, window = question.indicator, question.window
     if indicator.freshness is None:
-        return count_by_minute(telemetry, question)
+        return slices_text(question, slicing, parameters)
     limit, plain = indicator.freshness, replace(indicator, freshness=None)
     since = whole_minute(window.since)
-    if since >= window.until:
-        return []
-    reached = Window(since - limit, window.until)
-    came = [one.minute for one in count_by_minute(telemetry, Question(plain, reached))]
+    reached = Window(since - limit, max(window.until, since))
     earlier = Question(plain, Window(reached.since - _KNOWN_FOR, reached.since))
-    last = reached.since - MINUTE if count(telemetry, [earlier])[0].valid else None
-    minutes, position = [], 0
-    minute = since
-    while minute < window.until:
-        while position < len(came) and came[position] <= minute:
-            last = came[position]
-            position += 1
-        if last is not None:
-            is_fresh = last >= minute + MINUTE - limit
-            minutes.append(Slice(minute, _FRESH if is_fresh else _STALE))
-        minute += MINUTE
-    return minutes
+    is_known = count(telemetry, [earlier])[0].valid > 0
+    before = seconds_at(reached.since - MINUTE) if is_known else _NEVER
+    return filled(
+        "list_fresh_slices",
+        start=slicing.start,
+        outside=slicing.outside,
+        came=slices_text(Question(plain, reached), Slicing(), parameters),
+        limit=parameters.bind(limit // timedelta(seconds=1), "Int64"),
+        since=parameters.bind(seconds_at(since), "Int64"),
+        before=parameters.bind(before, "Int64"),
+        never=parameters.bind(_NEVER, "Int64"),
+        minutes=parameters.bind(max(0, -((since - window.until) // MINUTE)), "UInt64"),
+    )

@@ -17,7 +17,7 @@ from candor.kernel.services import Services
 from slo.breakdown import Asking, read_contributions, read_values
 from slo.correction import corrected
 from slo.errors import InvalidDocumentsError
-from slo.evaluation import observed_volumes, reach, read_budget, read_burn, read_timeline
+from slo.evaluation import observed_volumes, reach, read_budget, read_burn
 from slo.governance.store import corrections_of
 from slo.metadata import parse_label
 from slo.objective import Objective
@@ -40,6 +40,7 @@ from slo.schemas import (
     timeline_document,
     values_document,
 )
+from slo.timeline import read_timeline
 from slo.window import MINUTE, whole_minute
 
 router = APIRouter(prefix="/api/v1", tags=["objectives"])

@@ -7,9 +7,11 @@ from typing import Any
 
 from slo.breakdown import Breakdown, Contribution
 from slo.burn_rate import Tier, TierState, is_firable, max_burn, warnings_about
-from slo.evaluation import BudgetReading, PartReading, TimelinePoint
+from slo.evaluation import BudgetReading
 from slo.objective import Objective
+from slo.parts import PartReading
 from slo.register import Difference, Registered, Revision
+from slo.timeline import TimelinePoint
 from slo.window import Window, format_duration
 
 
@@ -229,8 +231,8 @@ def _float(value: Fraction | None) -> float | None:
 
 
 def _slices(reading: BudgetReading) -> tuple[int, int]:
-    shares = [share for one in reading.parts for share in one.shares]
-    return sum(share.good for share in shares), sum(share.valid for share in shares)
+    units = [one.units for one in reading.parts]
+    return sum(one.good for one in units), sum(one.valid for one in units)
 
 
 def _part(reading: PartReading) -> dict[str, Any]:

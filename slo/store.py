@@ -12,7 +12,7 @@ from string import Template
 
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
-from slo.budget import EventCounts, Slice
+from slo.budget import EventCounts
 from slo.conditions import Parameters, filter_text, good_text, text_column, valid_text
 from slo.indicator import Indicator, Signal
 from slo.rollup import ALL_DURATIONS, DIMENSIONS, count_rollup, is_exact, under_text
@@ -39,6 +39,17 @@ class Question:
 
     indicator: Indicator
     window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Slicing:
+    """When a slice starts and which minutes count, as texts over ``second``, where a minute begins.
+
+    Both are in seconds since the epoch, as Int64.
+    """
+
+    start: str = "second"
+    outside: str = "1"
 
 
 def count(telemetry: TelemetryStore, questions: Sequence[Question]) -> list[EventCounts]:
@@ -84,29 +95,25 @@ def count_rows(telemetry: TelemetryStore, questions: Sequence[Question]) -> list
     return [answers[one] for one in questions]
 
 
-def count_by_minute(telemetry: TelemetryStore, question: Question) -> list[Slice]:
-    """Return the counts of each minute that holds valid events, in order."""
+def slices_text(question: Question, slicing: Slicing, parameters: Parameters) -> str:
+    """Return a SELECT of the slices that hold valid events, in no order.
+
+    Its columns are ``start``, ``valid_sum`` and ``good_sum``.
+    """
     rollup = rollup_is_exact(question)
-    parameters = Parameters()
     valid, good = _measures(question.indicator, parameters, rollup=rollup)
     parts = {
+        "start": slicing.start,
+        "outside": slicing.outside,
         "valid": valid,
         "good": good,
         "within": _within(question.window, parameters, rollup=rollup),
         "chosen": filter_text(question.indicator.valid, parameters),
     }
     if rollup:
-        text = _filled("list_rollup_minutes", **parts)
-    else:
-        table = _table(question.indicator.signal, question.window, parameters)
-        text = _filled("list_event_minutes", table=table, **parts)
-    columns = telemetry.columns(text, parameters.values)
-    if not columns:
-        return []
-    return [
-        Slice(at, EventCounts(int(good), int(valid)))
-        for at, valid, good in zip(*columns, strict=True)
-    ]
+        return filled("list_rollup_slices", **parts)
+    table = _table(question.indicator.signal, question.window, parameters)
+    return filled("list_event_slices", table=table, **parts)
 
 
 def count_by_value(
@@ -130,11 +137,11 @@ def count_by_value(
         "chosen": filter_text(indicator.valid, parameters),
     }
     if rollup:
-        text = _filled("count_rollup_values", **parts)
+        text = filled("count_rollup_values", **parts)
     else:
         hull = Window(min(one.since for one in windows), max(one.until for one in windows))
         table = _table(indicator.signal, hull, parameters)
-        text = _filled("count_event_values", table=table, **parts)
+        text = filled("count_event_values", table=table, **parts)
     columns = telemetry.columns(text, parameters.values)
     if not columns:
         return {}
@@ -168,7 +175,7 @@ def _rows_statement(
         columns += (f"[{counted}] AS v{number}", f"[{well}] AS g{number}")
     around = _within(hull, parameters, rollup=False)
     table = _table(indicators[0].signal, hull, parameters)
-    return _filled("count_events", table=table, columns=", ".join(columns), within=around)
+    return filled("count_events", table=table, columns=", ".join(columns), within=around)
 
 
 def _measures(indicator: Indicator, parameters: Parameters, *, rollup: bool) -> tuple[str, str]:
@@ -200,15 +207,15 @@ def _table(signal: Signal, window: Window, parameters: Parameters) -> str:
     kind = "DateTime64(3, 'UTC')"
     if signal == "metrics":
         since, until = (parameters.bind(one, kind) for one in (window.since, window.until))
-        return f"({_filled('select_metric_increments', since=since, until=until)})"
+        return f"({filled('select_metric_increments', since=since, until=until)})"
     if signal != "vitals":
         return _TABLES[signal]
     since = parameters.bind(window.since - _LONGEST_PAGE_VIEW, kind)
     until = parameters.bind(window.until + _LONGEST_PAGE_VIEW, kind)
-    return f"({_filled('select_latest_vitals', since=since, until=until)})"
+    return f"({filled('select_latest_vitals', since=since, until=until)})"
 
 
-def _filled(name: str, **parts: str) -> str:
+def filled(name: str, **parts: str) -> str:
     """Return a named statement with its places filled; values are bound, never filled in."""
     return Template(statement("slo", name)).substitute(parts)
 

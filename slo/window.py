@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from candor.kernel.errors import InvalidInputError
 
@@ -18,6 +18,10 @@ _NOMINAL = {
     "Y": timedelta(days=365),
 }
 MINUTE = timedelta(minutes=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""No telemetry is older."""
+
+_SECOND = timedelta(seconds=1)
 _LONGEST = timedelta(days=36_500)
 
 
@@ -47,6 +51,11 @@ def rolling(length: timedelta, until: datetime) -> Window:
 def whole_minute(at: datetime) -> datetime:
     """Return the last whole minute at or before ``at``."""
     return at.replace(second=0, microsecond=0)
+
+
+def seconds_at(at: datetime) -> int:
+    """Return an instant in seconds since the epoch, a broken second as the next whole one."""
+    return -((EPOCH - at) // _SECOND)
 
 
 def parse_duration(text: str) -> timedelta:

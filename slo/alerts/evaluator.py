@@ -29,10 +29,10 @@ from slo.alerts import store
 from slo.alerts.delivery import Delivery, Silence
 from slo.alerts.messages import facts_of
 from slo.alerts.targets import target_names
-from slo.budget import EventCounts, JudgedCounts, burn_rate
+from slo.budget import EventCounts, burn_rate
 from slo.burn_rule import Policy
 from slo.correction import Correction, clipped, corrected
-from slo.evaluation import reach, read_budget, read_lookbacks
+from slo.evaluation import reach, read_judged, read_lookbacks
 from slo.governance.store import corrections_by_objective
 from slo.objective import Objective
 from slo.period import RollingPeriod
@@ -146,12 +146,13 @@ def _readings(
         for one, listened in zip(objectives, rules, strict=True)
     ]
     counts = read_lookbacks(services.telemetry, objectives, at, lengths, gaps)
+    wholes = _wholes(services, objectives, gaps, at)
     return [
         _Reading(
             one,
             listened,
             own,
-            _whole(services, one, gaps.get(one.name, ()), at),
+            wholes.get(one.name),
             frozenset(
                 length for length in own if clipped(gaps.get(one.name, ()), rolling(length, at))
             ),
@@ -165,14 +166,16 @@ def _own_lookback(objective: Objective) -> set[timedelta]:
     return {objective.window} if isinstance(objective.period, RollingPeriod) else set()
 
 
-def _whole(
-    services: Services, objective: Objective, gaps: Sequence[Window], at: datetime
-) -> EventCounts | None:
-    """Return what a calendar's window holds; other windows simply end now."""
-    if isinstance(objective.period, RollingPeriod):
-        return None
-    reading = read_budget(services.telemetry, objective, at, gaps=gaps)
-    return JudgedCounts(reading.events.good, reading.events.valid, reading.budget.sli)
+def _wholes(
+    services: Services,
+    objectives: Sequence[Objective],
+    gaps: Mapping[str, Sequence[Window]],
+    at: datetime,
+) -> dict[str, EventCounts]:
+    """Return what the windows of calendars hold, by objective; other windows simply end now."""
+    own = [one for one in objectives if not isinstance(one.period, RollingPeriod)]
+    counts = read_judged(services.telemetry, own, at, gaps)
+    return {one.name: counted for one, counted in zip(own, counts, strict=True)}
 
 
 def _lookback(services: Services, objective: Objective, at: datetime) -> Window:

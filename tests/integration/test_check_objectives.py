@@ -13,8 +13,10 @@ from collector.receivers.synthetic import Probe
 from collector.receivers.synthetic_file import read_checks
 from collector.store import encode_checks, insert_checks
 from slo.budget import EventCounts
+from slo.budgeting import OCCURRENCES, Place
 from slo.openslo import has_errors, read_openslo
-from slo.store import Question, count, count_by_minute
+from slo.store import Question, count
+from slo.units import read_units
 from slo.window import Window, rolling
 from tests.support.asgi import Application
 from tests.support.shop import open_shop
@@ -78,10 +80,8 @@ def counts_of(telemetry: TelemetryStore, document: dict[str, Any], window: Windo
     assert not has_errors(findings)
     question = Question(found.indicator, window)
     (whole,) = count(telemetry, [question])
-    minutes = count_by_minute(telemetry, question)
-    assert EventCounts(
-        sum(one.counts.good for one in minutes), sum(one.counts.valid for one in minutes)
-    ) == whole  # fmt: skip
+    (by_minute,) = read_units(telemetry, found.indicator, OCCURRENCES, Place(window))
+    assert by_minute.events == whole
     return whole
 
 

@@ -13,10 +13,12 @@ from candor.kernel.telemetry_store import TelemetryStore
 from collector.event import Event
 from collector.store import encode_events, insert_events
 from slo.budget import EventCounts
+from slo.budgeting import OCCURRENCES, Place
 from slo.evaluation import read_burn
 from slo.indicator import Condition, Indicator, Threshold
 from slo.openslo import read_openslo
-from slo.store import Question, count, count_by_minute, count_rows, rollup_is_exact
+from slo.store import Question, count, count_rows, rollup_is_exact
+from slo.units import read_units
 from slo.window import MINUTE, rolling
 from tests.support.asgi import Application
 from tests.support.stores import NOON
@@ -150,12 +152,13 @@ def test_minutes_add_up_to_the_whole(
 ) -> None:
     events = random_events(500)
     store(embedded_telemetry, events)
-    slices = count_by_minute(embedded_telemetry, Question(indicator, DAY))
+    edges = [DAY.since + number * MINUTE for number in range(1, DAY.minutes)]
+    minutes = read_units(embedded_telemetry, indicator, OCCURRENCES, Place(DAY), edges)
     total = EventCounts(
-        sum(one.counts.good for one in slices), sum(one.counts.valid for one in slices)
+        sum(one.events.good for one in minutes), sum(one.events.valid for one in minutes)
     )
     assert total == expected(events, Question(indicator, DAY))
-    assert [one.minute for one in slices] == sorted({one.minute for one in slices})
+    assert [one.measured for one in minutes] == [int(one.valid > 0) for one in minutes]
 
 
 def test_a_segment_that_is_inserted_twice_counts_once_in_every_table(

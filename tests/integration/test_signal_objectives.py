@@ -14,8 +14,10 @@ from collector.receivers.otlp import PROTOBUF, read_request
 from collector.store import encode_otlp, encode_vitals, insert_otlp, insert_vitals
 from collector.vital import Vital
 from slo.budget import EventCounts
+from slo.budgeting import OCCURRENCES, Place
 from slo.openslo import read_openslo
-from slo.store import Question, count, count_by_minute
+from slo.store import Question, count
+from slo.units import read_units
 from slo.window import MINUTE, rolling
 from tests.support.otlp import log_request
 from tests.support.stores import NOON, SECRETS
@@ -34,9 +36,8 @@ def indicator(document: Any) -> Any:  # noqa: ANN401 - a document
 
 def counts(telemetry: TelemetryStore, one: Any) -> EventCounts:  # noqa: ANN401 - an indicator
     (whole,) = count(telemetry, [Question(one, HOUR)])
-    minutes = [slice_.counts for slice_ in count_by_minute(telemetry, Question(one, HOUR))]
-    assert sum(one.good for one in minutes) == whole.good
-    assert sum(one.valid for one in minutes) == whole.valid
+    (by_minute,) = read_units(telemetry, one, OCCURRENCES, Place(HOUR))
+    assert by_minute.events == whole
     return whole
 
 

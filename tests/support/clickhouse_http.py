@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import IPPROTO_TCP, TCP_NODELAY
@@ -66,6 +67,18 @@ def serve_clickhouse(path: Path) -> Iterator[str]:
             thread.join()
 
 
+def _form(kind: str, body: bytes) -> dict[str, str]:
+    """Return the fields of a form by their names."""
+    message = message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
+    fields = {}
+    for part in message.walk():
+        name = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(content, bytes):
+            fields[name] = content.decode()
+    return fields
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     open: Any
@@ -83,6 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         parameters = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         body = self._body()
+        kind = self.headers.get("Content-Type", "")
+        if kind.startswith("multipart/form-data"):  # so the client sends long parameters
+            parameters |= _form(kind, body)
+            body = b""
         try:
             payload = self._run(parameters, body)
         except RuntimeError as error:

@@ -1,0 +1,1 @@
+SELECT maxOrNull(start) AS last FROM ($slices)
