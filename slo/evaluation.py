@@ -173,7 +173,7 @@ def read_lookbacks(
         {
             length: without(whole[length], gaps.get(objective.name, ()))
             for length in sorted(own)
-            if _counts_events(objective)
+            if objective.counts_events
         }
         for objective, own in zip(objectives, lengths, strict=True)
     ]
@@ -186,7 +186,7 @@ def read_lookbacks(
     answers = iter(count(telemetry, questions) if questions else ())
     return [
         {length: _sum([next(answers) for _ in parts]) for length, parts in windows.items()}
-        if _counts_events(objective)
+        if objective.counts_events
         else _read_judged(telemetry, objective, own, at, gaps.get(objective.name, ()))
         for objective, windows, own in zip(objectives, wanted, lengths, strict=True)
     ]
@@ -320,7 +320,7 @@ def _declared_share(objective: Objective, period: Period, parts: Sequence[PartRe
     expected, valid = objective.expected_events, sum(one.events.valid for one in parts)
     if period != objective.period or not isinstance(period, CalendarPeriod):
         return Fraction(1)
-    if not expected or valid >= expected or not _counts_events(objective):
+    if not expected or valid >= expected or not objective.counts_events:
         return Fraction(1)
     return Fraction(valid, expected)
 
@@ -341,12 +341,6 @@ def _last_minute(
 def _counting(objective: Objective) -> list[Part]:
     """Return the parts that count events; the others count minutes."""
     return [part for part in objective.parts if part.indicator.freshness is None]
-
-
-def _counts_events(objective: Objective) -> bool:
-    """Whether its burn rates are sums of events, that one query finds for many objectives."""
-    counted = objective.indicator.freshness is None
-    return counted and len(objective.parts) == 1 and objective.budgeting.method == "Occurrences"
 
 
 def _read_judged(

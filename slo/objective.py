@@ -69,6 +69,12 @@ class Objective:
         return {**self.labels, "service": (self.service,)}
 
     @property
+    def counts_events(self) -> bool:
+        """Whether its SLI is a ratio of events, which one query finds for many objectives."""
+        counted = self.indicator.freshness is None
+        return counted and len(self.parts) == 1 and self.budgeting.method == "Occurrences"
+
+    @property
     def budget(self) -> Decimal:
         """The share of valid units that may be bad: 1 - target."""
         return 1 - self.target

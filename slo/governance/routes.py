@@ -1,6 +1,8 @@
 """Corrections, annotations, policies and the release gate under /api/v1."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from fractions import Fraction
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -15,7 +17,8 @@ from slo.evaluation import reach, read_budget
 from slo.governance import schemas, store
 from slo.objective import Objective
 from slo.policy import reasons_of
-from slo.register import all_objectives, find_objective
+from slo.register import all_objectives, find_objective, objectives_of
+from slo.remaining import read_remaining
 from slo.window import MINUTE, whole_minute
 
 router = APIRouter(prefix="/api/v1", tags=["objectives"])
@@ -139,27 +142,34 @@ def read_gate(services: Services, session: Session, service: str) -> dict[str, A
         NotFoundError: no objective belongs to that service.
     """
     now = services.clock()
-    objectives = [one.objective for one in all_objectives(session)]
-    concerned = [one for one in objectives if one.service == service]
+    concerned = objectives_of(session, service)
     if not concerned:
         raise NotFoundError(
             "No objective belongs to that service. `GET /api/v1/objectives` lists them."
         )
     policy = store.policy_for(session, service)
+    remaining = _remaining(services, session, concerned)
     reasons = [
         reason
-        for objective in concerned
-        for reason in reasons_of(policy, objective.name, _remaining(services, session, objective))
+        for objective, left in zip(concerned, remaining, strict=True)
+        for reason in reasons_of(policy, objective.name, left)
     ]
     overrides = store.all_overrides(session, service)
     override = next((one for one in overrides if one.holds(now)), None)
     return schemas.gate_document(service, reasons, override)
 
 
-def _remaining(services: Services, session: Session, objective: Objective) -> Any:  # noqa: ANN401 - Fraction or none
+def _remaining(
+    services: Services, session: Session, objectives: Sequence[Objective]
+) -> list[Fraction | None]:
     at = whole_minute(services.clock()) + MINUTE
-    gaps = corrected(store.corrections_of(session, objective), reach(objective, at))
-    return read_budget(services.telemetry, objective, at, gaps=gaps).budget.remaining
+    corrections = store.corrections_by_objective(session, objectives)
+    gaps = {
+        one.name: corrected(corrections[one.name], reach(one, at))
+        for one in objectives
+        if corrections[one.name]
+    }
+    return read_remaining(services.telemetry, objectives, at, gaps)
 
 
 def _concerned(session: Session, correction: Correction) -> list[Objective]:
