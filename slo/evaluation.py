@@ -33,9 +33,9 @@ from slo.objective import Objective, Part
 from slo.period import CalendarPeriod, Period
 from slo.restraint import restraint_of
 from slo.store import Question, count
+from slo.timeline import TimelinePoint, bad_ratio_within, parts_of
 from slo.window import MINUTE, Window, rolling
 
-TIMELINE_POINTS = 120
 _FROZEN_REACH = 3
 
 
@@ -85,15 +85,6 @@ class BudgetReading:
         if not weights:
             return None
         return sum(float(weight) * share for weight, share in known if share is not None) / weights
-
-
-@dataclass(frozen=True, slots=True)
-class TimelinePoint:
-    """The counts of one part of a window, and the budget left at its end."""
-
-    window: Window
-    counts: EventCounts
-    remaining: float | None
 
 
 def reach(objective: Objective, at: datetime, period: Period | None = None) -> Window:
@@ -217,18 +208,18 @@ def read_timeline(
     judged = _judged(objective, period, window, parts).held_back_by is None
     scale = _declared_share(objective, period, parts)
     events = sorted((one for counted in minutes for one in counted), key=lambda one: one.minute)
-    step = max(MINUTE, span.length / TIMELINE_POINTS)
+    shares = [(one.part.weight, one.shares) for one in parts]
     points: list[TimelinePoint] = []
-    since, position = span.since, 0
-    while since < span.until:
-        here = Window(since, min(since + step, span.until))
+    position = 0
+    for here in parts_of(span):
         start = position
         while position < len(events) and events[position].minute < here.until:
             position += 1
         end = None if here.until == span.until else here.until
         left = _remaining(objective, parts, end, scale) if judged else None
-        points.append(TimelinePoint(here, total(events[start:position]), left))
-        since = here.until
+        bad = bad_ratio_within(shares, objective.combination, here, end) if judged else None
+        burn = None if bad is None else float(bad / (1 - Fraction(objective.target)))
+        points.append(TimelinePoint(here, total(events[start:position]), left, burn))
     return points
 
 

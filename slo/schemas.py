@@ -7,9 +7,10 @@ from typing import Any
 
 from slo.breakdown import Breakdown, Contribution
 from slo.burn_rate import Tier, TierState, is_firable, max_burn, warnings_about
-from slo.evaluation import BudgetReading, PartReading, TimelinePoint
+from slo.evaluation import BudgetReading, PartReading
 from slo.objective import Objective
 from slo.register import Difference, Registered, Revision
+from slo.timeline import TimelinePoint
 from slo.window import Window, format_duration
 
 
@@ -148,6 +149,7 @@ def timeline_document(objective: Objective, points: Sequence[TimelinePoint]) -> 
                 "valid": point.counts.valid,
                 "sli": _float(point.counts.sli),
                 "remaining": point.remaining,
+                "burn": point.burn,
             }
             for point in points
         ],

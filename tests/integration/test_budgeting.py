@@ -96,6 +96,10 @@ def test_each_method_gives_its_own_sli_of_the_same_events(
         "/api/v1/objectives/checkout/timeline", params={"at": NOON.isoformat(), "window": "1h"}
     ).json()
     assert timeline["points"][-1]["remaining"] == pytest.approx(answer["remaining"])
+    units = [one["burn"] for one in timeline["points"] if one["burn"] is not None]
+    assert sum(units) / len(units) == pytest.approx(
+        {"Occurrences": (0.1 + 0 + 1) / 3 / 0.1}.get(method, answer["consumed"])
+    )
 
 
 def test_a_calendar_month_is_that_of_its_zone_and_has_its_hours(application: Application) -> None:
