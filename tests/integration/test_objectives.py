@@ -208,6 +208,24 @@ def test_applying_creates_changes_and_leaves_alone(application: Application) -> 
     assert [one["name"] for one in application.get("/api/v1/objectives").json()] == ["checkout"]
 
 
+def test_the_order_of_a_filter_says_nothing(application: Application) -> None:
+    fields = {"step": "payment", "journey": "checkout"}
+
+    def applied(*names: str) -> dict[str, Any]:
+        document = ratio(
+            total=source(filter={name: fields[name] for name in names}, good={"outcome": "ok"})
+        )
+        text = yaml.safe_dump(document, sort_keys=False)
+        path = "/api/v1/objectives/apply"
+        answer: dict[str, Any] = application.post(path, content=text, headers=YAML).json()
+        return answer
+
+    applied("step", "journey")
+    assert apply(application, objective() | {"metadata": {"name": "other"}})["changed"] == []
+    assert applied("journey", "step")["unchanged"] == ["checkout"]
+    assert application.get("/api/v1/objectives/checkout").json()["revision"] == 1
+
+
 def test_one_error_keeps_all_documents_from_being_applied(application: Application) -> None:
     answer = apply(application, objective(), objective(service=None) | {"metadata": {"name": "b"}})
     assert answer["status_code"] == 422
