@@ -106,9 +106,14 @@ def put_policy(
     author: Author,
 ) -> dict[str, Any]:
     """Decide what happens when budgets run low; in force at once."""
-    policy = body.policy(name)
-    store.put_policy(session, policy, author, services.clock())
-    return schemas.policy_document(policy)
+    put = store.put_policy(session, body.policy(name), author, services.clock())
+    return schemas.policy_document(put)
+
+
+@router.delete("/policies/{name}", dependencies=[requires("slo:write")])
+def remove_policy(name: schemas.Name, session: SessionDep) -> dict[str, Any]:
+    """Take a policy away: what is left, or the default, decides at once."""
+    return schemas.policy_document(store.remove_policy(session, name))
 
 
 @router.get("/gate", dependencies=[requires("slo:read")])
@@ -131,6 +136,7 @@ def override_gate(
 ) -> dict[str, Any]:
     """Let a service be released all the same, until an instant, for a reason."""
     override = body.override(author, services.clock())
+    _objectives_of(session, override.service)
     store.add_override(session, override)
     return schemas.override_document(override)
 
@@ -142,11 +148,7 @@ def read_gate(services: Services, session: Session, service: str) -> dict[str, A
         NotFoundError: no objective belongs to that service.
     """
     now = services.clock()
-    concerned = objectives_of(session, service)
-    if not concerned:
-        raise NotFoundError(
-            "No objective belongs to that service. `GET /api/v1/objectives` lists them."
-        )
+    concerned = _objectives_of(session, service)
     policy = store.policy_for(session, service)
     remaining = _remaining(services, session, concerned)
     reasons = [
@@ -157,6 +159,20 @@ def read_gate(services: Services, session: Session, service: str) -> dict[str, A
     overrides = store.all_overrides(session, service)
     override = next((one for one in overrides if one.holds(now)), None)
     return schemas.gate_document(service, reasons, override)
+
+
+def _objectives_of(session: Session, service: str) -> list[Objective]:
+    """Return the objectives of a service.
+
+    Raises:
+        NotFoundError: it has none, or there is no such service.
+    """
+    objectives = objectives_of(session, service)
+    if not objectives:
+        raise NotFoundError(
+            "No objective belongs to that service. `GET /api/v1/objectives` lists them."
+        )
+    return objectives
 
 
 def _remaining(
