@@ -26,7 +26,7 @@ from candor.wiring import Installation
 from collector.receivers.decoding import Reception
 from collector.receivers.otlp import PROTOBUF, read_request
 from slo.openslo import read_set
-from slo.register import apply_set, stored_documents
+from slo.register import apply_set, revisions_of, stored_documents
 
 _EVERY_SECONDS = 60.0
 _SOURCE = "candor"
@@ -41,7 +41,7 @@ _Labels = tuple[str, ...]
 
 
 def apply_self_objectives(services: Services) -> list[str]:
-    """Apply Candor's objectives on itself where no document of their name is stored.
+    """Apply Candor's objectives on itself where nobody has changed or removed them.
 
     Returns the names of the objectives that are new. Doing it again changes nothing.
     """
@@ -53,9 +53,9 @@ def apply_self_objectives(services: Services) -> list[str]:
             fresh = [
                 one
                 for one in read_set({_DOCUMENTS: text}).documents
-                if (one.kind, one.name) not in known
+                if (one.kind, one.name) not in known and not revisions_of(session, one.name)
             ]
-            if not fresh:
+            if not any(one.kind == "SLO" for one in fresh):
                 return []
             documents = read_set({one.name: one.text for one in fresh}, stored)
             return apply_set(session, documents, services.clock(), _SOURCE).created

@@ -89,7 +89,8 @@ def _part(part: Part) -> dict[str, Any]:
     indicator = asdict(part.indicator)
     for conditions in ("valid", "good"):
         indicator[conditions] = [
-            condition | {"values": list(condition["values"])} for condition in indicator[conditions]
+            condition | {"values": list(condition["values"])}
+            for condition in sorted(indicator[conditions], key=_by_field)
         ]
     freshness = indicator.pop("freshness")
     if freshness is not None:
@@ -107,6 +108,11 @@ def _part(part: Part) -> dict[str, Any]:
         "max_delay_seconds": None if delay is None else delay.longest.total_seconds(),
         "when_delayed": None if delay is None else delay.when_delayed,
     }
+
+
+def _by_field(condition: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what conditions are sorted by: their order in a file says nothing."""
+    return condition["field"], condition["operator"]
 
 
 def _part_from(part: Mapping[str, Any]) -> Part:

@@ -116,6 +116,14 @@ def all_objectives(session: Session) -> list[Registered]:
     return [_registered(row) for row in rows]
 
 
+def objectives_of(session: Session, service: str) -> list[Objective]:
+    """Return the objectives of one service, by name."""
+    rows = session.scalars(
+        select(ObjectiveRow).where(ObjectiveRow.service == service).order_by(ObjectiveRow.name)
+    )
+    return [objective_from(row.definition) for row in rows]
+
+
 def revisions_of(session: Session, name: str) -> list[Revision]:
     """Return the revisions of an objective, newest first; those of a removed one too."""
     rows = session.scalars(

@@ -9,7 +9,8 @@ the fastest that burns; a page mutes the ticket with this rule of the Alertmanag
         target_matchers: [sloth_severity="ticket"]
         equal: [sloth_id]
 
-Without events there is no sample, rather than NaN.
+Without events there is no sample, rather than NaN; and a series of good or bad events that was
+never seen has counted none.
 
 Source: sloth's recording rules; SRE Workbook, chapter 5, for the alerts.
 """
@@ -23,6 +24,7 @@ from typing import Any
 
 import yaml
 
+from slo.annotations import PREFIX, Terms
 from slo.burn_rate import Severity, Tier, is_firable, tiers_of
 from slo.indicator import FRESHNESS
 from slo.kinds import Goal
@@ -34,8 +36,17 @@ BAD_EVENTS = "candor_objective_bad_events_total"
 VALID_EVENTS = "candor_objective_valid_events_total"
 """The counters on ``/metrics`` from which the rules of Candor's own indicators are made."""
 
-_RANGE = re.compile(r"\[\s*(?:\{\{\s*\.window\s*\}\}|\$\w+|\d+[a-z]+)\s*\]")
-_SELECTOR = re.compile(r"[a-zA-Z_:][\w:]*\s*(\{[^{}]*\})?", re.ASCII)
+_QUOTED = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`'
+_COMMENT = re.compile(rf"(?P<quoted>{_QUOTED})|#[^\n]*", re.DOTALL)
+_TEMPLATE = re.compile(r"\{\{\s*\.window\s*\}\}")
+_RANGE = re.compile(rf"(?P<quoted>{_QUOTED})|\[(?P<length>[^\]\"'`]*)\]", re.DOTALL)
+_PLAIN_RANGE = re.compile(r"\$\w+|\$\{\w+\}|(\d+[a-z]+)+")
+_MATCHERS = rf"\{{(?:{_QUOTED}|[^{{}}\"'`])*\}}"
+_SELECTOR = re.compile(rf"[a-zA-Z_:][\w:]*\s*({_MATCHERS})?|{_MATCHERS}", re.ASCII | re.DOTALL)
+_UNRANGED = (
+    "a query names no range that could be the window, or several. Write [{{.window}}] where it"
+    " belongs, or name a plain counter."
+)
 _ON = "on(sloth_id, sloth_service, sloth_slo)"
 _WIDTH = 1000
 _CURRENT = timedelta(minutes=5)
@@ -52,6 +63,7 @@ class _Exported:
     target: Decimal
     period: timedelta
     queries: PromQL
+    tiers: tuple[Tier, ...]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -61,6 +73,11 @@ class _Exported:
             "sloth_service": self.service,
             "sloth_slo": self.slo,
         }
+
+    @property
+    def is_own(self) -> bool:
+        """Whether Candor counts it, and so shows both counters from the start on."""
+        return self.queries.bad is not None and self.queries.bad.startswith(BAD_EVENTS)
 
     @property
     def budget(self) -> str:
@@ -82,17 +99,16 @@ def prometheus_rules(documents: DocumentSet) -> tuple[dict[str, Any], list[str]]
                 f"{named.name}: a Prometheus knows no calendar; its period rolls over"
                 f" {format_duration(named.promise.period.nominal)}."
             )
+        if ours := _held_here(named.promise.terms):
+            left_out.append(f"{named.name}: these rules do not follow {', '.join(ours)}.")
         several = len(named.promise.goals) > 1
         for number, goal in enumerate(named.promise.goals, start=1):
             slo = f"{named.name}-{number}" if several else named.name
             exported = _exported(slo, named, goal)
             if exported is None:
-                left_out.append(f"{slo}: a query names no range and is no plain selector.")
+                left_out.append(f"{slo}: {_UNRANGED}")
                 continue
-            tiers = [
-                tier for tier in tiers_of(exported.period) if is_firable(tier, exported.target)
-            ]
-            groups += _groups(exported, tiers)
+            groups += _groups(exported)
     return {"groups": groups}, left_out
 
 
@@ -128,6 +144,18 @@ def _reason_against(named: Named) -> str | None:
     return None
 
 
+def _held_here(terms: Terms) -> list[str]:
+    """Return the annotations that these rules do not follow."""
+    said = {
+        "windows": terms.windows,
+        "no-data": terms.no_data != "exclude",
+        "minimum-events": terms.minimum_events,
+        "minimum-bad-events": terms.minimum_bad_events,
+        "by": terms.by,
+    }
+    return [f"{PREFIX}{name}" for name, value in said.items() if value]
+
+
 def _exported(slo: str, named: Named, goal: Goal) -> _Exported | None:
     queries = goal.sli.metric.queries
     if queries is None:
@@ -137,12 +165,16 @@ def _exported(slo: str, named: Named, goal: Goal) -> _Exported | None:
         if query is not None and _ranged(query, _CURRENT) is None:
             return None
     promise = named.promise
-    return _Exported(
-        slo, promise.service, named.display_name, goal.target, promise.period.nominal, queries
+    period = promise.period.nominal
+    tiers = tuple(
+        tier
+        for tier in tiers_of(period)
+        if is_firable(tier, goal.target) and tier.name not in promise.terms.disabled_tiers
     )
+    return _Exported(slo, promise.service, named.display_name, goal.target, period, queries, tiers)
 
 
-def _groups(exported: _Exported, tiers: Sequence[Tier]) -> Iterator[dict[str, Any]]:
+def _groups(exported: _Exported) -> Iterator[dict[str, Any]]:
     name = exported.labels["sloth_id"]
     lengths = {exported.period, _CURRENT}
     for tier in tiers_of(exported.period):
@@ -155,7 +187,7 @@ def _groups(exported: _Exported, tiers: Sequence[Tier]) -> Iterator[dict[str, An
     alerts = [
         _alert(exported, severity, chosen)
         for severity in _SEVERITIES
-        if (chosen := [tier for tier in tiers if tier.severity == severity])
+        if (chosen := [tier for tier in exported.tiers if tier.severity == severity])
     ]
     if alerts:
         yield {"name": f"sloth-slo-alerts-{name}", "rules": alerts}
@@ -165,15 +197,25 @@ def _error_ratio(exported: _Exported, length: timedelta) -> dict[str, Any]:
     queries = exported.queries
     window = _spelled(length)
     if queries.raw is not None:
-        mean = f"avg_over_time(({queries.raw})[{window}:])"
-        expression = f"1 - {mean}" if queries.raw_is_success else mean
+        mean = _mean(queries.raw, window)
+        expression = f"1 - ({mean})" if queries.raw_is_success else mean
     else:
-        part = queries.bad or queries.good or ""
-        of = queries.total or ""
-        ratio = f"(\n  {_ranged(part, length)}\n)\n/\n(\n  ({_ranged(of, length)})\n  > 0\n)"
+        part = _ranged(queries.bad or queries.good or "", length)
+        of = _ranged(queries.total or "", length)
+        if not exported.is_own:
+            part = f"({part})\n  or\n  ({of}) * 0"
+        ratio = f"(\n  {part}\n)\n/\n(\n  ({of})\n  > 0\n)"
         expression = ratio if queries.bad is not None else f"1 - (\n{ratio}\n)"
     labels = exported.labels | {"sloth_window": window}
     return _recording(f"slo:sli_error:ratio_rate{window}", expression, labels)
+
+
+def _mean(query: str, window: str) -> str:
+    """Return a ratio over a window: its own where the query names it, else the mean of many."""
+    text = _uncommented(query)
+    if _TEMPLATE.search(text):
+        return _TEMPLATE.sub(window, text)
+    return f"avg_over_time(({text})[{window}:])"
 
 
 def _meta_recordings(exported: _Exported) -> list[dict[str, Any]]:
@@ -215,12 +257,17 @@ def _alert(exported: _Exported, severity: Severity, tiers: Sequence[Tier]) -> di
         "annotations": {
             "title": f"({severity}) {{{{ $labels.sloth_slo }}}} burns its error budget",
             "summary": (
-                f"{exported.display_name}: the error ratio over the long window is"
+                f"{_literal(exported.display_name)}: the error ratio over the long window is"
                 " {{ $value | humanizePercentage }}, above what the tier"
                 " {{ $labels.tier }} allows."
             ),
         },
     }
+
+
+def _literal(text: str) -> str:
+    """Return a text as a template of Prometheus that says the same."""
+    return text.replace("{{", '{{ "{{" }}')
 
 
 def _pair(exported: _Exported, tier: Tier) -> str:
@@ -243,13 +290,25 @@ def _recording(record: str, expression: str, labels: Mapping[str, str]) -> dict[
 
 
 def _ranged(query: str, length: timedelta) -> str | None:
-    """Return a query over a window: its own range is replaced, and a plain counter gets one."""
+    """Return a query over a window, or none where it does not say what the window stands for.
+
+    That is ``{{.window}}`` wherever it is written, else the one range of the query; a plain counter
+    gets one. What is quoted is left as it is.
+    """
     window = _spelled(length)
-    if _RANGE.search(query):
-        return _RANGE.sub(f"[{window}]", query.strip())
-    if _SELECTOR.fullmatch(query.strip()):
-        return f"sum(rate({query.strip()}[{window}]))"
-    return None
+    text = _uncommented(query)
+    if _TEMPLATE.search(text):
+        return _TEMPLATE.sub(window, text)
+    if _SELECTOR.fullmatch(text):
+        return f"sum(rate({text}[{window}]))"
+    found = {one["length"].strip() for one in _RANGE.finditer(text) if one["quoted"] is None}
+    if len(found) != 1 or not _PLAIN_RANGE.fullmatch(found.pop()):
+        return None
+    return _RANGE.sub(lambda one: one["quoted"] or f"[{window}]", text)
+
+
+def _uncommented(query: str) -> str:
+    return _COMMENT.sub(lambda found: found["quoted"] or "", query).strip()
 
 
 def _selector(labels: Mapping[str, str]) -> str:

@@ -150,6 +150,7 @@ def timeline_document(objective: Objective, points: Sequence[TimelinePoint]) -> 
                 "valid": point.counts.valid,
                 "sli": _float(point.counts.sli),
                 "remaining": point.remaining,
+                "burn": point.burn,
             }
             for point in points
         ],

@@ -40,6 +40,8 @@ def gate(
     def remote(client: Client) -> Any:  # noqa: ANN401 - a JSON document
         return client.get(f"/api/v1/gate?service={quote(service, safe='')}", absent=WRONG_USE)
 
+    if not service:
+        fail("--service names the service to be released, such as checkout-api.", WRONG_USE)
     with told_errors():
         try:
             answer = ask(url, key, remote, lambda services: _gate_here(services, service))

@@ -1,6 +1,8 @@
 """Corrections, annotations, policies and the release gate under /api/v1."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from fractions import Fraction
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -11,11 +13,11 @@ from candor.kernel.errors import NotFoundError
 from candor.kernel.http import ServicesDep, SessionDep, acting, requires
 from candor.kernel.services import Services
 from slo.correction import Correction, corrected
-from slo.evaluation import reach, read_budget
+from slo.evaluation import reach, read_budget, read_remaining
 from slo.governance import schemas, store
 from slo.objective import Objective
 from slo.policy import reasons_of
-from slo.register import all_objectives, find_objective
+from slo.register import all_objectives, find_objective, objectives_of
 from slo.window import MINUTE, whole_minute
 
 router = APIRouter(prefix="/api/v1", tags=["objectives"])
@@ -103,9 +105,14 @@ def put_policy(
     author: Author,
 ) -> dict[str, Any]:
     """Decide what happens when budgets run low; in force at once."""
-    policy = body.policy(name)
-    store.put_policy(session, policy, author, services.clock())
-    return schemas.policy_document(policy)
+    put = store.put_policy(session, body.policy(name), author, services.clock())
+    return schemas.policy_document(put)
+
+
+@router.delete("/policies/{name}", dependencies=[requires("slo:write")])
+def remove_policy(name: schemas.Name, session: SessionDep) -> dict[str, Any]:
+    """Take a policy away: what is left, or the default, decides at once."""
+    return schemas.policy_document(store.remove_policy(session, name))
 
 
 @router.get("/gate", dependencies=[requires("slo:read")])
@@ -128,6 +135,7 @@ def override_gate(
 ) -> dict[str, Any]:
     """Let a service be released all the same, until an instant, for a reason."""
     override = body.override(author, services.clock())
+    _objectives_of(session, override.service)
     store.add_override(session, override)
     return schemas.override_document(override)
 
@@ -139,27 +147,44 @@ def read_gate(services: Services, session: Session, service: str) -> dict[str, A
         NotFoundError: no objective belongs to that service.
     """
     now = services.clock()
-    objectives = [one.objective for one in all_objectives(session)]
-    concerned = [one for one in objectives if one.service == service]
-    if not concerned:
-        raise NotFoundError(
-            "No objective belongs to that service. `GET /api/v1/objectives` lists them."
-        )
+    concerned = _objectives_of(session, service)
     policy = store.policy_for(session, service)
+    remaining = _remaining(services, session, concerned)
     reasons = [
         reason
-        for objective in concerned
-        for reason in reasons_of(policy, objective.name, _remaining(services, session, objective))
+        for objective, left in zip(concerned, remaining, strict=True)
+        for reason in reasons_of(policy, objective.name, left)
     ]
     overrides = store.all_overrides(session, service)
     override = next((one for one in overrides if one.holds(now)), None)
     return schemas.gate_document(service, reasons, override)
 
 
-def _remaining(services: Services, session: Session, objective: Objective) -> Any:  # noqa: ANN401 - Fraction or none
+def _objectives_of(session: Session, service: str) -> list[Objective]:
+    """Return the objectives of a service.
+
+    Raises:
+        NotFoundError: it has none, or there is no such service.
+    """
+    objectives = objectives_of(session, service)
+    if not objectives:
+        raise NotFoundError(
+            "No objective belongs to that service. `GET /api/v1/objectives` lists them."
+        )
+    return objectives
+
+
+def _remaining(
+    services: Services, session: Session, objectives: Sequence[Objective]
+) -> list[Fraction | None]:
     at = whole_minute(services.clock()) + MINUTE
-    gaps = corrected(store.corrections_of(session, objective), reach(objective, at))
-    return read_budget(services.telemetry, objective, at, gaps=gaps).budget.remaining
+    corrections = store.corrections_by_objective(session, objectives)
+    gaps = {
+        one.name: corrected(corrections[one.name], reach(one, at))
+        for one in objectives
+        if corrections[one.name]
+    }
+    return read_remaining(services.telemetry, objectives, at, gaps)
 
 
 def _concerned(session: Session, correction: Correction) -> list[Objective]:

@@ -14,6 +14,7 @@ from candor.kernel.ids import new_id
 from slo.correction import Category, Correction, check_correction
 from slo.evaluation import BudgetReading
 from slo.governance.annotation import Annotation, Kind
+from slo.governance.store import PutPolicy
 from slo.policy import Decision, Override, Policy, Reason, Step, check_policy, decide
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,8 +33,14 @@ def _without_nul(text: str) -> str:
     return text
 
 
+def _with_words(text: str) -> str:
+    if not text.strip():
+        raise ValueError("words, and not spaces alone")
+    return _without_nul(text)
+
+
 Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
-Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_without_nul)]
+Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_with_words)]
 Name = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_without_nul)]
 ObjectiveName = Annotated[str, Field(max_length=80), AfterValidator(_without_nul)]
 
@@ -108,7 +115,7 @@ class PolicyBody(_Body):
     """The steps of a service; of all services without their own when it names none."""
 
     service: Name | None = None
-    owner: Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_without_nul)]
+    owner: Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_with_words)]
     steps: Annotated[list[StepBody], Field(min_length=1, max_length=20)]
 
     def policy(self, name: str) -> Policy:
@@ -168,8 +175,9 @@ def annotation_document(annotation: Annotation) -> dict[str, Any]:
     return _instants(asdict(annotation))
 
 
-def policy_document(policy: Policy) -> dict[str, Any]:
-    """Return a policy."""
+def policy_document(put: PutPolicy) -> dict[str, Any]:
+    """Return a policy, and who put it when."""
+    policy = put.policy
     return {
         "name": policy.name,
         "service": policy.service,
@@ -178,6 +186,8 @@ def policy_document(policy: Policy) -> dict[str, Any]:
             {"below": float(step.below), "decision": step.decision, "text": step.text}
             for step in policy.steps
         ],
+        "author": put.author,
+        "applied_at": put.applied_at.isoformat(),
     }
 
 

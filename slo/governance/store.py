@@ -1,7 +1,7 @@
 """Reads and writes of corrections, annotations, policies and overrides."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from fractions import Fraction
 
@@ -16,6 +16,15 @@ from slo.objective import Objective
 from slo.policy import DEFAULT_POLICY, Override, Policy, Step
 
 _MOST_ANNOTATIONS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PutPolicy:
+    """A policy, and who put it when."""
+
+    policy: Policy
+    author: str
+    applied_at: datetime
 
 
 def add_correction(session: Session, correction: Correction) -> None:
@@ -94,7 +103,7 @@ def annotations_between(
     return [Annotation(**{name: getattr(row, name) for name in names}) for row in rows]
 
 
-def put_policy(session: Session, policy: Policy, author: str, at: datetime) -> None:
+def put_policy(session: Session, policy: Policy, author: str, at: datetime) -> PutPolicy:
     """Keep a policy under its name, in place of an earlier one."""
     row = session.get(PolicyRow, policy.name) or PolicyRow(name=policy.name)
     row.service, row.owner, row.author, row.applied_at = policy.service, policy.owner, author, at
@@ -103,24 +112,38 @@ def put_policy(session: Session, policy: Policy, author: str, at: datetime) -> N
         for step in policy.steps
     ]
     session.add(row)
+    return PutPolicy(policy, author, at)
 
 
-def all_policies(session: Session) -> list[Policy]:
+def remove_policy(session: Session, name: str) -> PutPolicy:
+    """Take a policy away, and return what it was.
+
+    Raises:
+        NotFoundError: none bears that name.
+    """
+    row = session.get(PolicyRow, name)
+    if row is None:
+        raise NotFoundError("No policy bears that name. `GET /api/v1/policies` lists them.")
+    session.delete(row)
+    return _put_policy(row)
+
+
+def all_policies(session: Session) -> list[PutPolicy]:
     """Return every policy, by name."""
-    return [_policy(row) for row in session.scalars(select(PolicyRow).order_by(PolicyRow.name))]
+    return [_put_policy(row) for row in session.scalars(select(PolicyRow).order_by(PolicyRow.name))]
 
 
 def policy_for(session: Session, service: str) -> Policy:
     """Return the policy of a service: its own, else the one for all services, else the default.
 
-    Of several, the first by name.
+    Of several, the one that was put last.
     """
     rows = session.scalars(
         select(PolicyRow)
         .where(or_(PolicyRow.service == service, PolicyRow.service.is_(None)))
-        .order_by(PolicyRow.name)
+        .order_by(PolicyRow.applied_at.desc(), PolicyRow.name)
     )
-    policies = sorted(map(_policy, rows), key=lambda one: (one.service is None, one.name))
+    policies = sorted(map(_policy, rows), key=lambda one: one.service is None)
     return policies[0] if policies else DEFAULT_POLICY
 
 
@@ -143,6 +166,10 @@ def all_overrides(session: Session, service: str | None = None) -> list[Override
 def _correction(row: CorrectionRow) -> Correction:
     names = tuple(Correction.__dataclass_fields__)
     return Correction(**{name: getattr(row, name) for name in names})
+
+
+def _put_policy(row: PolicyRow) -> PutPolicy:
+    return PutPolicy(_policy(row), row.author, row.applied_at)
 
 
 def _policy(row: PolicyRow) -> Policy:

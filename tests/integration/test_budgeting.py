@@ -96,6 +96,10 @@ def test_each_method_gives_its_own_sli_of_the_same_events(
         "/api/v1/objectives/checkout/timeline", params={"at": NOON.isoformat(), "window": "1h"}
     ).json()
     assert timeline["points"][-1]["remaining"] == pytest.approx(answer["remaining"])
+    units = [one["burn"] for one in timeline["points"] if one["burn"] is not None]
+    assert sum(units) / len(units) == pytest.approx(
+        {"Occurrences": (0.1 + 0 + 1) / 3 / 0.1}.get(method, answer["consumed"])
+    )
 
 
 def test_a_calendar_month_is_that_of_its_zone_and_has_its_hours(application: Application) -> None:
@@ -263,6 +267,29 @@ def test_the_counters_behind_the_exported_rules_are_scraped(application: Applica
     text = application.get("/metrics").text
     assert 'candor_objective_valid_events_total{objective="checkout"} 10.0' in text
     assert 'candor_objective_bad_events_total{objective="checkout"} 1.0' in text
+
+
+def test_a_counter_goes_on_when_its_objective_counts_something_else(
+    application: Application,
+) -> None:
+    from slo.exposition import ObjectiveCounters  # noqa: PLC0415 - as above
+
+    def scraped() -> str:
+        lines = application.get("/metrics").text.splitlines()
+        (line,) = [one for one in lines if one.startswith("candor_objective_valid_events_total{")]
+        return line.partition(" ")[2]
+
+    services = application.services
+    services.metrics.registry.register(ObjectiveCounters(services, NOON - 10 * MINUTE))
+    store(application, events(NOON - MINUTE, 9, 1), events(NOON - MINUTE, 2, 0, "payment"))
+    apply(application, promised())
+    assert scraped() == "12.0"
+    ratio = {"total": source(filter={"step": "payment"}, good={"outcome": "ok"})}
+    indicator = {"metadata": {"name": "sli"}, "spec": {"ratioMetric": ratio}}
+    apply(application, promised(indicator=indicator))
+    assert scraped() == "12.0"
+    store(application, events(NOON - 2 * MINUTE, 3, 0, "payment"))
+    assert scraped() == "15.0"
 
 
 @pytest.mark.parametrize("store_away", ["state", "telemetry"])

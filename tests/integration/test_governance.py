@@ -14,7 +14,7 @@ from slo.governance.store import add_correction, all_corrections, undo_correctio
 from slo.window import MINUTE
 from tests.integration.test_objectives import apply, store
 from tests.support.asgi import Application
-from tests.support.stores import NOON
+from tests.support.stores import NOON, FixedClock
 from tests.unit.slo.test_openslo import objective
 
 INCIDENT = NOON - timedelta(hours=3)
@@ -141,8 +141,42 @@ def test_a_policy_changes_what_the_gate_says_at_once(checkout: Application) -> N
     assert (answer["decision"], answer["reasons"][0]["text"]) == ("slow", "care")
     assert checkout.get("/api/v1/policies").json() == [
         {"name": "shop", "service": "shop", "owner": "sre",
-         "steps": [step | {"below": float(step["below"])} for step in steps]}
+         "steps": [step | {"below": float(step["below"])} for step in steps],
+         "author": "test", "applied_at": NOON.isoformat()}
     ]  # fmt: skip
+
+
+def put(application: Application, name: str, decision: str, service: str | None = None) -> int:
+    step = {"below": 1, "decision": decision, "text": name}
+    body = {"service": service, "owner": "sre", "steps": [step]}
+    return application.request("PUT", f"/api/v1/policies/{name}", json=body).status_code
+
+
+def test_the_policy_that_was_put_last_decides_and_what_is_taken_back_does_not(
+    checkout: Application, clock: FixedClock
+) -> None:
+    def policy() -> str:
+        return str(checkout.get("/api/v1/gate?service=shop").json()["reasons"][0]["policy"])
+
+    for name, service in (("a", None), ("b", None), ("c", "shop"), ("d", "shop"), ("e", None)):
+        clock.pass_by(MINUTE)
+        assert put(checkout, name, "slow", service) == 200
+    seen = []
+    while checkout.get("/api/v1/policies").json():
+        seen.append(policy())
+        assert checkout.request("DELETE", f"/api/v1/policies/{seen[-1]}").status_code == 200
+    assert seen == ["d", "c", "e", "b", "a"]
+    assert policy() == "default"
+    assert checkout.request("DELETE", "/api/v1/policies/a").status_code == 404
+
+
+def test_a_reason_has_words_and_a_service_objectives(checkout: Application) -> None:
+    until = (NOON + timedelta(hours=1)).isoformat()
+    override = {"service": "shop", "reason": " \t", "expires_at": until}
+    assert checkout.post("/api/v1/gate/overrides", json=override).status_code == 422
+    misspelt = override | {"service": "shp", "reason": "the fix itself"}
+    assert checkout.post("/api/v1/gate/overrides", json=misspelt).status_code == 404
+    assert checkout.get("/api/v1/gate/overrides").json() == []
 
 
 def test_an_override_lets_a_release_through_and_stays_on_the_record(
@@ -176,3 +210,5 @@ def test_reading_needs_its_scope_and_deciding_another(application: Application) 
     reader = {"authorization": f"Bearer {application.make_key('slo:read')}"}
     assert application.get("/api/v1/corrections", headers=reader).status_code == 200
     assert application.post("/api/v1/corrections", json=body(), headers=reader).status_code == 403
+    removal = application.request("DELETE", "/api/v1/policies/a", headers=reader)
+    assert removal.status_code == 403

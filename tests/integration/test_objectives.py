@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -210,6 +211,24 @@ def test_applying_creates_changes_and_leaves_alone(application: Application) -> 
     assert [one["name"] for one in application.get("/api/v1/objectives").json()] == ["checkout"]
 
 
+def test_the_order_of_a_filter_says_nothing(application: Application) -> None:
+    fields = {"step": "payment", "journey": "checkout"}
+
+    def applied(*names: str) -> dict[str, Any]:
+        document = ratio(
+            total=source(filter={name: fields[name] for name in names}, good={"outcome": "ok"})
+        )
+        text = yaml.safe_dump(document, sort_keys=False)
+        path = "/api/v1/objectives/apply"
+        answer: dict[str, Any] = application.post(path, content=text, headers=YAML).json()
+        return answer
+
+    applied("step", "journey")
+    assert apply(application, objective() | {"metadata": {"name": "other"}})["changed"] == []
+    assert applied("journey", "step")["unchanged"] == ["checkout"]
+    assert application.get("/api/v1/objectives/checkout").json()["revision"] == 1
+
+
 def test_one_error_keeps_all_documents_from_being_applied(application: Application) -> None:
     answer = apply(application, objective(), objective(service=None) | {"metadata": {"name": "b"}})
     assert answer["status_code"] == 422
@@ -283,6 +302,37 @@ def test_the_timeline_only_falls_and_ends_with_the_budget(application: Applicati
     assert remaining == sorted(remaining, reverse=True)
     assert remaining[-1] == budget["remaining"]
     assert sum(point["valid"] for point in timeline["points"]) == budget["valid"]
+
+
+@pytest.mark.parametrize(
+    ("window", "at"),
+    [
+        ("1d", NOON),
+        ("121m", NOON),
+        ("7m", NOON + timedelta(seconds=30)),
+        ("1d@Europe/Dublin", NOON + timedelta(seconds=30)),
+        ("1M@Europe/Dublin", NOON - timedelta(minutes=7)),
+    ],
+)
+def test_each_point_of_a_timeline_holds_the_events_of_its_own_time(
+    application: Application, window: str, at: datetime
+) -> None:
+    events = random_events(4000)
+    store(application.services.telemetry, events)
+    apply(application, objective(objectives=[{"target": 0.5}]))
+    path = "/api/v1/objectives/checkout/timeline"
+    points = application.get(path, params={"window": window, "at": at.isoformat()}).json()["points"]
+    assert len(points) <= 121
+    assert points[-1]["until"] == at.isoformat()
+    assert all(one["until"] == after["since"] for one, after in pairwise(points))
+    for point in points:
+        since, until = (datetime.fromisoformat(point[edge]) for edge in ("since", "until"))
+        inside = [
+            one.outcome for one in events if one.journey == "checkout" and since <= one.time < until
+        ]
+        bad = len(inside) - inside.count("ok")
+        assert (point["good"], point["valid"]) == (inside.count("ok"), len(inside))
+        assert point["burn"] == (pytest.approx(bad / len(inside) / 0.5) if inside else None)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,20 @@ def test_they_are_applied_once_and_what_a_person_changed_stays(application: Appl
     assert objectives(application)["candor-loader-lag"].target == pytest.approx(0.5)
 
 
+def test_what_a_person_removed_stays_away(application: Application) -> None:
+    services = application.services
+    apply_self_objectives(services)
+    label = ("managed-by", "candor")
+    with session_of(services.engine) as session:
+        stored = stored_documents(session)
+        kept = next(one for one in stored if one.name == "candor-loader-lag")
+        pruned = read_set({"f": kept.text}, stored, prune=label)
+        removed = apply_set(session, pruned, NOON, "lead").removed
+    assert len(removed) == len(NAMES) - 1
+    assert apply_self_objectives(services) == []
+    assert list(objectives(application)) == ["candor-loader-lag"]
+
+
 def test_what_candor_did_is_what_they_count(application: Application, clock: FixedClock) -> None:
     apply_self_objectives(application.services)
     observation = SelfObservation(application.installation, clock())

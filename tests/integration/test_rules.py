@@ -15,6 +15,7 @@ from tests.unit.slo.test_openslo import objective
 LABELS = {"sloth_id": "shop-checkout", "sloth_service": "shop", "sloth_slo": "checkout"}
 BAD = 'requests_total{code="500"}'
 TOTAL = "requests_total"
+B = "sum(rate(b[5m]))"
 
 
 def promtool(*arguments: str) -> None:
@@ -76,17 +77,95 @@ def test_recordings_bear_the_names_that_dashboards_read() -> None:
     ("parts", "expected"),
     [
         ({"good": prometheus("sum(rate(a[1m]))"), "total": prometheus("sum(rate(b[1m]))")},
-         "1 - (\n(\n  sum(rate(a[5m]))\n)\n/\n(\n  (sum(rate(b[5m])))\n  > 0\n)\n)"),
+         f"1 - (\n(\n  (sum(rate(a[5m])))\n  or\n  ({B}) * 0\n)\n/\n(\n  ({B})\n  > 0\n)\n)"),
         ({"bad": prometheus("sum(rate(a[{{.window}}]))"), "total": prometheus("b")},
-         "(\n  sum(rate(a[5m]))\n)\n/\n(\n  (sum(rate(b[5m])))\n  > 0\n)"),
-        ({"raw": prometheus("up"), "rawType": "success"}, "1 - avg_over_time((up)[5m:])"),
+         f"(\n  (sum(rate(a[5m])))\n  or\n  ({B}) * 0\n)\n/\n(\n  ({B})\n  > 0\n)"),
+        ({"raw": prometheus("up"), "rawType": "success"}, "1 - (avg_over_time((up)[5m:]))"),
         ({"raw": prometheus("down"), "rawType": "failure"}, "avg_over_time((down)[5m:])"),
+        ({"raw": prometheus("a[{{.window}}] # now"), "rawType": "failure"}, "a[5m]"),
     ],
 )  # fmt: skip
 def test_a_query_is_asked_over_each_window(parts: dict[str, Any], expected: str) -> None:
     file, left_out = exported(**parts)
     assert left_out == []
     assert recordings(file)["slo:sli_error:ratio_rate5m"] == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "ranged"),
+    [
+        ('a_total{path=~"/a/{id}"}', 'sum(rate(a_total{path=~"/a/{id}"}[5m]))'),
+        ('{__name__="a.total"}', 'sum(rate({__name__="a.total"}[5m]))'),
+        ("a_total # all of them", "sum(rate(a_total[5m]))"),
+        ('rate(a{path="[1m] # {"}[1m])', 'rate(a{path="[1m] # {"}[5m])'),
+        ("rate(a[1h30m]) # of [1m]", "rate(a[5m])"),
+        ("rate(a[${__rate_interval}])", "rate(a[5m])"),
+        ("rate(a[{{.window}}]) * max_over_time(b[1d])", "rate(a[5m]) * max_over_time(b[1d])"),
+        ("sum_over_time(a[{{ .window }}:1m])", "sum_over_time(a[5m:1m])"),
+    ],
+)
+def test_the_window_stands_where_the_query_says(query: str, ranged: str) -> None:
+    file, left_out = exported(bad=prometheus(query), total=prometheus("b"))
+    assert left_out == []
+    ratio = recordings(file)["slo:sli_error:ratio_rate5m"]
+    assert ratio.startswith(f"(\n  ({ranged})\n  or\n")
+
+
+@pytest.mark.parametrize("query", ["rate(a[1m]) * b[1d]", "sum_over_time(a[5m:1m])", "sum(a)"])
+def test_a_query_that_does_not_say_where_its_window_belongs_is_left_out(query: str) -> None:
+    file, left_out = exported(bad=prometheus(query), total=prometheus("b"))
+    assert file == {"groups": []}
+    assert ["Write [{{.window}}]" in one for one in left_out] == [True]
+
+
+@pytest.mark.parametrize(
+    ("parts", "errors"),
+    [
+        ({"bad": prometheus(BAD), "total": prometheus(TOTAL)}, 0),
+        ({"good": prometheus('requests_total{code="204"}'), "total": prometheus(TOTAL)}, 1),
+    ],
+)
+def test_a_series_that_was_never_seen_counts_nothing(
+    tmp_path: Path, parts: dict[str, Any], errors: int
+) -> None:
+    file, _ = exported(**parts)
+    (tmp_path / "rules.yaml").write_text(rule_file(file))
+    series = [{"series": 'requests_total{code="200"}', "values": "0+100x90"}]
+    asked_for = asked(90, "sum(slo:sli_error:ratio_rate1h)", [{"labels": "{}", "value": errors}])
+    scenario = {
+        "rule_files": ["rules.yaml"],
+        "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [asked_for]}],
+    }
+    path = tmp_path / "test.yaml"
+    path.write_text(yaml.safe_dump(scenario))
+    promtool("test", "rules", str(path))
+
+
+def test_a_name_with_braces_is_no_template(tmp_path: Path) -> None:
+    document = objective()
+    document["metadata"]["displayName"] = 'Pays {{ off "all"'
+    file, _ = prometheus_rules(read_set({"f": yaml.safe_dump(document)}))
+    path = tmp_path / "rules.yaml"
+    path.write_text(rule_file(file))
+    promtool("check", "rules", str(path))
+    assert 'Pays {{ "{{" }} off "all": the error' in path.read_text()
+
+
+def test_disabled_tiers_alert_nobody_and_what_rules_do_not_follow_is_said() -> None:
+    document = objective()
+    document["metadata"]["annotations"] = {
+        "candor.dev/disabled-tiers": "medium, slow, long",
+        "candor.dev/windows": "7d",
+        "candor.dev/minimum-bad-events": "10",
+    }
+    file, left_out = prometheus_rules(read_set({"f": yaml.safe_dump(document)}))
+    (alert,) = [rule for group in file["groups"] for rule in group["rules"] if "alert" in rule]
+    assert '"fast"' in alert["expr"]
+    assert '"medium"' not in alert["expr"]
+    assert left_out == [
+        "checkout: these rules do not follow candor.dev/windows, candor.dev/minimum-bad-events."
+    ]
 
 
 STEP = {
