@@ -9,6 +9,7 @@ from candor.kernel.http import Answer, Door, DoorRequest
 from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
 from candor.kernel.services import Services
 from collector.assembly import Collector
+from collector.errors import RateLimitedError
 from collector.event import Receipt
 from collector.intake import Submission
 from collector.pressure import Kind
@@ -44,12 +45,13 @@ class Entrance:
         seconds = self.services.metrics.door_seconds.labels(name)
 
         async def door(request: DoorRequest) -> Answer:
-            began = time.perf_counter()
+            began, limited = time.perf_counter(), False
             try:
                 answer = await take(request)
             except CandorError as error:
-                answer = answer_error(error)
-            requests.labels(name, str(answer.status)).inc()
+                answer, limited = answer_error(error), isinstance(error, RateLimitedError)
+            # Told apart from a 429 for want of room: a flood of one key is no fault of Candor.
+            requests.labels(name, RateLimitedError.code if limited else str(answer.status)).inc()
             seconds.observe(time.perf_counter() - began)
             return answer
 

@@ -47,6 +47,9 @@ _UNRANGED = (
     "a query names no range that could be the window, or several. Write [{{.window}}] where it"
     " belongs, or name a plain counter."
 )
+_TAKEN = (
+    "its service and name make the sloth_id of another one here. Rename one, or export it alone."
+)
 _ON = "on(sloth_id, sloth_service, sloth_slo)"
 _WIDTH = 1000
 _CURRENT = timedelta(minutes=5)
@@ -89,6 +92,7 @@ def prometheus_rules(documents: DocumentSet) -> tuple[dict[str, Any], list[str]]
     """Return a Prometheus rule file as plain values, and a sentence for what it leaves out."""
     groups: list[dict[str, Any]] = []
     left_out: list[str] = []
+    known: set[str] = set()
     for named in documents.promises:
         reason = _reason_against(named)
         if reason is not None:
@@ -108,6 +112,10 @@ def prometheus_rules(documents: DocumentSet) -> tuple[dict[str, Any], list[str]]
             if exported is None:
                 left_out.append(f"{slo}: {_UNRANGED}")
                 continue
+            if exported.labels["sloth_id"] in known:
+                left_out.append(f"{slo}: {_TAKEN}")
+                continue
+            known.add(exported.labels["sloth_id"])
             groups += _groups(exported)
     return {"groups": groups}, left_out
 

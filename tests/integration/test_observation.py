@@ -14,6 +14,7 @@ from slo.objective import Objective
 from slo.openslo import read_set
 from slo.register import all_objectives, apply_set, stored_documents
 from slo.window import MINUTE
+from tests.integration.test_rum_door import public_key, send, vital
 from tests.support.asgi import Application
 from tests.support.stores import NOON, FixedClock
 
@@ -99,6 +100,22 @@ def test_what_candor_did_is_what_they_count(application: Application, clock: Fix
     assert (consent.bad, consent.valid) == (1, 3)
     assert read["candor-request-deadlines"].valid == 0
     assert (read["candor-loader-lag"].good, read["candor-loader-lag"].valid) == (2, 2)
+
+
+def test_a_page_that_floods_makes_candor_no_less_available(
+    application: Application, clock: FixedClock
+) -> None:
+    apply_self_objectives(application.services)
+    observation = SelfObservation(application.installation, clock())
+    key = public_key(application, per_minute=2)
+    answers = [send(application, vital(), key).status_code for _ in range(5)]
+    assert answers == [200, 200, 429, 429, 429]
+    clock.pass_by(MINUTE)
+    observation.report()
+    application.collector.flush()
+    availability = objectives(application)["candor-ingest-availability"]
+    events = read_budget(application.services.telemetry, availability, clock() + MINUTE).events
+    assert (events.bad, events.valid) == (0, 5)
 
 
 def test_before_anything_was_told_nothing_is_bad(application: Application) -> None:

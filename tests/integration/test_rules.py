@@ -152,6 +152,15 @@ def test_a_name_with_braces_is_no_template(tmp_path: Path) -> None:
     assert 'Pays {{ "{{" }} off "all": the error' in path.read_text()
 
 
+def test_of_two_with_one_id_the_second_is_left_out() -> None:
+    first = objective(service="shop") | {"metadata": {"name": "web-checkout"}}
+    second = objective(service="shop-web") | {"metadata": {"name": "checkout"}}
+    file, left_out = prometheus_rules(read_set({"f": yaml.safe_dump_all([first, second])}))
+    assert ["checkout: its service" in one for one in left_out] == [True]
+    names = [group["name"] for group in file["groups"]]
+    assert len(names) == len(set(names)) == 3
+
+
 def test_disabled_tiers_alert_nobody_and_what_rules_do_not_follow_is_said() -> None:
     document = objective()
     document["metadata"]["annotations"] = {
