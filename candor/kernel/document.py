@@ -23,6 +23,7 @@ Severity = Literal["error", "warning"]
 _INTEGER, _FLOAT, _BOOLEAN, _NULL = (
     f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")
 )
+_DIGITS = 300
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -165,7 +166,10 @@ class Value:
             except InvalidOperation:
                 number = Decimal("NaN")
             if number.is_finite():
-                return number
+                if _can_be_counted_with(number):
+                    return number
+                self.fault("range", f"A number has at most {_DIGITS} digits.")
+                return None
         self.fault("type", "This must be a number.")
         return None
 
@@ -248,6 +252,12 @@ def value_of(plain: object, path: str) -> Value:
 def report_of(value: Value) -> Report:
     """Return the report that a document's values write to."""
     return value._report  # noqa: SLF001 - of this module's own class
+
+
+def _can_be_counted_with(number: Decimal) -> bool:
+    """Whether it is no more than a float holds, and its fraction no more than a moment's work."""
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and number.adjusted() <= _DIGITS and exponent >= -_DIGITS
 
 
 def _unreadable(line: int, document: int, message: str) -> Finding:

@@ -326,3 +326,10 @@ def test_a_ratio_is_counted_in_one_signal() -> None:
     checks, events = source(signal="checks", filter={"outcome": "ok"}), source()
     _, findings = read(ratio(good=checks, total=events))
     assert [rule for rule, _, _ in findings] == ["one-of"]
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "1.0e+999999999", "1.0e-999999999", "0.0e-99999999"])
+def test_a_number_beyond_all_counting_is_refused_at_once(number: str) -> None:
+    text = yaml.safe_dump(objective()).replace("target: 0.999", f"target: {number}")
+    _, findings = read_openslo({"f.yaml": text})
+    assert [(one.path, one.rule) for _, one in findings] == [("spec.objectives[0].target", "range")]
