@@ -267,10 +267,15 @@ def _texts(paths: list[Path]) -> dict[str, str]:
         files += sorted(path.rglob("*.y*ml")) if path.is_dir() else [path]
     if not files:
         fail("There is no .yaml or .yml file in that folder.", WRONG_USE)
+    return {str(file): _text(file) for file in files}
+
+
+def _text(file: Path) -> str:
+    """Return a file's text; bytes that are no UTF-8 are kept, to be found with their line."""
     try:
-        return {str(file): file.read_text(encoding="utf-8") for file in files}
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"A file cannot be read ({type(error).__name__}). Name OpenSLO files.", WRONG_USE)
+        return file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        fail(f"{file} cannot be read ({type(error).__name__}). Name OpenSLO files.", WRONG_USE)
 
 
 def _tell(findings: "Sequence[Placed]", *, err: bool = False) -> None:

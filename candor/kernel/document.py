@@ -218,7 +218,10 @@ class Value:
 
 
 def read_documents(text: str, *, strict: bool = False) -> tuple[list[Value], list[Finding]]:
-    """Return the documents of a YAML text (JSON is YAML), and what keeps it from being read."""
+    """Return the documents of a YAML text (JSON is YAML), and what keeps it from being read.
+
+    Bytes that are no UTF-8 may come as lone surrogates: their line is told.
+    """
     documents: list[Value] = []
     try:
         for part in compose_all(text):
@@ -229,8 +232,13 @@ def read_documents(text: str, *, strict: bool = False) -> tuple[list[Value], lis
         line = mark.line + 1 if mark is not None else 1
         problem = error.problem or "This is not YAML"
         return documents, [_unreadable(line, len(documents), f"{problem}.")]
-    except yaml.YAMLError:
-        return documents, [_unreadable(1, len(documents), "This is not YAML that can be read.")]
+    except yaml.reader.ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1
+        problem = f"U+{int(error.character):04X} cannot stand in YAML. Leave it out"
+        return documents, [_unreadable(line, len(documents), f"{problem}.")]
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        return documents, [_unreadable(line, len(documents), "This must be UTF-8.")]
     if not documents:
         return [], [_unreadable(1, 0, "There is no document in it.")]
     return documents, []
@@ -244,7 +252,7 @@ def value_of(plain: object, path: str) -> Value:
     """
     try:
         (part,) = compose_all(json.dumps(plain, ensure_ascii=False))
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, RecursionError, UnicodeEncodeError):
         raise InvalidInputError("This holds characters that cannot be read.", path=path) from None
     return Value(part, path, Report(0))
 

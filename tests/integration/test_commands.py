@@ -180,6 +180,16 @@ def test_a_faulty_objective_is_named_by_file_and_line(tmp_path: Path) -> None:
     candor("slo", "validate", str(tmp_path / "empty"), expect=2)
 
 
+def test_a_file_that_is_no_text_is_named_by_file_and_line_too(tmp_path: Path) -> None:
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"# one\n# caf\xe9\n")
+    example = str(ROOT / "examples" / "web-access-objective.yaml")
+    done = candor("slo", "validate", example, str(path), expect=1)
+    assert done.stdout == f"{path}:2: document: yaml: This must be UTF-8.\n"
+    missing = tmp_path / "none.yaml"
+    assert str(missing) in candor("slo", "validate", str(missing), expect=2).stderr
+
+
 def test_tiers_are_shown_with_their_warnings() -> None:
     tiers = document("slo", "tiers", "--target", "0.999", "--window", "30d")
     assert [one["factor"] for one in tiers["tiers"]] == [14.4, 6.0, 3.0, 1.0]

@@ -97,7 +97,8 @@ def test_an_alias_is_the_very_part_that_it_names_within_its_document() -> None:
         ("a: &a\n  - 1\n  - *a\n", 3, "this holds itself."),
         ("a: 1\nb: *none\n", 2, "found undefined alias."),
         ("a: 1\nb: [1, 2\nc: 3\n", 3, "did not find expected ',' or ']'."),
-        ("a: \x01\n", 1, "This is not YAML that can be read."),
+        ("ä: 1\nb: \x01\n", 2, "U+0001 cannot stand in YAML. Leave it out."),
+        ("a: 1\nb: \udcff\n", 2, "This must be UTF-8."),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_line(text: str, line: int, message: str) -> None:
