@@ -28,7 +28,7 @@ millions, which would be written out when the document is stored."""
 
 _Event = Any
 """An event of the parser, whose types would have it that an event may stand nowhere."""
-_MAPPING, _LIST = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
+_MAPPING, _LIST, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "merge"))
 
 
 class Scalar(msgspec.Struct, gc=False):
@@ -98,6 +98,7 @@ class _Composer:
         self._anchors: dict[str, Part | None] = {}
         self._extents: dict[int, tuple[int, int]] = {}
         self._copied = 0
+        self._merges = False
 
     def documents(self) -> Iterator[Part]:
         """Yield each document; most of the time that validation takes is spent in this loop."""
@@ -135,7 +136,9 @@ class _Composer:
             tag = self._tags.get(asked)
             if tag is None:  # the texts of many documents repeat
                 resolve: Callable[..., str] = self._loader.resolve
-                tag = self._tags[asked] = resolve(ScalarNode, *asked)
+                tag = resolve(ScalarNode, *asked)
+                self._tags[asked] = tag
+                self._merges = self._merges or tag == _MERGE
         scalar = Scalar(tag, event.value, event.start_mark.line + 1)
         if event.anchor is not None:
             self._anchors[event.anchor] = scalar
@@ -155,6 +158,8 @@ class _Composer:
         part: Part
         if type(event) is MappingStartEvent:
             pairs = list(zip(parts[::2], parts[1::2], strict=True))
+            if self._merges:
+                pairs = _merged(pairs, event)
             part = Mapping(tag or _MAPPING, pairs, line)
         else:
             part = Sequence(tag or _LIST, parts, line)
@@ -196,6 +201,26 @@ class _Composer:
             known = size, 1 + max((deep for _, deep in below), default=0)
             self._extents[id(part)] = known
         return known
+
+
+def _merged(pairs: list[tuple[Part, Part]], event: _Event) -> list[tuple[Part, Part]]:
+    """Return the pairs of a mapping, and what its merge keys bring of other names.
+
+    Source: YAML, "Merge Key Language-Independent Type".
+    """
+    own = [(key, part) for key, part in pairs if key.tag != _MERGE]
+    taken = {name_of(key) for key, _ in own}
+    for merged in (part for key, part in pairs if key.tag == _MERGE):
+        for mapping in merged.items if isinstance(merged, Sequence) else [merged]:
+            if not isinstance(mapping, Mapping):
+                raise yaml.MarkedYAMLError(
+                    problem="what << merges is a mapping, or a list of them",
+                    problem_mark=event.start_mark,
+                )
+            new = [(key, part) for key, part in mapping.pairs if name_of(key) not in taken]
+            own += new
+            taken |= {name_of(key) for key, _ in new}
+    return own
 
 
 def _node(part: Part) -> Node:

@@ -95,6 +95,7 @@ def test_an_alias_is_the_very_part_that_it_names_within_its_document() -> None:
             "this nests too deeply.",
         ),
         ("a: &a\n  - 1\n  - *a\n", 3, "this holds itself."),
+        ("a: 1\nb: {<<: [1]}\n", 2, "what << merges is a mapping, or a list of them."),
         ("a: 1\nb: *none\n", 2, "found undefined alias."),
         ("a: 1\nb: [1, 2\nc: 3\n", 3, "did not find expected ',' or ']'."),
         ("ä: 1\nb: \x01\n", 2, "U+0001 cannot stand in YAML. Leave it out."),
@@ -117,6 +118,15 @@ def test_aliases_may_repeat_much_and_not_without_bounds() -> None:
     assert documents == []
     assert (finding.line, finding.rule) == (6, "yaml")
     assert finding.message == "the aliases of this text stand for too much."
+
+
+def test_a_merge_key_brings_what_a_mapping_does_not_say_itself() -> None:
+    text = "a: &a {x: 1, y: 1}\nb: &b {<<: *a, y: 2, z: 2}\nc: {y: 3, <<: [*b, {x: 4, w: 4}]}\n"
+    (document,), _ = read_documents(text)
+    assert document.plain() == yaml.safe_load(text)
+    assert document.fields()["b"].fields()["x"].line == 1
+    (quoted,), _ = read_documents("a: &a {x: 1}\nb: {'<<': *a}\n")
+    assert quoted.plain()["b"] == {"<<": {"x": 1}}
 
 
 def test_tags_that_are_written_are_those_of_the_library() -> None:
