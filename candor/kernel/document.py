@@ -1,6 +1,7 @@
 """YAML documents whose every value knows its file line and its path."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -24,6 +25,9 @@ _INTEGER, _FLOAT, _BOOLEAN, _NULL = (
     f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")
 )
 _DIGITS = 300
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", re.ASCII)
+"""A number of JSON and YAML 1.2, of which YAML 1.1, and so the library, makes a text."""
+
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -159,8 +163,8 @@ class Value:
         return None
 
     def number(self) -> Decimal | None:
-        """Return a number exactly as it is written."""
-        if isinstance(self._part, Scalar) and self._part.tag in {_INTEGER, _FLOAT}:
+        """Return a number exactly as it is written; ``1e-3`` is one, as in JSON."""
+        if isinstance(self._part, Scalar) and self.is_number:
             try:
                 number = Decimal(self._part.text)
             except InvalidOperation:
@@ -176,7 +180,16 @@ class Value:
     @property
     def is_number(self) -> bool:
         """Whether it is written as a number."""
-        return isinstance(self._part, Scalar) and self._part.tag in {_INTEGER, _FLOAT}
+        return isinstance(self._part, Scalar) and (
+            self._part.tag in {_INTEGER, _FLOAT} or _EXPONENT.fullmatch(self._part.text) is not None
+        )
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether it is true or false; YAML's yes, no, on and off are texts."""
+        if not isinstance(self._part, Scalar) or self._part.tag != _BOOLEAN:
+            return False
+        return self._part.text.lower() in _BOOLEANS
 
     def canonical_text(self) -> str:
         """Return it as YAML in one spelling: equal texts say the same, comments left out."""
@@ -196,7 +209,7 @@ class Value:
             self.fault("type", "This must be a single value.")
             return None
         text = self._part.text
-        if self._part.tag == _BOOLEAN and text.lower() in _BOOLEANS:
+        if self.is_boolean:
             return _BOOLEANS[text.lower()]
         if self._part.tag in {_INTEGER, _FLOAT}:
             number = self.number()

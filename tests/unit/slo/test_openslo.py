@@ -328,6 +328,13 @@ def test_a_ratio_is_counted_in_one_signal() -> None:
     assert [rule for rule, _, _ in findings] == ["one-of"]
 
 
+@pytest.mark.parametrize("written", ["9.9e-1", "99e-2", "+9.9E-01", "99.0e-2"])
+def test_a_number_may_have_an_exponent_as_json_writes_it(written: str) -> None:
+    text = yaml.safe_dump(objective()).replace("target: 0.999", f"target: {written}")
+    (found,), findings = read_openslo({"f.yaml": text})
+    assert (found.target, findings) == (Decimal("0.99"), [])
+
+
 @pytest.mark.parametrize("number", ["9" * 400, "1.0e+999999999", "1.0e-999999999", "0.0e-99999999"])
 def test_a_number_beyond_all_counting_is_refused_at_once(number: str) -> None:
     text = yaml.safe_dump(objective()).replace("target: 0.999", f"target: {number}")
