@@ -17,6 +17,7 @@ DataSources = Mapping[str, str]
 
 _RATIO_FIELDS = ("counter", "good", "bad", "total", "raw", "rawType")
 _RAW_TYPES = ("success", "failure")
+_WHICH_EVENTS = "Say which events these are: a filter with a condition."
 _PARTS = ("good", "bad", "total", "raw")
 
 
@@ -139,6 +140,8 @@ def _read_candor_ratio(
     if shorthand is not None:
         if ratio.is_strict:
             ratio.fault("one-of", "total needs good or bad beside it; inside its spec is ours.")
+        if shorthand.is_mapping and not shorthand.fields():
+            shorthand.fault("required", _WHICH_EVENTS)
         return Metric(Indicator(valid, read_filter(shorthand, signal), signal=signal))
     place = present.get("good") or present.get("bad")
     if part is None or place is None:
@@ -156,7 +159,7 @@ def _part_filter(part: "_Source", place: Value, signal: Signal) -> Filter | None
     if "good" in part.fields:
         conditions += read_filter(part.fields["good"], signal)
     if not conditions:
-        place.fault("required", "Say which events these are: a filter with a condition.")
+        place.fault("required", _WHICH_EVENTS)
         return None
     return conditions
 

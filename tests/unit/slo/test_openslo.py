@@ -328,6 +328,37 @@ def test_a_ratio_is_counted_in_one_signal() -> None:
     assert [rule for rule, _, _ in findings] == ["one-of"]
 
 
+@pytest.mark.parametrize(
+    ("written", "values"),
+    [
+        ("1.10", ("1.10",)),
+        ("010", ("010",)),
+        ("[0x1f, 1_0, 12e5, 2026-01-01]", ("0x1f", "1_0", "12e5", "2026-01-01")),
+        ("[True, yes, 'true']", ("true", "yes", "true")),
+        ("{ne: 2.0}", ("2.0",)),
+    ],
+)
+def test_what_a_text_is_compared_with_stays_as_it_is_written(
+    written: str, values: tuple[str, ...]
+) -> None:
+    document = ratio(total=source(filter={"attributes.version": "HERE"}, good={"outcome": "ok"}))
+    text = yaml.safe_dump(document).replace("HERE", written)
+    (found,), findings = read_openslo({"f.yaml": text})
+    assert (found.indicator.valid[0].values, findings) == (values, [])
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [{"journey": None}, {"journey": {}}, {"journey": {"ne": None}}, {"journey": ["a", None]}],
+)
+def test_a_condition_without_a_value_does_not_match_everything(conditions: dict[str, Any]) -> None:
+    objectives, found = read(ratio(total=source(filter=conditions, good={"outcome": "ok"})))
+    assert objectives == []
+    assert {rule for rule, _, _ in found} == {"required"}
+    objectives, found = read(ratio(total=source(good={})))
+    assert (objectives, [rule for rule, _, _ in found]) == ([], ["required"])
+
+
 @pytest.mark.parametrize("written", ["9.9e-1", "99e-2", "+9.9E-01", "99.0e-2"])
 def test_a_number_may_have_an_exponent_as_json_writes_it(written: str) -> None:
     text = yaml.safe_dump(objective()).replace("target: 0.999", f"target: {written}")
