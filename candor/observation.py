@@ -25,8 +25,8 @@ from candor.kernel.services import Services
 from candor.wiring import Installation
 from collector.receivers.decoding import Reception
 from collector.receivers.otlp import PROTOBUF, read_request
-from slo.openslo import read_set
-from slo.register import apply_set, stored_documents
+from slo.openslo import StoredDocument, read_set
+from slo.register import apply_set, stored_documents, wait_to_apply
 
 _EVERY_SECONDS = 60.0
 _SOURCE = "candor"
@@ -46,18 +46,19 @@ def apply_self_objectives(services: Services) -> list[str]:
     Returns the names of the objectives that are new. Doing it again changes nothing.
     """
     text = files("candor").joinpath(_DOCUMENTS).read_text(encoding="utf-8")
+    own = read_set({_DOCUMENTS: text}).documents
+
+    def fresh(stored: Sequence[StoredDocument]) -> dict[str, str]:
+        known = {(one.kind, one.name) for one in stored}
+        return {one.name: one.text for one in own if (one.kind, one.name) not in known}
+
     try:
         with session_of(services.engine) as session:
-            stored = stored_documents(session)
-            known = {(one.kind, one.name) for one in stored}
-            fresh = [
-                one
-                for one in read_set({_DOCUMENTS: text}).documents
-                if (one.kind, one.name) not in known
-            ]
-            if not fresh:
+            if not fresh(stored_documents(session)):
                 return []
-            documents = read_set({one.name: one.text for one in fresh}, stored)
+            wait_to_apply(session)
+            stored = stored_documents(session)
+            documents = read_set(fresh(stored), stored)
             return apply_set(session, documents, services.clock(), _SOURCE).created
     except ConflictError:  # another process applied them in this moment
         return []

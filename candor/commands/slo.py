@@ -301,18 +301,21 @@ def _apply_here(
     from candor.commands.keys import open_state  # noqa: PLC0415 - keeps --help quick
     from candor.kernel.clock import utc_now  # noqa: PLC0415 - as above
     from slo.metadata import parse_label  # noqa: PLC0415 - as above
-    from slo.openslo import finding_document, has_errors, read_set  # noqa: PLC0415 - as above
-    from slo.register import apply_set, stored_documents  # noqa: PLC0415 - as above
+    from slo.openslo import DocumentSet, finding_document, read_set  # noqa: PLC0415 - as above
+    from slo.register import apply_read  # noqa: PLC0415 - as above
     from slo.schemas import difference_document  # noqa: PLC0415 - as above
 
     label = parse_label(prune) if prune is not None else None
+
+    def read(stored: "Sequence[StoredDocument]") -> DocumentSet:
+        return read_set(texts, stored, strict=strict, prune=label)
+
     with open_state(settings()) as (session, _):
-        read = read_set(texts, stored_documents(session), strict=strict, prune=label)
-        if has_errors(read.findings):
-            _tell(read.findings, err=True)
+        documents, difference = apply_read(session, read, utc_now(), "cli", dry_run=dry_run)
+        if difference is None:
+            _tell(documents.findings, err=True)
             fail("The documents have errors; nothing was applied.")
-        difference = apply_set(session, read, utc_now(), "cli", dry_run=dry_run)
-    findings = [finding_document(name, finding) for name, finding in read.findings]
+    findings = [finding_document(name, finding) for name, finding in documents.findings]
     return difference_document(difference, findings, dry_run=dry_run)
 
 
