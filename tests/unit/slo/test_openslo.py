@@ -359,6 +359,16 @@ def test_a_condition_without_a_value_does_not_match_everything(conditions: dict[
     assert (objectives, [rule for rule, _, _ in found]) == ([], ["required"])
 
 
+def test_good_events_that_no_valid_event_can_be_are_doubted() -> None:
+    start, end = source(filter={"name": "start"}), source(filter={"name": ["end", "paid"]})
+    _, found = read(ratio(total=start, good=end))
+    assert [(rule, path.rpartition(".")[2], severity) for rule, path, severity in found] == [
+        ("contradiction", "good", "warning")
+    ]
+    either = source(filter={"name": ["start", "end"]})
+    assert read(ratio(total=either, good=end))[1] == []
+
+
 @pytest.mark.parametrize("written", ["9.9e-1", "99e-2", "+9.9E-01", "99.0e-2"])
 def test_a_number_may_have_an_exponent_as_json_writes_it(written: str) -> None:
     text = yaml.safe_dump(objective()).replace("target: 0.999", f"target: {written}")
