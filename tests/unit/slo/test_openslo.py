@@ -359,6 +359,15 @@ def test_a_condition_without_a_value_does_not_match_everything(conditions: dict[
     assert (objectives, [rule for rule, _, _ in found]) == ([], ["required"])
 
 
+def test_slices_begin_on_a_whole_minute() -> None:
+    calendar = {"startTime": "2026-01-01 00:00:30", "timeZone": "UTC"}
+    window = [{"duration": "1M", "isRolling": False, "calendar": calendar}]
+    sliced = {"objectives": [{"target": 0.99, "timeSliceWindow": "5m"}]}
+    document = objective(timeWindow=window, budgetingMethod="RatioTimeslices", **sliced)
+    assert read(document) == ([], [("format", "spec.timeWindow", "error")])
+    assert read(objective(timeWindow=window))[1] == []
+
+
 def test_good_events_that_no_valid_event_can_be_are_doubted() -> None:
     start, end = source(filter={"name": "start"}), source(filter={"name": ["end", "paid"]})
     _, found = read(ratio(total=start, good=end))
