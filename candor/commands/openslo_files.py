@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from candor.commands.console import FAILED, WRONG_USE, fail
+from candor.commands.console import FAILED, WRONG_USE, fail, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +77,24 @@ def tell(findings: "Sequence[Placed]", *, err: bool = False) -> None:
         typer.echo(
             f"{name}:{finding.line}: {place}: {finding.rule}: {doubt}{finding.message}", err=err
         )
+
+
+def tell_difference(answer: Mapping[str, Any], *, dry_run: bool) -> None:
+    """Print what applying changed: objectives, the documents around them, and what is doubtful."""
+    for word in ("created", "changed", "unchanged", "removed"):
+        for name in answer[word]:
+            typer.echo(f"{word}: {name}")
+        for document in answer["documents"]:
+            if document["change"] == word != "unchanged" and document["kind"] != "SLO":
+                typer.echo(f"{word}: {document['kind']}/{document['name']}")
+    for document in answer["documents"] if dry_run else []:
+        for line in document["diff"]:
+            typer.echo(f"{document['kind']}/{document['name']} {line}")
+    for one in answer["findings"]:
+        place = f"{one['file']}:{one['line']}: {one['path'] or 'document'}"
+        say(f"{place}: {one['rule']}: {one['severity']}: {one['message']}")
+    if dry_run:
+        say("Nothing was applied.")
 
 
 def _text(file: Path) -> str:

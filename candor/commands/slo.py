@@ -20,7 +20,14 @@ from candor.commands.console import (
     settings,
     told_errors,
 )
-from candor.commands.openslo_files import joined, placed, read_texts, refuse_unreadable, tell
+from candor.commands.openslo_files import (
+    joined,
+    placed,
+    read_texts,
+    refuse_unreadable,
+    tell,
+    tell_difference,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,17 +111,7 @@ def apply(  # noqa: PLR0913 - each is an option of the command
     if as_json:
         print_json(answer)
         return
-    for word in ("created", "changed", "unchanged", "removed"):
-        for name in answer[word]:
-            typer.echo(f"{word}: {name}")
-    for document in answer["documents"] if dry_run else []:
-        for line in document["diff"]:
-            typer.echo(f"{document['kind']}/{document['name']} {line}")
-    for one in answer["findings"]:
-        place = f"{one['file']}:{one['line']}: {one['path'] or 'document'}"
-        say(f"{place}: {one['rule']}: {one['severity']}: {one['message']}")
-    if dry_run:
-        say("Nothing was applied.")
+    tell_difference(answer, dry_run=dry_run)
 
 
 @app.command("rules")
