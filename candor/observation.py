@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample
+from sqlalchemy.orm import Session
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import CandorError, ConflictError
@@ -26,7 +27,7 @@ from candor.wiring import Installation
 from collector.receivers.decoding import Reception
 from collector.receivers.otlp import PROTOBUF, read_request
 from slo.openslo import read_set
-from slo.register import apply_set, revisions_of, stored_documents
+from slo.register import apply_set, revisions_of, stored_documents, wait_to_apply
 
 _EVERY_SECONDS = 60.0
 _SOURCE = "candor"
@@ -45,22 +46,32 @@ def apply_self_objectives(services: Services) -> list[str]:
 
     Returns the names of the objectives that are new. Doing it again changes nothing.
     """
-    text = files("candor").joinpath(_DOCUMENTS).read_text(encoding="utf-8")
     try:
         with session_of(services.engine) as session:
-            stored = stored_documents(session)
-            known = {(one.kind, one.name) for one in stored}
-            fresh = [
-                one
-                for one in read_set({_DOCUMENTS: text}).documents
-                if (one.kind, one.name) not in known and not revisions_of(session, one.name)
-            ]
-            if not any(one.kind == "SLO" for one in fresh):
+            if not _missing(session):
                 return []
-            documents = read_set({one.name: one.text for one in fresh}, stored)
+            wait_to_apply(session)
+            documents = read_set(_missing(session), stored_documents(session))
             return apply_set(session, documents, services.clock(), _SOURCE).created
     except ConflictError:  # another process applied them in this moment
         return []
+
+
+def _missing(session: Session) -> dict[str, str]:
+    """Return the texts of Candor's own documents that are neither stored nor were removed.
+
+    None where every SLO is there or was removed: the others are there for them.
+    """
+    text = files("candor").joinpath(_DOCUMENTS).read_text(encoding="utf-8")
+    known = {(one.kind, one.name) for one in stored_documents(session)}
+    missing = [
+        one
+        for one in read_set({_DOCUMENTS: text}).documents
+        if (one.kind, one.name) not in known and not revisions_of(session, one.name)
+    ]
+    if not any(one.kind == "SLO" for one in missing):
+        return {}
+    return {one.name: one.text for one in missing}
 
 
 @dataclass(slots=True)

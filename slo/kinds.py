@@ -18,7 +18,7 @@ from slo.composite import Combination, Delay
 from slo.indicator import FRESHNESS, Comparison, Condition, Indicator, Threshold
 from slo.metadata import Metadata, read_description, read_metadata, read_name
 from slo.metric import Metric, read_sli
-from slo.period import Period, RollingPeriod, calendar_period
+from slo.period import CalendarPeriod, Period, RollingPeriod, calendar_period
 from slo.promql import PromQL
 from slo.window import MINUTE
 
@@ -116,9 +116,11 @@ def read_slo(spec: Value, metadata: Metadata, known: References) -> Promise | No
             if not is_composite and "compositeWeight" in entry:
                 entry["compositeWeight"].warn("one-of", "Only a composite has weights.")
             goals.append(goal)
+    place = fields.get("timeWindow") or spec
+    if method != "Occurrences" and isinstance(period, CalendarPeriod) and period.start.second:
+        place.fault("format", "Slices are made of whole minutes: let startTime end in :00.")
     if service is None or period is None or not goals or len(goals) < len(entries):
         return None
-    place = fields.get("timeWindow") or spec
     return Promise(
         service, description, period, place, tuple(goals), is_composite, terms, tuple(policies)
     )

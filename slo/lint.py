@@ -8,6 +8,7 @@ from candor.kernel.document import Value
 from slo.alert_policy import AlertCondition
 from slo.burn_rate import Tier, is_firable, max_burn, tiers_of
 from slo.kinds import Goal, Promise, combined_target
+from slo.objective import NoData
 from slo.period import CalendarPeriod
 from slo.window import format_duration
 
@@ -23,19 +24,21 @@ def lint_promise(promise: Promise) -> None:
     goals, terms = promise.goals, promise.terms
     for goal in goals:
         _lint_slices(promise, goal)
-    targets = [(goal.target, goal.target_place) for goal in goals]
+    targets = [(goal.target, goal) for goal in goals]
     if promise.is_composite:
-        targets = [(combined_target(goals, terms.combination), goals[0].target_place)]
-    for target, place in targets:
+        targets = [(combined_target(goals, terms.combination), goals[0])]
+    for target, goal in targets:
         for condition in {one for policy in promise.policies for one in policy.conditions}:
             lint_condition(condition, target)
         if not promise.policies:
             tiers = tiers_of(promise.period.nominal)
             _lint_tiers(
-                target, [one for one in tiers if one.name not in terms.disabled_tiers], place
+                target,
+                [one for one in tiers if one.name not in terms.disabled_tiers],
+                goal.target_place,
             )
         if terms.expected_events is not None:
-            lint_volume(target, terms.expected_events, place)
+            lint_volume(target, terms.expected_events, goal, terms.no_data)
 
 
 def lint_condition(condition: AlertCondition, target: Decimal) -> None:
@@ -53,12 +56,19 @@ def lint_condition(condition: AlertCondition, target: Decimal) -> None:
         )
 
 
-def lint_volume(target: Decimal, events: int, place: Value) -> None:
-    """Report a budget of less than one event of the volume of a window."""
+def lint_volume(target: Decimal, events: int, goal: Goal, no_data: NoData) -> None:
+    """Report a budget of less than one event of the volume of a window, or of one slice.
+
+    No more slices are measured than there are events; by its ratio a slice may be bad in part.
+    """
+    method = goal.budgeting.method
+    if method == "RatioTimeslices" or no_data == "bad":
+        return
     if events and (1 - target) * events < 1:
-        place.warn(
+        units = "events" if method == "Occurrences" else "measured slices or fewer"
+        goal.target_place.warn(
             "sub-event-budget",
-            f"Of {events} events in a window not one may be bad. Lower the target, or take a"
+            f"Of {events} {units} in a window not one may be bad. Lower the target, or take a"
             " longer window.",
         )
 

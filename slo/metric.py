@@ -17,6 +17,7 @@ DataSources = Mapping[str, str]
 
 _RATIO_FIELDS = ("counter", "good", "bad", "total", "raw", "rawType")
 _RAW_TYPES = ("success", "failure")
+_WHICH_EVENTS = "Say which events these are: a filter with a condition."
 _PARTS = ("good", "bad", "total", "raw")
 
 
@@ -139,13 +140,31 @@ def _read_candor_ratio(
     if shorthand is not None:
         if ratio.is_strict:
             ratio.fault("one-of", "total needs good or bad beside it; inside its spec is ours.")
-        return Metric(Indicator(valid, read_filter(shorthand, signal), signal=signal))
+        if shorthand.is_mapping and not shorthand.fields():
+            shorthand.fault("required", _WHICH_EVENTS)
+        good = read_filter(shorthand, signal)
+        _doubt_contradiction(valid, good, shorthand)
+        return Metric(Indicator(valid, good, signal=signal))
     place = present.get("good") or present.get("bad")
     if part is None or place is None:
         return None
     matched = _part_filter(part, place, signal)
+    _doubt_contradiction(valid, matched or (), place)
     indicator = Indicator(valid, matched or (), inverted="bad" in present, signal=signal)
     return Metric(indicator) if matched else None
+
+
+def _doubt_contradiction(valid: Filter, part: Filter, place: Value) -> None:
+    """Report a part of the valid events that no valid event can be in."""
+    asked = [(one.field, set(one.values)) for one in valid if one.operator == "any"]
+    for field, values in asked:
+        for one in part:
+            if one.field == field and one.operator == "any" and not values & set(one.values):
+                place.warn(
+                    "contradiction",
+                    f"Good and bad are counted among the valid events, and those have another"
+                    f" {field}: nothing is both.",
+                )
 
 
 def _part_filter(part: "_Source", place: Value, signal: Signal) -> Filter | None:
@@ -156,7 +175,7 @@ def _part_filter(part: "_Source", place: Value, signal: Signal) -> Filter | None
     if "good" in part.fields:
         conditions += read_filter(part.fields["good"], signal)
     if not conditions:
-        place.fault("required", "Say which events these are: a filter with a condition.")
+        place.fault("required", _WHICH_EVENTS)
         return None
     return conditions
 

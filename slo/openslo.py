@@ -283,7 +283,7 @@ def _lint_volumes(compiled: Sequence[Compiled], volume: Volume) -> None:
     volumes = volume([one.objective for one in compiled])
     for one, events in zip(compiled, volumes, strict=True):
         if one.is_new:
-            lint_volume(one.objective.target, events, one.goal.target_place)
+            lint_volume(one.objective.target, events, one.goal, one.objective.no_data)
 
 
 def _report_clashes(compiled: Sequence[Compiled], documents: Sequence[_Document]) -> None:

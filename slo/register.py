@@ -4,6 +4,7 @@ What is applied is declared, not added: every objective is made anew from its do
 changed SLI changes all who refer to it, and an objective that its SLO makes no more is removed.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import unified_diff
@@ -12,11 +13,16 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from candor.kernel.database import wait_for_turn
 from slo.definition import definition_of, objective_from
 from slo.errors import ObjectiveNotFoundError
 from slo.objective import Objective
-from slo.openslo import Compiled, DocumentSet, StoredDocument
+from slo.openslo import Compiled, DocumentSet, StoredDocument, has_errors
 from slo.tables import DocumentRow, ObjectiveRow, RevisionRow
+
+_TURN = 0x0B1EC7
+Reading = Callable[[Sequence[StoredDocument]], DocumentSet]
+"""Reads documents over those that are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,32 @@ class Difference:
     documents: list[DocumentChange] = field(default_factory=list)
 
 
+def apply_read(
+    session: Session, read: Reading, at: datetime, author: str, *, dry_run: bool = False
+) -> tuple[DocumentSet, Difference | None]:
+    """Return a set of documents as read over what is stored, and what applying it changed.
+
+    There is no difference where the documents have an error: nothing is stored then. Whoever
+    applies at the same time waits, and reads again what was stored meanwhile; without that, each
+    would remove the objectives that it does not know of.
+    """
+    stored = stored_documents(session)
+    documents = read(stored)
+    if not dry_run and not has_errors(documents.findings):
+        wait_to_apply(session)
+        present = stored_documents(session)
+        if present != stored:
+            documents = read(present)
+    if has_errors(documents.findings):
+        return documents, None
+    return documents, apply_set(session, documents, at, author, dry_run=dry_run)
+
+
+def wait_to_apply(session: Session) -> None:
+    """Keep whoever else applies documents waiting until the transaction ends."""
+    wait_for_turn(session, _TURN)
+
+
 def apply_set(
     session: Session, documents: DocumentSet, at: datetime, author: str, *, dry_run: bool = False
 ) -> Difference:
@@ -86,7 +118,8 @@ def apply_set(
 
 def stored_documents(session: Session) -> list[StoredDocument]:
     """Return every document that was applied, by kind and name."""
-    rows = session.scalars(select(DocumentRow).order_by(DocumentRow.kind, DocumentRow.name))
+    asked = select(DocumentRow).order_by(DocumentRow.kind, DocumentRow.name)
+    rows = session.scalars(asked, execution_options={"populate_existing": True})
     return [
         StoredDocument(
             row.kind,

@@ -21,14 +21,13 @@ from slo.evaluation import observed_volumes, reach, read_budget, read_burn
 from slo.governance.store import corrections_of
 from slo.metadata import parse_label
 from slo.objective import Objective
-from slo.openslo import finding_document, has_errors, read_set
+from slo.openslo import DocumentSet, StoredDocument, finding_document, read_set
 from slo.period import Period, parse_period
 from slo.register import (
     all_objectives,
-    apply_set,
+    apply_read,
     find_objective,
     revisions_of,
-    stored_documents,
 )
 from slo.schemas import (
     budget_document,
@@ -101,17 +100,18 @@ def apply(  # noqa: PLR0913 - each is a part of the request
     prune: Prune = None,
 ) -> dict[str, Any]:
     """Apply OpenSLO documents: all of them, or none when one has an error."""
-    read = read_set(
-        {_REQUEST: text},
-        stored_documents(session),
-        strict=strict,
-        prune=parse_label(prune) if prune is not None else None,
-        volume=lambda objectives: _volumes(services, objectives),
-    )
-    findings = [finding_document(name, finding) for name, finding in read.findings]
-    if has_errors(read.findings):
+    label = parse_label(prune) if prune is not None else None
+
+    def read(stored: Sequence[StoredDocument]) -> DocumentSet:
+        def volume(objectives: Sequence[Objective]) -> list[int]:
+            return _volumes(services, objectives)
+
+        return read_set({_REQUEST: text}, stored, strict=strict, prune=label, volume=volume)
+
+    documents, difference = apply_read(session, read, services.clock(), author, dry_run=dry_run)
+    findings = [finding_document(name, finding) for name, finding in documents.findings]
+    if difference is None:
         raise InvalidDocumentsError(findings)
-    difference = apply_set(session, read, services.clock(), author, dry_run=dry_run)
     return difference_document(difference, findings, dry_run=dry_run)
 
 

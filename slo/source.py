@@ -26,24 +26,25 @@ _OPERATORS: dict[str, Operator] = {
     "prefix": "prefix",
     "exists": "exists",
 }
+_VALUE_NEEDED = "Name a value; {exists: false} finds what has none."
 _SIGNALS: dict[str | None, Signal] = {signal: signal for signal in ASKABLE}
 
 
 def read_filter(value: Value, signal: Signal = "events") -> Filter:
     """Return the conditions of a filter over a signal, reporting each that cannot be meant."""
     conditions: list[Condition] = []
-    for name, field in value.fields().items():
+    for name, field in _present(value):
         if not is_known_field(name, signal):
             field.fault("unknown-field", _unknown_field(signal))
         elif field.is_mapping:
             conditions += _comparisons(name, field)
         elif field.is_list:
-            values = [entry.scalar() for entry in field.items()]
+            values = field.items()
             if not values:
                 field.fault("required", "An empty list matches nothing. Name at least one value.")
             conditions += _condition(name, "any", field, values)
         else:
-            conditions += _condition(name, "any", field, [field.scalar()])
+            conditions += _condition(name, "any", field, [field])
     return tuple(conditions)
 
 
@@ -86,7 +87,10 @@ def _unknown_field(signal: Signal) -> str:
 
 def _comparisons(name: str, field: Value) -> list[Condition]:
     conditions: list[Condition] = []
-    for word, operand in field.fields().items():
+    operands = _present(field)
+    if not operands:
+        field.fault("required", f"Name a comparison: {', '.join(_OPERATORS)}.")
+    for word, operand in operands:
         operator = _OPERATORS.get(word)
         if operator is None:
             operand.fault("one-of", f"A comparison is one of {', '.join(_OPERATORS)}.")
@@ -99,7 +103,7 @@ def _comparisons(name: str, field: Value) -> list[Condition]:
             if number is not None and _is_number_field(name, operand):
                 conditions.append(Condition(name, operator, (float(number),)))
         else:
-            conditions += _condition(name, operator, operand, [operand.scalar()])
+            conditions += _condition(name, operator, operand, [operand])
     return conditions
 
 
@@ -110,24 +114,35 @@ def _is_number_field(name: str, operand: Value) -> bool:
     return False
 
 
-def _condition(
-    name: str, operator: Operator, place: Value, values: list[Scalar | None]
-) -> list[Condition]:
-    if None in values or not values:
+def _condition(name: str, operator: Operator, place: Value, values: list[Value]) -> list[Condition]:
+    read = [_scalar(name, value) for value in values]
+    present = tuple(one for one in read if one is not None)
+    if not present or len(present) < len(read):
         return []
-    present = tuple(value for value in values if value is not None)
-    if name in ALL_NUMBER_FIELDS:
-        if operator == "prefix" or not all(
-            isinstance(value, int | float) and not isinstance(value, bool) for value in present
-        ):
-            place.fault("type", "This field is a number.")
-            return []
-    else:
-        present = tuple(_as_text(value) for value in present)
+    if name in ALL_NUMBER_FIELDS and (
+        operator == "prefix"
+        or not all(isinstance(one, int | float) and not isinstance(one, bool) for one in present)
+    ):
+        place.fault("type", "This field is a number.")
+        return []
     return [Condition(name, operator, present)]
 
 
-def _as_text(value: Scalar) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+def _scalar(name: str, value: Value) -> Scalar | None:
+    """Return a value as its field is compared: a text as it is written, ``1.10`` is not ``1.1``."""
+    if value.is_null:
+        value.fault("required", _VALUE_NEEDED)
+        return None
+    if name in ALL_NUMBER_FIELDS:
+        return value.scalar()
+    text = value.text()
+    return text.lower() if text is not None and value.is_boolean else text
+
+
+def _present(value: Value) -> list[tuple[str, Value]]:
+    """Return the fields of a mapping; one that is left empty would silently match everything."""
+    if value.is_mapping:
+        for _, field in value.pairs():
+            if field.is_null:
+                field.fault("required", _VALUE_NEEDED)
+    return list(value.fields().items())

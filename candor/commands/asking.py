@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from candor.kernel.services import Services
 
+Amended = Callable[[Any], Any]
+"""Changes a JSON document that a server answered."""
+
 Url = Annotated[str | None, typer.Option("--url", help="Ask the server at this address.")]
 Key = Annotated[str | None, typer.Option("--key", envvar="CANDOR_KEY", help="API key for --url.")]
 
@@ -47,9 +50,11 @@ class Client:
         """
         return self._request("GET", path, None, None, absent, even_if_unwell=even_if_unwell)
 
-    def post(self, path: str, body: bytes, content_type: str) -> Any:  # noqa: ANN401 - as above
-        """Return what ``POST`` answers."""
-        return self._request("POST", path, body, content_type)
+    def post(
+        self, path: str, body: bytes, content_type: str, amended: "Amended | None" = None
+    ) -> Any:  # noqa: ANN401 - as above
+        """Return what ``POST`` answers, ``amended``; of a refusal too."""
+        return self._request("POST", path, body, content_type, amended=amended)
 
     def lines(self, path: str, body: bytes, content_type: str) -> "Iterator[str]":
         """Yield what ``POST`` answers, line by line as it comes."""
@@ -80,6 +85,7 @@ class Client:
         absent: int = FAILED,
         *,
         even_if_unwell: bool = False,
+        amended: "Amended | None" = None,
     ) -> Any:  # noqa: ANN401 - a JSON document
         import httpx  # noqa: PLC0415 - keeps --help quick
 
@@ -90,10 +96,10 @@ class Client:
             )
         is_taken = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and even_if_unwell
         if answer.is_error and not is_taken:
-            self._refuse(answer, absent)
+            self._refuse(answer, absent, amended)
         if not _is_json(answer):
             fail(f"What answers at {self._url} is no Candor.")
-        return answer.json()
+        return amended(answer.json()) if amended is not None else answer.json()
 
     @contextmanager
     def _reached(self) -> "Iterator[None]":
@@ -106,12 +112,14 @@ class Client:
         except httpx.TransportError as error:
             fail(f"{self._url} does not answer ({type(error).__name__}). Is the server running?")
 
-    def _refuse(self, answer: "httpx.Response", absent: int = FAILED) -> NoReturn:
+    def _refuse(
+        self, answer: "httpx.Response", absent: int = FAILED, amended: "Amended | None" = None
+    ) -> NoReturn:
         import httpx  # noqa: PLC0415 - keeps --help quick
 
         is_absent = answer.status_code == httpx.codes.NOT_FOUND
         told = answer.json() if _is_json(answer) else {}
-        sentence = _sentence(told)
+        sentence = _sentence(amended(told) if amended is not None else told)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             sentence += " Give the command a key with --key or CANDOR_KEY."
         fail(sentence, absent if is_absent else FAILED)
@@ -128,8 +136,8 @@ def _sentence(problem: dict[str, Any]) -> str:
         lines[0] += f" (at {problem['path']})"
     lines += [f"{fault['path']}: {fault['message']}" for fault in problem.get("errors", ())[1:]]
     lines += [
-        f"line {finding['line']}: {finding['path'] or 'document'}: {finding['rule']}:"
-        f" {finding['message']}"
+        f"{finding['file']}:{finding['line']}: {finding['path'] or 'document'}: {finding['rule']}:"
+        f" {'warning: ' if finding['severity'] == 'warning' else ''}{finding['message']}"
         for finding in problem.get("findings", ())
     ]
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """``candor slo``: validate and apply objectives, and see how they stand."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -19,13 +20,21 @@ from candor.commands.console import (
     settings,
     told_errors,
 )
+from candor.commands.openslo_files import (
+    joined,
+    placed,
+    read_texts,
+    refuse_unreadable,
+    tell,
+    tell_difference,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from candor.kernel.services import Services
     from slo.objective import Objective
-    from slo.openslo import Placed, StoredDocument
+    from slo.openslo import StoredDocument
 
 app = typer.Typer(help="Objectives, error budgets and burn rates.", no_args_is_help=True)
 app.command("gate")(gate.gate)
@@ -53,11 +62,11 @@ def validate(
 
     with told_errors():
         stored = _stored() if with_store else []
-    findings = read_set(_texts(paths), stored, strict=strict).findings
+    findings = read_set(read_texts(paths), stored, strict=strict).findings
     if as_json:
         print_json([finding_document(name, finding) for name, finding in findings])
     else:
-        _tell(findings)
+        tell(findings)
     if has_errors(findings):
         raise typer.Exit(FAILED)
     if not as_json:
@@ -84,13 +93,15 @@ def apply(  # noqa: PLR0913 - each is an option of the command
 
     Example: candor slo apply objectives/ --prune team=checkout --dry-run
     """
-    texts = _texts(paths)
+    texts = read_texts(paths)
 
     def remote(client: Client) -> Any:  # noqa: ANN401 - a JSON document
-        body = "\n---\n".join(texts.values()).encode()
+        refuse_unreadable(texts)
+        body, place = joined(texts)
         asked = f"?dry_run={int(dry_run)}&strict={int(strict)}"
         asked += f"&prune={quote(prune)}" if prune is not None else ""
-        return client.post(f"/api/v1/objectives/apply{asked}", body, "application/yaml")
+        path = f"/api/v1/objectives/apply{asked}"
+        return client.post(path, body, "application/yaml", partial(placed, place=place))
 
     with told_errors():
         if url is not None:
@@ -100,17 +111,7 @@ def apply(  # noqa: PLR0913 - each is an option of the command
     if as_json:
         print_json(answer)
         return
-    for word in ("created", "changed", "unchanged", "removed"):
-        for name in answer[word]:
-            typer.echo(f"{word}: {name}")
-    for document in answer["documents"] if dry_run else []:
-        for line in document["diff"]:
-            typer.echo(f"{document['kind']}/{document['name']} {line}")
-    for one in answer["findings"]:
-        place = f"{one['file']}:{one['line']}: {one['path'] or 'document'}"
-        say(f"{place}: {one['rule']}: {one['severity']}: {one['message']}")
-    if dry_run:
-        say("Nothing was applied.")
+    tell_difference(answer, dry_run=dry_run)
 
 
 @app.command("rules")
@@ -131,9 +132,9 @@ def rules(
 
     if fmt != "prometheus":
         fail("--format is prometheus.", WRONG_USE)
-    documents = read_set(_texts(paths))
+    documents = read_set(read_texts(paths))
     if has_errors(documents.findings):
-        _tell(documents.findings, err=True)
+        tell(documents.findings, err=True)
         raise typer.Exit(FAILED)
     file, left_out = prometheus_rules(documents)
     for sentence in left_out:
@@ -261,27 +262,6 @@ def tiers(
         say(warning)
 
 
-def _texts(paths: list[Path]) -> dict[str, str]:
-    files: list[Path] = []
-    for path in paths:
-        files += sorted(path.rglob("*.y*ml")) if path.is_dir() else [path]
-    if not files:
-        fail("There is no .yaml or .yml file in that folder.", WRONG_USE)
-    try:
-        return {str(file): file.read_text(encoding="utf-8") for file in files}
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"A file cannot be read ({type(error).__name__}). Name OpenSLO files.", WRONG_USE)
-
-
-def _tell(findings: "Sequence[Placed]", *, err: bool = False) -> None:
-    for name, finding in findings:
-        place = finding.path or "document"
-        doubt = "warning: " if finding.severity == "warning" else ""
-        typer.echo(
-            f"{name}:{finding.line}: {place}: {finding.rule}: {doubt}{finding.message}", err=err
-        )
-
-
 def _stored() -> "list[StoredDocument]":
     from candor.commands.keys import open_state  # noqa: PLC0415 - keeps --help quick
     from slo.register import stored_documents  # noqa: PLC0415 - as above
@@ -296,18 +276,21 @@ def _apply_here(
     from candor.commands.keys import open_state  # noqa: PLC0415 - keeps --help quick
     from candor.kernel.clock import utc_now  # noqa: PLC0415 - as above
     from slo.metadata import parse_label  # noqa: PLC0415 - as above
-    from slo.openslo import finding_document, has_errors, read_set  # noqa: PLC0415 - as above
-    from slo.register import apply_set, stored_documents  # noqa: PLC0415 - as above
+    from slo.openslo import DocumentSet, finding_document, read_set  # noqa: PLC0415 - as above
+    from slo.register import apply_read  # noqa: PLC0415 - as above
     from slo.schemas import difference_document  # noqa: PLC0415 - as above
 
     label = parse_label(prune) if prune is not None else None
+
+    def read(stored: "Sequence[StoredDocument]") -> DocumentSet:
+        return read_set(texts, stored, strict=strict, prune=label)
+
     with open_state(settings()) as (session, _):
-        read = read_set(texts, stored_documents(session), strict=strict, prune=label)
-        if has_errors(read.findings):
-            _tell(read.findings, err=True)
+        documents, difference = apply_read(session, read, utc_now(), "cli", dry_run=dry_run)
+        if difference is None:
+            tell(documents.findings, err=True)
             fail("The documents have errors; nothing was applied.")
-        difference = apply_set(session, read, utc_now(), "cli", dry_run=dry_run)
-    findings = [finding_document(name, finding) for name, finding in read.findings]
+    findings = [finding_document(name, finding) for name, finding in documents.findings]
     return difference_document(difference, findings, dry_run=dry_run)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.types import TypeDecorator
 
 from candor.kernel.errors import ConflictError, UnavailableError
 
-_SQLITE_BUSY_MILLISECONDS = 10_000
+_PATIENCE_MILLISECONDS = 10_000
 _POSTGRESQL_SECONDS = 3
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -99,6 +99,27 @@ def session_of(engine: Engine) -> Iterator[Session]:
         ) from None
 
 
+def wait_for_turn(session: Session, turn: int) -> None:
+    """Keep every other transaction that asks for the same turn waiting until this one ends.
+
+    On SQLite, where one writes at a time, it keeps every writer waiting.
+
+    Raises:
+        DBAPIError: the turn did not come in ten seconds; ``session_of`` says so in words.
+
+    Source: SQLite, "Transaction"; PostgreSQL, "Advisory Locks".
+    """
+    connection = session.connection()
+    if connection.dialect.name != "sqlite":
+        timeout = f"{_PATIENCE_MILLISECONDS}ms"
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{timeout}'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({turn})")
+        return
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
 def _translated(error: DBAPIError) -> ConflictError | UnavailableError:
     """Return the error without the driver's text: that may quote a row."""
     if type(error).__name__ == "IntegrityError":
@@ -117,7 +138,7 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - 
         "synchronous=FULL",
         "foreign_keys=ON",
         "secure_delete=ON",
-        f"busy_timeout={_SQLITE_BUSY_MILLISECONDS}",
+        f"busy_timeout={_PATIENCE_MILLISECONDS}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -1,6 +1,7 @@
 """YAML documents whose every value knows its file line and its path."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -23,6 +24,10 @@ Severity = Literal["error", "warning"]
 _INTEGER, _FLOAT, _BOOLEAN, _NULL = (
     f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")
 )
+_DIGITS = 300
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", re.ASCII)
+"""A number of JSON and YAML 1.2, of which YAML 1.1, and so the library, makes a text."""
+
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -158,21 +163,33 @@ class Value:
         return None
 
     def number(self) -> Decimal | None:
-        """Return a number exactly as it is written."""
-        if isinstance(self._part, Scalar) and self._part.tag in {_INTEGER, _FLOAT}:
+        """Return a number exactly as it is written; ``1e-3`` is one, as in JSON."""
+        if isinstance(self._part, Scalar) and self.is_number:
             try:
                 number = Decimal(self._part.text)
             except InvalidOperation:
                 number = Decimal("NaN")
             if number.is_finite():
-                return number
+                if _can_be_counted_with(number):
+                    return number
+                self.fault("range", f"A number has at most {_DIGITS} digits.")
+                return None
         self.fault("type", "This must be a number.")
         return None
 
     @property
     def is_number(self) -> bool:
         """Whether it is written as a number."""
-        return isinstance(self._part, Scalar) and self._part.tag in {_INTEGER, _FLOAT}
+        return isinstance(self._part, Scalar) and (
+            self._part.tag in {_INTEGER, _FLOAT} or _EXPONENT.fullmatch(self._part.text) is not None
+        )
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether it is true or false; YAML's yes, no, on and off are texts."""
+        if not isinstance(self._part, Scalar) or self._part.tag != _BOOLEAN:
+            return False
+        return self._part.text.lower() in _BOOLEANS
 
     def canonical_text(self) -> str:
         """Return it as YAML in one spelling: equal texts say the same, comments left out."""
@@ -192,7 +209,7 @@ class Value:
             self.fault("type", "This must be a single value.")
             return None
         text = self._part.text
-        if self._part.tag == _BOOLEAN and text.lower() in _BOOLEANS:
+        if self.is_boolean:
             return _BOOLEANS[text.lower()]
         if self._part.tag in {_INTEGER, _FLOAT}:
             number = self.number()
@@ -214,7 +231,10 @@ class Value:
 
 
 def read_documents(text: str, *, strict: bool = False) -> tuple[list[Value], list[Finding]]:
-    """Return the documents of a YAML text (JSON is YAML), and what keeps it from being read."""
+    """Return the documents of a YAML text (JSON is YAML), and what keeps it from being read.
+
+    Bytes that are no UTF-8 may come as lone surrogates: their line is told.
+    """
     documents: list[Value] = []
     try:
         for part in compose_all(text):
@@ -225,8 +245,13 @@ def read_documents(text: str, *, strict: bool = False) -> tuple[list[Value], lis
         line = mark.line + 1 if mark is not None else 1
         problem = error.problem or "This is not YAML"
         return documents, [_unreadable(line, len(documents), f"{problem}.")]
-    except yaml.YAMLError:
-        return documents, [_unreadable(1, len(documents), "This is not YAML that can be read.")]
+    except yaml.reader.ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1
+        problem = f"U+{int(error.character):04X} cannot stand in YAML. Leave it out"
+        return documents, [_unreadable(line, len(documents), f"{problem}.")]
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        return documents, [_unreadable(line, len(documents), "This must be UTF-8.")]
     if not documents:
         return [], [_unreadable(1, 0, "There is no document in it.")]
     return documents, []
@@ -240,7 +265,7 @@ def value_of(plain: object, path: str) -> Value:
     """
     try:
         (part,) = compose_all(json.dumps(plain, ensure_ascii=False))
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, RecursionError, UnicodeEncodeError):
         raise InvalidInputError("This holds characters that cannot be read.", path=path) from None
     return Value(part, path, Report(0))
 
@@ -248,6 +273,12 @@ def value_of(plain: object, path: str) -> Value:
 def report_of(value: Value) -> Report:
     """Return the report that a document's values write to."""
     return value._report  # noqa: SLF001 - of this module's own class
+
+
+def _can_be_counted_with(number: Decimal) -> bool:
+    """Whether it is no more than a float holds, and its fraction no more than a moment's work."""
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and number.adjusted() <= _DIGITS and exponent >= -_DIGITS
 
 
 def _unreadable(line: int, document: int, message: str) -> Finding:

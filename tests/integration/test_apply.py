@@ -1,6 +1,8 @@
 """What is applied is declared: replaced, pruned, shown before it is done, and remembered."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from threading import Barrier, Thread
 from typing import Any
 
 import yaml
@@ -12,7 +14,8 @@ from candor.kernel.database import open_engine, session_of
 from collector.event import Event
 from collector.store import encode_events, insert_events
 from slo.indicator import Condition
-from slo.register import find_objective
+from slo.openslo import DocumentSet, StoredDocument, read_set
+from slo.register import all_objectives, apply_read, apply_set, find_objective
 from slo.window import format_duration
 from tests.support.asgi import Application
 from tests.support.stores import NOON
@@ -254,3 +257,46 @@ def test_an_objective_from_before_revisions_is_still_one(tmp_path: Any) -> None:
         "Occurrences",
     )
     assert found.objective.indicator.good == (Condition("outcome", "any", ("ok",)),)
+
+
+def test_what_another_applies_meanwhile_is_read_again_and_stays(state: Engine) -> None:
+    mine, theirs = (
+        slo(name, indicator=source_indicator(), indicatorRef=None) for name in ("mine", "theirs")
+    )
+    readings: list[int] = []
+
+    def read(stored: Sequence[StoredDocument]) -> DocumentSet:
+        if not readings:  # in this very moment, somebody else
+            with session_of(state) as other:
+                apply_set(other, read_set({"f": yaml.safe_dump(theirs)}), NOON, "somebody")
+        readings.append(len(stored))
+        return read_set({"f": yaml.safe_dump(mine)}, stored)
+
+    with session_of(state) as session:
+        _, difference = apply_read(session, read, NOON, "lead")
+    assert difference is not None
+    assert (readings, difference.created, difference.removed) == ([0, 1], ["mine"], [])
+    with session_of(state) as session:
+        assert [one.objective.name for one in all_objectives(session)] == ["mine", "theirs"]
+
+
+def test_who_applies_at_once_takes_turns(state: Engine) -> None:
+    documents = read_set(
+        {"f": yaml.safe_dump(slo(indicator=source_indicator(), indicatorRef=None))}
+    )
+    changes: list[list[str]] = []
+    together = Barrier(4)
+
+    def work() -> None:
+        together.wait()
+        with session_of(state) as session:
+            _, difference = apply_read(session, lambda _: documents, NOON, "lead")
+        assert difference is not None
+        changes.append(difference.created)
+
+    threads = [Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(changes) == [[], [], [], ["checkout"]]

@@ -180,6 +180,29 @@ def test_a_faulty_objective_is_named_by_file_and_line(tmp_path: Path) -> None:
     candor("slo", "validate", str(tmp_path / "empty"), expect=2)
 
 
+def test_a_file_that_is_no_text_is_named_by_file_and_line_too(tmp_path: Path) -> None:
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"# one\n# caf\xe9\n")
+    example = str(ROOT / "examples" / "web-access-objective.yaml")
+    done = candor("slo", "validate", example, str(path), expect=1)
+    assert done.stdout == f"{path}:2: document: yaml: This must be UTF-8.\n"
+    missing = tmp_path / "none.yaml"
+    assert str(missing) in candor("slo", "validate", str(missing), expect=2).stderr
+
+
+def test_documents_around_objectives_are_told_when_they_come_and_go(tmp_path: Path) -> None:
+    path = tmp_path / "service.yaml"
+    service = "apiVersion: openslo/v1\nkind: Service\nmetadata: {name: shop, labels: {team: a}}\n"
+    path.write_text(service)
+    assert candor("slo", "apply", str(path)).stdout == "created: Service/shop\n"
+    path.write_text(service + "spec: {description: All of it.}\n")
+    assert candor("slo", "apply", str(path)).stdout == "changed: Service/shop\n"
+    assert candor("slo", "apply", str(path)).stdout == ""
+    path.write_text(service.replace("name: shop", "name: other"))
+    told = candor("slo", "apply", str(path), "--prune", "team=a").stdout
+    assert told == "created: Service/other\nremoved: Service/shop\n"
+
+
 def test_tiers_are_shown_with_their_warnings() -> None:
     tiers = document("slo", "tiers", "--target", "0.999", "--window", "30d")
     assert [one["factor"] for one in tiers["tiers"]] == [14.4, 6.0, 3.0, 1.0]

@@ -131,3 +131,22 @@ def test_the_gate_tells_no_from_nobody_and_from_no_answer(server: Server, candor
     assert (unknown.stdout, down.stdout, wrong_key.stdout) == ("", "", "")
     told = candor("slo", "gate", "--help").stdout
     assert all(f"Exit {code}:" in told for code in (0, 1, 2))
+
+
+def test_a_server_that_refuses_one_of_several_files_is_told_by_file_and_line(
+    server: Server, candor: Run, tmp_path: Path
+) -> None:
+    example = (ROOT / "examples" / "shop-objectives.yaml").read_text()
+    line = example[: example.index("target: 0.98")].count("\n") + 1
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("\ufeff" + example.partition("---\n")[0], encoding="utf-8")
+    second.write_text(example.partition("---\n")[2].replace("target: 0.98", "target: 1.98"))
+    reach = ("--url", server.url, "--key", server.key)
+    refused = candor("slo", "apply", str(tmp_path), *reach, expect=1).stderr
+    gone = example.partition("---\n")[0].count("\n") + 1
+    assert f"{second}:{line - gone}: spec.objectives[0].target: range:" in refused
+    second.write_text("kind: [")
+    refused = candor("slo", "apply", str(tmp_path), *reach, expect=1).stderr
+    assert refused.startswith(f"{second}:")
+    assert "document: yaml:" in refused
+    assert str(first) not in refused

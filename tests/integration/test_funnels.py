@@ -1,3 +1,4 @@
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -116,6 +117,16 @@ def test_a_funnel_that_cannot_be_meant_is_refused_with_its_path(
 ) -> None:
     answer = application.post("/api/v1/funnels/query", json=QUERY | change)
     assert (answer.status_code, answer.json()["path"]) == (422, path)
+
+
+def test_half_a_character_is_refused_with_its_path(application: Application) -> None:
+    steps = [{"event": "a", "where": {"step": "\ud800"}}]
+    answer = application.post(
+        "/api/v1/funnels/query",
+        content=json.dumps(QUERY | {"steps": steps}),
+        headers={"content-type": "application/json"},
+    )
+    assert (answer.status_code, answer.json()["path"]) == (422, "steps[0].where")
 
 
 @pytest.mark.parametrize("change", [{"steps": []}, {"speed": 1}, {"by": "cat"}, {"since": "noon"}])

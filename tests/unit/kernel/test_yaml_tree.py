@@ -1,4 +1,5 @@
 import string
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -88,10 +89,17 @@ def test_an_alias_is_the_very_part_that_it_names_within_its_document() -> None:
     [
         ("a:\n  b: " + "[" * 250 + "]" * 250, 2, "this nests too deeply."),
         ("a:\n" + "[" * 100_000, 2, "exceeded maximum nesting depth."),
+        (
+            "a0: &a0 [1]\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}]\n" for n in range(300)),
+            200,
+            "this nests too deeply.",
+        ),
         ("a: &a\n  - 1\n  - *a\n", 3, "this holds itself."),
+        ("a: 1\nb: {<<: [1]}\n", 2, "what << merges is a mapping, or a list of them."),
         ("a: 1\nb: *none\n", 2, "found undefined alias."),
         ("a: 1\nb: [1, 2\nc: 3\n", 3, "did not find expected ',' or ']'."),
-        ("a: \x01\n", 1, "This is not YAML that can be read."),
+        ("ä: 1\nb: \x01\n", 2, "U+0001 cannot stand in YAML. Leave it out."),
+        ("a: 1\nb: \udcff\n", 2, "This must be UTF-8."),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_line(text: str, line: int, message: str) -> None:
@@ -99,6 +107,26 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, line: int, message
     assert documents == []
     assert (finding.line, finding.rule) == (line, "yaml")
     assert finding.message == message
+
+
+def test_aliases_may_repeat_much_and_not_without_bounds() -> None:
+    once = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    lines = [f"{to}: &{to} [{', '.join([f'*{of}'] * 10)}]\n" for of, to in pairwise("abcdefghi")]
+    (document,), _ = read_documents(once + "".join(lines[:3]))
+    assert len(document.canonical_text()) > 10**4
+    documents, (finding,) = read_documents(once + "".join(lines))
+    assert documents == []
+    assert (finding.line, finding.rule) == (6, "yaml")
+    assert finding.message == "the aliases of this text stand for too much."
+
+
+def test_a_merge_key_brings_what_a_mapping_does_not_say_itself() -> None:
+    text = "a: &a {x: 1, y: 1}\nb: &b {<<: *a, y: 2, z: 2}\nc: {y: 3, <<: [*b, {x: 4, w: 4}]}\n"
+    (document,), _ = read_documents(text)
+    assert document.plain() == yaml.safe_load(text)
+    assert document.fields()["b"].fields()["x"].line == 1
+    (quoted,), _ = read_documents("a: &a {x: 1}\nb: {'<<': *a}\n")
+    assert quoted.plain()["b"] == {"<<": {"x": 1}}
 
 
 def test_tags_that_are_written_are_those_of_the_library() -> None:

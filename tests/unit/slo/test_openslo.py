@@ -326,3 +326,67 @@ def test_a_ratio_is_counted_in_one_signal() -> None:
     checks, events = source(signal="checks", filter={"outcome": "ok"}), source()
     _, findings = read(ratio(good=checks, total=events))
     assert [rule for rule, _, _ in findings] == ["one-of"]
+
+
+@pytest.mark.parametrize(
+    ("written", "values"),
+    [
+        ("1.10", ("1.10",)),
+        ("010", ("010",)),
+        ("[0x1f, 1_0, 12e5, 2026-01-01]", ("0x1f", "1_0", "12e5", "2026-01-01")),
+        ("[True, yes, 'true']", ("true", "yes", "true")),
+        ("{ne: 2.0}", ("2.0",)),
+    ],
+)
+def test_what_a_text_is_compared_with_stays_as_it_is_written(
+    written: str, values: tuple[str, ...]
+) -> None:
+    document = ratio(total=source(filter={"attributes.version": "HERE"}, good={"outcome": "ok"}))
+    text = yaml.safe_dump(document).replace("HERE", written)
+    (found,), findings = read_openslo({"f.yaml": text})
+    assert (found.indicator.valid[0].values, findings) == (values, [])
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [{"journey": None}, {"journey": {}}, {"journey": {"ne": None}}, {"journey": ["a", None]}],
+)
+def test_a_condition_without_a_value_does_not_match_everything(conditions: dict[str, Any]) -> None:
+    objectives, found = read(ratio(total=source(filter=conditions, good={"outcome": "ok"})))
+    assert objectives == []
+    assert {rule for rule, _, _ in found} == {"required"}
+    objectives, found = read(ratio(total=source(good={})))
+    assert (objectives, [rule for rule, _, _ in found]) == ([], ["required"])
+
+
+def test_slices_begin_on_a_whole_minute() -> None:
+    calendar = {"startTime": "2026-01-01 00:00:30", "timeZone": "UTC"}
+    window = [{"duration": "1M", "isRolling": False, "calendar": calendar}]
+    sliced = {"objectives": [{"target": 0.99, "timeSliceWindow": "5m"}]}
+    document = objective(timeWindow=window, budgetingMethod="RatioTimeslices", **sliced)
+    assert read(document) == ([], [("format", "spec.timeWindow", "error")])
+    assert read(objective(timeWindow=window))[1] == []
+
+
+def test_good_events_that_no_valid_event_can_be_are_doubted() -> None:
+    start, end = source(filter={"name": "start"}), source(filter={"name": ["end", "paid"]})
+    _, found = read(ratio(total=start, good=end))
+    assert [(rule, path.rpartition(".")[2], severity) for rule, path, severity in found] == [
+        ("contradiction", "good", "warning")
+    ]
+    either = source(filter={"name": ["start", "end"]})
+    assert read(ratio(total=either, good=end))[1] == []
+
+
+@pytest.mark.parametrize("written", ["9.9e-1", "99e-2", "+9.9E-01", "99.0e-2"])
+def test_a_number_may_have_an_exponent_as_json_writes_it(written: str) -> None:
+    text = yaml.safe_dump(objective()).replace("target: 0.999", f"target: {written}")
+    (found,), findings = read_openslo({"f.yaml": text})
+    assert (found.target, findings) == (Decimal("0.99"), [])
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "1.0e+999999999", "1.0e-999999999", "0.0e-99999999"])
+def test_a_number_beyond_all_counting_is_refused_at_once(number: str) -> None:
+    text = yaml.safe_dump(objective()).replace("target: 0.999", f"target: {number}")
+    _, findings = read_openslo({"f.yaml": text})
+    assert [(one.path, one.rule) for _, one in findings] == [("spec.objectives[0].target", "range")]

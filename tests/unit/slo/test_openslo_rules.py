@@ -336,6 +336,27 @@ def test_observed_volume_is_held_against_the_budget() -> None:
     )
 
 
+SLICES = "timeSliceTarget: 0.9, timeSliceWindow: 5m"
+
+
+@pytest.mark.parametrize(
+    ("method", "slices", "annotation", "told"),
+    [
+        ("Timeslices", SLICES, "", ["Of 99 measured slices or fewer"]),
+        ("Timeslices", SLICES, "candor.dev/no-data: bad", []),
+        ("RatioTimeslices", "timeSliceWindow: 5m", "", []),
+    ],
+)
+def test_events_are_no_measure_of_a_budget_of_slices(
+    method: str, slices: str, annotation: str, told: list[str]
+) -> None:
+    text = WHOLE.replace("Occurrences", method)
+    text = text.replace("- target: 0.99\n", f"- {{target: 0.99, {slices}}}\n")
+    text = text.replace("{name: checkout}", f"{{name: checkout, annotations: {{{annotation}}}}}")
+    read = read_set({"f": text}, volume=lambda objectives: [99 for _ in objectives])
+    assert [one.message.partition(" in ")[0] for _, one in read.findings] == told
+
+
 def test_two_slos_may_not_make_objectives_of_one_name() -> None:
     two = SLO.replace("    - target: 0.99", "    - target: 0.99\n    - target: 0.9")
     other = SLO.replace("{name: checkout}", "{name: checkout-1}")
