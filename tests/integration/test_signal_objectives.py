@@ -14,8 +14,9 @@ from collector.receivers.otlp import PROTOBUF, read_request
 from collector.store import encode_otlp, encode_vitals, insert_otlp, insert_vitals
 from collector.vital import Vital
 from slo.budget import EventCounts
+from slo.indicator import text_field_fault
 from slo.openslo import read_openslo
-from slo.store import Question, count, count_by_minute
+from slo.store import Question, count, count_by_minute, count_by_value
 from slo.window import MINUTE, rolling
 from tests.support.otlp import log_request
 from tests.support.stores import NOON, SECRETS
@@ -37,6 +38,10 @@ def counts(telemetry: TelemetryStore, one: Any) -> EventCounts:  # noqa: ANN401 
     minutes = [slice_.counts for slice_ in count_by_minute(telemetry, Question(one, HOUR))]
     assert sum(one.good for one in minutes) == whole.good
     assert sum(one.valid for one in minutes) == whole.valid
+    field = "name" if text_field_fault("name", one.signal) is None else "service"
+    values = count_by_value(telemetry, one, [HOUR], field).values()
+    assert sum(one.good for one in values) == whole.good
+    assert sum(one.valid for one in values) == whole.valid
     return whole
 
 
