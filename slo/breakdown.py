@@ -1,13 +1,13 @@
 """Where a budget went, and what it is for each value of a field: one objective, many values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 
 from candor.kernel.errors import InvalidInputError
 from candor.kernel.telemetry_store import TelemetryStore
-from slo.budget import EventCounts, burn_rate
+from slo.budget import EventCounts
 from slo.correction import without
 from slo.evaluation import BudgetReading, read_budget
 from slo.indicator import Condition, text_field_fault
@@ -40,7 +40,7 @@ class Contribution:
 
     ``share_of_bad`` is none where nothing is bad; ``consumed`` is the share of the whole budget
     that its bad events used, none where nothing is valid. The values of a field add up to what the
-    objective consumed.
+    objective consumed, where it counts events and is no journey.
     """
 
     value: str | None
@@ -65,22 +65,32 @@ def read_contributions(
 ) -> Breakdown:
     """Return which values of a field the bad events of a window come from.
 
-    Events are counted, whatever the budgeting method; of a composite, those of all its parts.
+    Events are counted, whatever the budgeting method; of a composite, those of all its parts. The
+    bad events of a part use the budget by its weight; those of a journey's steps by their number.
 
     Cost: one query for each part.
 
     Raises:
         InvalidInputError: a part's signal has no such text field, or it counts minutes.
     """
-    counts = _counts_by_value(telemetry, objective, by, asking)
-    ordered = sorted(counts.items(), key=lambda one: (-one[1].bad, -one[1].valid, one[0]))
-    total = _sum([own for _, own in ordered])
-    rest = [own for _, own in ordered[MOST_VALUES:]]
+    parts = _counts_by_value(telemetry, objective, by, asking)
+    counts = _merged([own for _, own in parts])
+    ordered = sorted(counts, key=lambda value: (-counts[value].bad, -counts[value].valid, value))
+    whole = _total(counts.values())
+    if objective.combination == "journey":
+        parts = [(Fraction(1), counts)]
+
+    def contribution(value: str | None, values: Sequence[str]) -> Contribution:
+        own = _total(counts[one] for one in values)
+        share = Fraction(own.bad, whole.bad) if whole.bad else None
+        return Contribution(value, own, share, _consumed(parts, values, objective))
+
+    rest = ordered[MOST_VALUES:]
     return Breakdown(
         _window(objective, asking),
-        total,
-        tuple(_contribution(value, own, total, objective) for value, own in ordered[:MOST_VALUES]),
-        _contribution(None, _sum(rest), total, objective) if rest else None,
+        whole,
+        tuple(contribution(value, [value]) for value in ordered[:MOST_VALUES]),
+        contribution(None, rest) if rest else None,
         len(rest),
     )
 
@@ -95,7 +105,8 @@ def read_values(
 
     Cost: that of ``read_contributions``, and of one budget for each value.
     """
-    counts = _counts_by_value(telemetry, objective, by, asking, even_freshness=True)
+    parts = _counts_by_value(telemetry, objective, by, asking, even_freshness=True)
+    counts = _merged([own for _, own in parts])
     largest = sorted(counts, key=lambda value: (-counts[value].valid, value))[:MOST_VALUES]
     readings = [
         (
@@ -126,12 +137,12 @@ def _counts_by_value(
     asking: Asking,
     *,
     even_freshness: bool = False,
-) -> dict[str, EventCounts]:
-    """Return the events of all parts in the window so far, by value."""
+) -> list[tuple[Fraction, dict[str, EventCounts]]]:
+    """Return the weight of each part and its events in the window so far, by value."""
     window, at = _window(objective, asking), asking.at
     span = Window(max(EPOCH, window.since), max(EPOCH, min(window.until, at)))
     windows = without(span, asking.gaps)
-    counts: dict[str, EventCounts] = {}
+    parts: list[tuple[Fraction, dict[str, EventCounts]]] = []
     for part in objective.parts:
         fault = text_field_fault(by, part.indicator.signal)
         if fault is not None:
@@ -141,21 +152,43 @@ def _counts_by_value(
         if part.indicator.freshness is not None and not even_freshness:
             raise InvalidInputError(_MINUTES, path="by")
         indicator = replace(part.indicator, freshness=None)
-        for value, own in count_by_value(telemetry, indicator, windows, by).items():
-            counts[value] = _sum([counts.get(value, EventCounts(0, 0)), own])
-    return counts
+        parts.append((part.weight, count_by_value(telemetry, indicator, windows, by)))
+    return parts
 
 
 def _window(objective: Objective, asking: Asking) -> Window:
     return (asking.period or objective.period).window(asking.at)
 
 
-def _contribution(
-    value: str | None, own: EventCounts, total: EventCounts, objective: Objective
-) -> Contribution:
-    spent = burn_rate(EventCounts(total.valid - own.bad, total.valid), objective.target)
-    return Contribution(value, own, Fraction(own.bad, total.bad) if total.bad else None, spent)
+def _consumed(
+    parts: Sequence[tuple[Fraction, Mapping[str, EventCounts]]],
+    values: Sequence[str],
+    objective: Objective,
+) -> Fraction | None:
+    """Return the share of the budget that the bad events of some values used."""
+    measured = [
+        (weight, counts, valid)
+        for weight, counts in parts
+        if (valid := _total(counts.values()).valid)
+    ]
+    if not measured:
+        return None
+    nothing = EventCounts(0, 0)
+    bad, weights = Fraction(0), Fraction(0)
+    for weight, counts, valid in measured:
+        weights += weight
+        bad += weight * Fraction(sum(counts.get(one, nothing).bad for one in values), valid)
+    return bad / weights / (1 - Fraction(objective.target))
 
 
-def _sum(counts: Sequence[EventCounts]) -> EventCounts:
-    return EventCounts(sum(one.good for one in counts), sum(one.valid for one in counts))
+def _merged(parts: Sequence[Mapping[str, EventCounts]]) -> dict[str, EventCounts]:
+    nothing = EventCounts(0, 0)
+    return {
+        value: _total(counts.get(value, nothing) for counts in parts)
+        for value in dict.fromkeys(value for counts in parts for value in counts)
+    }
+
+
+def _total(counts: Iterable[EventCounts]) -> EventCounts:
+    each = list(counts)
+    return EventCounts(sum(one.good for one in each), sum(one.valid for one in each))

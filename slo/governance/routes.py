@@ -1,7 +1,7 @@
 """Corrections, annotations, policies and the release gate under /api/v1."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 from candor.kernel.errors import NotFoundError
 from candor.kernel.http import ServicesDep, SessionDep, acting, requires
 from candor.kernel.services import Services
-from slo.correction import Correction, corrected
-from slo.evaluation import reach, read_budget, read_remaining
+from slo.budgeting import left_out
+from slo.correction import Correction, clipped, corrected
+from slo.evaluation import reach, read_remaining
 from slo.governance import schemas, store
 from slo.objective import Objective
 from slo.policy import reasons_of
 from slo.register import all_objectives, find_objective, objectives_of
-from slo.window import MINUTE, whole_minute
+from slo.window import MINUTE, Window, whole_minute
 
 router = APIRouter(prefix="/api/v1", tags=["objectives"])
 
@@ -45,7 +46,7 @@ def correct(
     """Leave a span out of budgets; the answer says what that does to each of them."""
     correction = body.correction(author, services.clock())
     concerned = _concerned(session, correction)
-    preview = [_preview(services, session, one, correction) for one in concerned[:_MOST_PREVIEWED]]
+    preview = _previews(services, session, concerned[:_MOST_PREVIEWED], correction)
     if not dry_run:
         store.add_correction(session, correction)
     document = schemas.correction_document(correction) | {
@@ -199,14 +200,31 @@ def _concerned(session: Session, correction: Correction) -> list[Objective]:
     return [one for one in objectives if correction.concerns(one.name, one.properties)]
 
 
-def _preview(
-    services: Services, session: Session, objective: Objective, correction: Correction
-) -> dict[str, Any]:
+def _previews(
+    services: Services, session: Session, objectives: Sequence[Objective], correction: Correction
+) -> list[dict[str, Any]]:
+    """Return what a correction would do to the budget of each of these objectives."""
     at = whole_minute(services.clock()) + MINUTE
-    present = store.corrections_of(session, objective)
-    window = reach(objective, at)
+    present = store.corrections_by_objective(session, objectives)
     before, after = (
-        read_budget(services.telemetry, objective, at, gaps=corrected(corrections, window))
-        for corrections in (present, [*present, correction])
+        {one.name: corrected([*present[one.name], *more], reach(one, at)) for one in objectives}
+        for more in ((), (correction,))
     )
-    return schemas.preview_document(objective.name, before, after)
+    return [
+        schemas.preview_document(
+            one.name, old, new, _seconds(one, at, after) - _seconds(one, at, before)
+        )
+        for one, old, new in zip(
+            objectives,
+            read_remaining(services.telemetry, objectives, at, before),
+            read_remaining(services.telemetry, objectives, at, after),
+            strict=True,
+        )
+    ]
+
+
+def _seconds(objective: Objective, at: datetime, gaps: Mapping[str, Sequence[Window]]) -> float:
+    """Return how much of an objective's window so far is left out."""
+    window = objective.period.window(at)
+    span = Window(window.since, min(window.until, at))
+    return left_out(clipped(gaps[objective.name], span)).total_seconds()

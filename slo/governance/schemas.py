@@ -12,7 +12,6 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from candor.kernel.errors import InvalidInputError
 from candor.kernel.ids import new_id
 from slo.correction import Category, Correction, check_correction
-from slo.evaluation import BudgetReading
 from slo.governance.annotation import Annotation, Kind
 from slo.governance.store import PutPolicy
 from slo.policy import Decision, Override, Policy, Reason, Step, check_policy, decide
@@ -158,15 +157,16 @@ def correction_document(correction: Correction) -> dict[str, Any]:
     return _instants(asdict(correction))
 
 
-def preview_document(name: str, before: BudgetReading, after: BudgetReading) -> dict[str, Any]:
+def preview_document(
+    name: str, before: Fraction | None, after: Fraction | None, corrected_seconds: float
+) -> dict[str, Any]:
     """Return what a correction would change for one objective, in numbers and as a sentence."""
-    old, new = before.budget.remaining, after.budget.remaining
     return {
         "objective": name,
-        "remaining_before": _float(old),
-        "remaining_after": _float(new),
-        "corrected_seconds": (after.corrected - before.corrected).total_seconds(),
-        "sentence": f"{name}: remaining {cut_percent(old)} -> {cut_percent(new)}",
+        "remaining_before": _float(before),
+        "remaining_after": _float(after),
+        "corrected_seconds": corrected_seconds,
+        "sentence": f"{name}: remaining {cut_percent(before)} -> {cut_percent(after)}",
     }
 
 

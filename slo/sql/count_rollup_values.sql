@@ -1,5 +1,5 @@
-SELECT $value AS value, $valid AS valid_events, $good AS good_events
+SELECT $value AS told_apart_by, $valid AS valid_events, $good AS good_events
 FROM events_by_minute
 WHERE $within AND $chosen
-GROUP BY value
+GROUP BY told_apart_by
 HAVING valid_events > 0

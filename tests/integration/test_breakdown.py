@@ -22,7 +22,7 @@ from slo.window import MINUTE, Window
 from tests.integration.test_objectives import store
 from tests.support.asgi import Application
 from tests.support.stores import NOON
-from tests.unit.slo.test_openslo import objective
+from tests.unit.slo.test_openslo import objective, source
 
 BY_ATTRIBUTE = "attributes.plan"
 
@@ -99,6 +99,37 @@ def test_beyond_the_twenty_greatest_the_rest_is_told_together(
     assert found.others.counts.valid == 200
     values, more = read_values(embedded_telemetry, promised(), "channel", Asking(NOON))
     assert (len(values), more) == (MOST_VALUES, 5)
+
+
+@pytest.mark.parametrize("combination", ["weighted", "journey"])
+def test_the_parts_of_a_composite_use_its_budget_by_their_weight(
+    embedded_telemetry: TelemetryStore, combination: str
+) -> None:
+    def part(channel: str, weight: int) -> dict[str, object]:
+        ratio = {"total": source(filter={"channel": channel}, good={"outcome": "ok"})}
+        indicator = {"metadata": {"name": channel}, "spec": {"ratioMetric": ratio}}
+        return {"target": 0.9, "compositeWeight": weight, "indicator": indicator}
+
+    document = objective(indicator=None, objectives=[part("web", 3), part("app", 1)])
+    document["metadata"]["annotations"] = {"candor.dev/composite": combination}
+    (composite,), _ = read_openslo({"f": yaml.safe_dump(document)})
+    outcomes = ["error", "ok", "ok", "ok"], ["error"] + 9 * ["ok"]
+    sent = [
+        event(place * 100 + number, 5, outcome, channel, "")
+        for place, channel in enumerate(("web", "app"))
+        for number, outcome in enumerate(outcomes[place])
+    ]
+    store(embedded_telemetry, sent)
+    found = read_contributions(embedded_telemetry, composite, "channel", Asking(NOON))
+    consumed = {one.value: one.consumed for one in found.contributions}
+    # A quarter of the web's events by a weight of 3/4, a tenth of the app's by 1/4; or 1 of 14
+    # each, where what may be bad of a journey of two is 1 - 0.9 * 0.9.
+    by_weight = {"web": Fraction(3, 16) * 10, "app": Fraction(1, 40) * 10}
+    by_number = dict.fromkeys(("web", "app"), Fraction(1, 14) / Fraction(19, 100))
+    assert consumed == (by_weight if combination == "weighted" else by_number)
+    if combination == "weighted":
+        whole = read_budget(embedded_telemetry, composite, NOON).budget.consumed
+        assert sum(by_weight.values()) == whole
 
 
 def test_where_all_is_left_out_there_is_nothing_to_tell(

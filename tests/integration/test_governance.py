@@ -1,5 +1,7 @@
 """Corrections, annotations, policies and the gate, asked over HTTP on real stores."""
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,11 +12,13 @@ from candor.kernel.database import session_of
 from candor.kernel.errors import ConflictError, NotFoundError
 from collector.event import Event
 from slo.correction import Correction
+from slo.governance.routes import correct
+from slo.governance.schemas import CorrectionBody
 from slo.governance.store import add_correction, all_corrections, undo_correction
 from slo.window import MINUTE
 from tests.integration.test_objectives import apply, store
 from tests.support.asgi import Application
-from tests.support.stores import NOON, FixedClock
+from tests.support.stores import NOON, CountedStore, FixedClock
 from tests.unit.slo.test_openslo import objective
 
 INCIDENT = NOON - timedelta(hours=3)
@@ -75,6 +79,21 @@ def test_a_correction_is_previewed_counts_and_can_be_undone(checkout: Applicatio
     assert [one["reason"] for one in checkout.get("/api/v1/corrections").json()] == [
         "the probe was broken"
     ]
+
+
+def test_many_budgets_are_previewed_by_as_few_queries_as_one(checkout: Application) -> None:
+    telemetry = CountedStore(checkout.services.telemetry)
+    services = replace(checkout.services, telemetry=telemetry)
+    wide = CorrectionBody.model_validate(body(objective=None, selector={"service": "shop"}))
+    asked = []
+    for number in (1, 30):
+        apply(checkout, *(objective() | {"metadata": {"name": f"o-{n}"}} for n in range(number)))
+        with session_of(services.engine) as session:
+            telemetry.asked = 0
+            answer = correct(wide, services, session, "test", dry_run=True)
+            asked.append(telemetry.asked)
+        assert len(json.loads(bytes(answer.body))["preview"]) == number + 1
+    assert asked[0] == asked[1]
 
 
 def test_burn_rates_and_the_time_line_leave_out_what_is_corrected(checkout: Application) -> None:

@@ -1,6 +1,5 @@
 """What is left of many budgets, asked together: as if each were asked alone, by few queries."""
 
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +13,7 @@ from slo.objective import Objective
 from slo.openslo import read_openslo
 from slo.window import MINUTE, Window
 from tests.integration.test_objectives import random_events, store
-from tests.support.stores import NOON
+from tests.support.stores import NOON, CountedStore
 from tests.unit.slo.test_openslo import objective, source, threshold
 
 AT = NOON + MINUTE
@@ -31,26 +30,6 @@ QUIET = {
     "spec": {"ratioMetric": {"total": source(filter={"journey": "quiet"}, good={"outcome": "ok"})}},
 }
 PART = {"metadata": {"name": "sli"}, "spec": {"ratioMetric": {"total": source(good={"step": "x"})}}}
-
-
-class CountedStore(TelemetryStore):
-    """A store that counts what it is asked."""
-
-    def __init__(self, behind: TelemetryStore) -> None:
-        self._behind = behind
-        self.asked = 0
-
-    def query(
-        self, statement: str, parameters: Mapping[str, object] | None = None
-    ) -> list[dict[str, Any]]:
-        self.asked += 1
-        return self._behind.query(statement, parameters)
-
-    def columns(
-        self, statement: str, parameters: Mapping[str, object] | None = None
-    ) -> list[Sequence[Any]]:
-        self.asked += 1
-        return self._behind.columns(statement, parameters)
 
 
 def noted(document: dict[str, Any], **annotations: str) -> dict[str, Any]:

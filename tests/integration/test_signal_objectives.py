@@ -15,8 +15,9 @@ from collector.store import encode_otlp, encode_vitals, insert_otlp, insert_vita
 from collector.vital import Vital
 from slo.budget import EventCounts
 from slo.budgeting import OCCURRENCES, Place
+from slo.indicator import text_field_fault
 from slo.openslo import read_openslo
-from slo.store import Question, count
+from slo.store import Question, count, count_by_value
 from slo.units import read_units
 from slo.window import MINUTE, rolling
 from tests.support.otlp import log_request
@@ -38,6 +39,10 @@ def counts(telemetry: TelemetryStore, one: Any) -> EventCounts:  # noqa: ANN401 
     (whole,) = count(telemetry, [Question(one, HOUR)])
     (by_minute,) = read_units(telemetry, one, OCCURRENCES, Place(HOUR))
     assert by_minute.events == whole
+    field = "name" if text_field_fault("name", one.signal) is None else "service"
+    values = count_by_value(telemetry, one, [HOUR], field).values()
+    assert sum(one.good for one in values) == whole.good
+    assert sum(one.valid for one in values) == whole.valid
     return whole
 
 

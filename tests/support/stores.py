@@ -2,12 +2,13 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from opentelemetry.trace import NoOpTracer, Tracer
 from sqlalchemy import Engine, create_engine, make_url, text
@@ -48,6 +49,26 @@ class FixedClock:
 
     def pass_by(self, time: timedelta) -> None:
         self.now += time
+
+
+class CountedStore(TelemetryStore):
+    """A store that counts what it is asked."""
+
+    def __init__(self, behind: TelemetryStore) -> None:
+        self._behind = behind
+        self.asked = 0
+
+    def query(
+        self, statement: str, parameters: Mapping[str, object] | None = None
+    ) -> list[dict[str, Any]]:
+        self.asked += 1
+        return self._behind.query(statement, parameters)
+
+    def columns(
+        self, statement: str, parameters: Mapping[str, object] | None = None
+    ) -> list[Sequence[Any]]:
+        self.asked += 1
+        return self._behind.columns(statement, parameters)
 
 
 class SpareDatabases:
