@@ -336,6 +336,27 @@ def test_observed_volume_is_held_against_the_budget() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "SLO"])
+@pytest.mark.parametrize("rule", ["api-version", "required"])
+def test_a_document_that_others_refer_to_is_one_fault(kind: str, rule: str) -> None:
+    start = WHOLE.index(f"apiVersion: openslo/v1\nkind: {kind}\n")
+    document = WHOLE[start:].partition("---\n")[0]
+    broken = document.partition("spec:")[0]
+    if rule == "api-version":
+        broken = document.replace("openslo/v1", "openslo/v2")
+    _, findings = read_openslo({"f": WHOLE.replace(document, broken)})
+    wanted = [] if (kind, rule) == ("Service", "required") else [(rule, kind)]
+    assert [(one.rule, one.kind) for _, one in findings] == wanted
+
+
+def test_what_is_referred_to_may_stand_where_a_text_cannot_be_read() -> None:
+    _, findings = read_openslo({"f": SLO + "a: [\n---\n" + SLI + OTHERS, "g": SLO})
+    assert [(name, one.rule, one.line) for name, one in findings] == [
+        ("f", "yaml", 14),
+        ("g", "duplicate", 1),
+    ]
+
+
 SLICES = "timeSliceTarget: 0.9, timeSliceWindow: 5m"
 
 
