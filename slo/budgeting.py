@@ -23,6 +23,7 @@ from slo.window import MINUTE, Window
 
 Method = Literal["Occurrences", "Timeslices", "RatioTimeslices"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_SLICES = 1_000_000
 _WHOLE = 10**18
 """A slice of RatioTimeslices in parts: its ratio is exact to half of one of them."""
 
@@ -90,6 +91,8 @@ def with_unmeasured_bad(
     """Return the shares and, for each slice that is over without a valid event, a bad one.
 
     A slice that corrections leave out is none.
+
+    Cost: a share for each slice, so nobody asks where ``has_too_many_slices``.
     """
     valid = _WHOLE if budgeting.method == "RatioTimeslices" else 1
     known = {share.start for share in shares} | slices_left_out(budgeting, span, gaps, origin)
@@ -101,6 +104,11 @@ def with_unmeasured_bad(
             result.append(Share(start, start + length, 0, valid, measured=False))
         start += length
     return sorted(result, key=lambda share: share.start)
+
+
+def has_too_many_slices(budgeting: Budgeting, length: timedelta) -> bool:
+    """Whether each slice of so long a time is more than can be told one by one: over a million."""
+    return budgeting.method != "Occurrences" and length // budgeting.slice_length > _MOST_SLICES
 
 
 def expected_slices(

@@ -13,7 +13,7 @@ from candor.kernel.document import Value
 from candor.kernel.errors import InvalidInputError
 from slo.alert_policy import AlertPolicy, Known, read_duration, read_operator, read_policies
 from slo.annotations import Terms, read_delay, read_terms
-from slo.budgeting import OCCURRENCES, Budgeting, Method
+from slo.budgeting import OCCURRENCES, Budgeting, Method, has_too_many_slices
 from slo.composite import Combination, Delay
 from slo.indicator import FRESHNESS, Comparison, Condition, Indicator, Threshold
 from slo.metadata import Metadata, read_description, read_metadata, read_name
@@ -119,6 +119,8 @@ def read_slo(spec: Value, metadata: Metadata, known: References) -> Promise | No
     place = fields.get("timeWindow") or spec
     if method != "Occurrences" and isinstance(period, CalendarPeriod) and period.start.second:
         place.fault("format", "Slices are made of whole minutes: let startTime end in :00.")
+    if terms.no_data == "bad" and period is not None:
+        _check_slices(place, goals, max(one.nominal for one in (period, *terms.windows)))
     if service is None or period is None or not goals or len(goals) < len(entries):
         return None
     return Promise(
@@ -175,6 +177,14 @@ def read_named_sli(spec: Value, metadata: Metadata, known: References) -> Sli | 
     metric = read_sli(spec, known.sources)
     delay = read_delay(metadata.annotations)
     return Sli(metadata.name or "", metric, delay) if metric is not None else None
+
+
+def _check_slices(place: Value, goals: Sequence[Goal], longest: timedelta) -> None:
+    if any(has_too_many_slices(goal.budgeting, longest) for goal in goals):
+        place.fault(
+            "range",
+            "Where silence is bad, a window has at most a million slices. Take longer ones.",
+        )
 
 
 def _read_window(value: Value | None, spec: Value) -> Period | None:

@@ -15,6 +15,7 @@ from candor.kernel.errors import (
 from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, acting, requires
 from candor.kernel.services import Services
 from slo.breakdown import Asking, read_contributions, read_values
+from slo.budgeting import has_too_many_slices
 from slo.correction import corrected
 from slo.errors import InvalidDocumentsError
 from slo.evaluation import observed_volumes, reach, read_budget, read_burn, read_timeline
@@ -132,7 +133,7 @@ def asked_of(
 ) -> tuple[Objective, Asking]:
     """Return the objective that a question names, and what the question is about."""
     objective = find_objective(session, name).objective
-    period, until = _period(length), _instant(services, at)
+    period, until = _period(length, objective), _instant(services, at)
     gaps = corrected(corrections_of(session, objective), reach(objective, until, period))
     return objective, Asking(until, period, gaps)
 
@@ -193,8 +194,21 @@ def _volumes(services: Services, objectives: Sequence[Objective]) -> list[int]:
         return [0] * len(objectives)
 
 
-def _period(text: str | None) -> Period | None:
-    return parse_period(text) if text is not None else None
+def _period(text: str | None, objective: Objective) -> Period | None:
+    if text is None:
+        return None
+    try:
+        period = parse_period(text)
+    except InvalidInputError as error:
+        raise InvalidInputError(error.detail, path="window") from None
+    if objective.no_data == "bad" and any(
+        has_too_many_slices(part.budgeting, period.nominal) for part in objective.parts
+    ):
+        raise InvalidInputError(
+            "Silence is bad here, and so many slices cannot be told. Ask for a shorter window.",
+            path="window",
+        )
+    return period
 
 
 def _instant(services: Services, at: datetime | None) -> datetime:

@@ -238,6 +238,8 @@ def test_slices_without_data_are_bad_where_the_objective_says_so(application: Ap
     apply(application, document)
     answer = budget(application, window="1h")
     assert (answer["good"], answer["valid"], answer["coverage"]) == (1, 12, 1 / 12)
+    refused = application.get("/api/v1/objectives/checkout/budget?window=10Y")
+    assert (refused.status_code, refused.json()["path"]) == (422, "window")
 
 
 def test_late_events_change_the_past_and_the_verdict_of_then(application: Application) -> None:

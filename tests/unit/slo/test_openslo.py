@@ -368,6 +368,15 @@ def test_slices_begin_on_a_whole_minute() -> None:
     assert read(objective(timeWindow=window))[1] == []
 
 
+def test_where_silence_is_bad_each_slice_must_be_tellable() -> None:
+    goal = {"target": 0.99, "timeSliceWindow": "1m"}
+    years = [{"duration": "5Y", "isRolling": True}]
+    document = objective(budgetingMethod="RatioTimeslices", objectives=[goal], timeWindow=years)
+    assert "range" not in [rule for rule, _, _ in read(document)[1]]
+    document["metadata"]["annotations"] = {"candor.dev/no-data": "bad"}
+    assert ("range", "spec.timeWindow", "error") in read(document)[1]
+
+
 def test_good_events_that_no_valid_event_can_be_are_doubted() -> None:
     start, end = source(filter={"name": "start"}), source(filter={"name": ["end", "paid"]})
     _, found = read(ratio(total=start, good=end))
