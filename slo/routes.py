@@ -17,7 +17,7 @@ from candor.kernel.services import Services
 from slo.breakdown import Asking, read_contributions, read_values
 from slo.budgeting import has_too_many_slices
 from slo.correction import corrected
-from slo.errors import InvalidDocumentsError
+from slo.errors import InvalidDocumentsError, ObjectiveNotFoundError
 from slo.evaluation import observed_volumes, reach, read_budget, read_burn, read_timeline
 from slo.governance.store import corrections_of
 from slo.metadata import parse_label
@@ -126,6 +126,15 @@ def show_objective(name: str, session: SessionDep) -> dict[str, Any]:
     """Return one objective and its revisions, newest first."""
     revisions = [revision_document(one) for one in revisions_of(session, name)]
     return objective_document(find_objective(session, name)) | {"revisions": revisions}
+
+
+@router.get("/objectives/{name}/revisions", dependencies=[requires("slo:read")])
+def list_revisions(name: str, session: SessionDep) -> list[dict[str, Any]]:
+    """Return who applied an objective when, newest first; of one that was removed, too."""
+    revisions = revisions_of(session, name)
+    if not revisions:
+        raise ObjectiveNotFoundError
+    return [revision_document(one) for one in revisions]
 
 
 def asked_of(
