@@ -218,7 +218,7 @@ def finding_document(name: str, finding: Finding) -> dict[str, object]:
 
 
 def _collect(reading: _Reading, name: str, text: str, *, strict: bool, is_new: bool) -> None:
-    values, unreadable = read_documents(text, strict=strict)
+    values, unreadable = read_documents(text, strict=strict, may_be_listed=True)
     reading.unreadable += ((name, finding) for finding in unreadable)
     for value in values:
         reading.places.append((name, value))

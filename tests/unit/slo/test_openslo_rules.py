@@ -336,6 +336,18 @@ def test_observed_volume_is_held_against_the_budget() -> None:
     )
 
 
+def test_documents_may_stand_in_a_list_as_the_sdk_writes_them() -> None:
+    documents = [one for one in WHOLE.split("---\n") if one]
+    listed = "".join("- " + "  ".join(one.splitlines(keepends=True)) for one in documents)
+    assert read_openslo({"f": listed})[0] == read_openslo({"f": WHOLE})[0]
+    _, findings = read_openslo({"f": listed.replace("target: 0.99", "target: 1.99")})
+    (wrong,) = [number for number, one in enumerate(documents) if "target: 0.99" in one]
+    line = listed[: listed.index("target: 0.99")].count("\n") + 1
+    assert [(one.document, one.name, one.path, one.line) for _, one in findings] == [
+        (wrong, "checkout", "spec.objectives[0].target", line)
+    ]
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "SLO"])
 @pytest.mark.parametrize("rule", ["api-version", "required"])
 def test_a_document_that_others_refer_to_is_one_fault(kind: str, rule: str) -> None:
