@@ -40,7 +40,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import yaml
-from harness.processes import cpu_seconds  # type: ignore[import-not-found]  # beside this script
+from harness.objectives import KINDS, TARGET, slo  # type: ignore[import-not-found]  # beside this
+from harness.processes import cpu_seconds  # type: ignore[import-not-found]  # as above
 
 from candor.kernel.database import session_of
 from candor.kernel.migrate import migrate_state, migrate_telemetry
@@ -62,7 +63,6 @@ OBJECTIVES = 1000
 AT_ONCE = 100
 FEW = 50
 ROUNDS = 5
-TARGET = 0.98
 BLOCK = timedelta(hours=162)
 FILL = """
 INSERT INTO events_by_minute
@@ -161,68 +161,11 @@ def services_with(folder: Path, objectives: int, kind: str = "events") -> Iterat
     )
     with open_services(settings, lambda: NOW) as services:
         migrate_state(services.engine)
-        documents = (KINDS[kind](slo(number)) for number in range(objectives))
+        documents = (KINDS[kind](slo(number, DAYS)) for number in range(objectives))
         read = read_set({"f": yaml.safe_dump_all(documents)})
         with session_of(services.engine) as session:
             apply_set(session, read, NOW, "benchmark")
         yield services
-
-
-def slo(number: int) -> dict[str, Any]:
-    """Return one objective: a ratio of outcomes, or every tenth time a latency."""
-
-    def source(**spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any YAML
-        full = {"signal": "events", "filter": {"journey": f"journey-{number}"}} | spec
-        return {"metricSource": {"type": "candor", "spec": full}}
-
-    goal: dict[str, Any] = {"target": TARGET}
-    metric: dict[str, Any] = {"ratioMetric": {"total": source(good={"outcome": "ok"})}}
-    if number % 10 == 9:  # noqa: PLR2004 - every tenth
-        goal |= {"op": "lte", "value": 250}
-        metric = {"thresholdMetric": source(value="duration_ms")}
-    spec = {
-        "service": "shop",
-        "budgetingMethod": "Occurrences",
-        "timeWindow": [{"duration": f"{DAYS}d", "isRolling": True}],
-        "objectives": [goal],
-        "indicator": {"metadata": {"name": "sli"}, "spec": metric},
-    }
-    metadata = {"name": f"journey-{number}"}
-    return {"apiVersion": "openslo/v1", "kind": "SLO", "metadata": metadata, "spec": spec}
-
-
-def of_calendar(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the objective over months of the calendar of Dublin."""
-    start = {"startTime": "2026-01-01 00:00:00", "timeZone": "Europe/Dublin"}
-    document["spec"]["timeWindow"] = [{"duration": "1M", "calendar": start}]
-    return document
-
-
-def of_slices(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the objective in slices of five minutes."""
-    document["spec"]["budgetingMethod"] = "Timeslices"
-    for goal in document["spec"]["objectives"]:
-        goal |= {"timeSliceTarget": 0.95, "timeSliceWindow": "5m"}
-    return document
-
-
-def of_parts(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a composite of two parts, each of which is the objective."""
-    spec = document["spec"]
-    (goal,), sli = spec["objectives"], spec.pop("indicator")["spec"]
-    spec["objectives"] = [
-        goal | {"indicator": {"metadata": {"name": name}, "spec": sli}, "compositeWeight": 1}
-        for name in ("first", "second")
-    ]
-    return document
-
-
-KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "events": lambda document: document,
-    "calendar": of_calendar,
-    "slices": of_slices,
-    "composite": of_parts,
-}
 
 
 def fill(store: TelemetryStore) -> None:

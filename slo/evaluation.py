@@ -16,7 +16,7 @@ from candor.kernel.telemetry_store import TelemetryStore
 from slo.budget import ErrorBudget, EventCounts, JudgedCounts
 from slo.budgeting import Place, left_out
 from slo.burn_rate import TierState, state_of, tiers_of
-from slo.composite import bad_ratio, spent_at
+from slo.composite import Measure, bad_ratio, spent_at
 from slo.correction import clipped, without
 from slo.objective import Objective, Part
 from slo.parts import PartReading, read_course, read_part, read_part_in
@@ -119,30 +119,23 @@ def read_judged(
 ) -> list[EventCounts]:
     """Return what the own window of each objective holds so far, with the SLI of its budget.
 
-    Cost: a few queries for all that simply count events; that of ``read_budget`` for each other.
+    Cost: a few queries for all that sum events; that of ``read_budget`` for each other.
     """
-    spans = [
-        without(_span(one.period.window(at), at), gaps.get(one.name, ()))
-        if _counts_simply(one)
-        else []
-        for one in objectives
+    simple = [one for one in objectives if _sums_budget(one)]
+    asked = [
+        (one, without(_span(one.period.window(at), at), gaps.get(one.name, ()))) for one in simple
     ]
-    questions = [
-        Question(objective.indicator, span)
-        for objective, own in zip(objectives, spans, strict=True)
-        for span in own
-    ]
-    answers = iter(count(telemetry, questions) if questions else ())
+    counted = dict(
+        zip((one.name for one in simple), _count_together(telemetry, asked), strict=True)
+    )
     judged: list[EventCounts] = []
-    for objective, own in zip(objectives, spans, strict=True):
-        if _counts_simply(objective):
-            counts = _sum([next(answers) for _ in own])
-            enough = counts.valid >= objective.minimum_events
-            judged.append(JudgedCounts(counts.good, counts.valid, counts.sli if enough else None))
-            continue
-        reading = read_budget(telemetry, objective, at, gaps=gaps.get(objective.name, ()))
-        counts = reading.events
-        judged.append(JudgedCounts(counts.good, counts.valid, reading.budget.sli))
+    for objective in objectives:
+        if (counts := counted.get(objective.name)) is not None:
+            sli = counts.sli if counts.valid >= objective.minimum_events else None
+        else:
+            reading = read_budget(telemetry, objective, at, gaps=gaps.get(objective.name, ()))
+            counts, sli = reading.events, reading.budget.sli
+        judged.append(JudgedCounts(counts.good, counts.valid, sli))
     return judged
 
 
@@ -200,29 +193,21 @@ def read_lookbacks(
 
     An objective that counts slices, or is a composite, has its events, judged by its own SLI.
 
-    Cost: a few queries for all that count events and are no composite; one for each other part.
+    Cost: a few queries for all that sum events; one for each part of any other.
     """
     whole = {length: rolling(length, at) for length in {one for own in lengths for one in own}}
-    wanted = [
-        {
-            length: without(whole[length], gaps.get(objective.name, ()))
-            for length in sorted(own)
-            if objective.counts_events
-        }
+    asked = [
+        (objective, without(whole[length], gaps.get(objective.name, ())))
         for objective, own in zip(objectives, lengths, strict=True)
+        if _sums_events(objective)
+        for length in sorted(own)
     ]
-    questions = [
-        Question(objective.indicator, part)
-        for objective, windows in zip(objectives, wanted, strict=True)
-        for parts in windows.values()
-        for part in parts
-    ]
-    answers = iter(count(telemetry, questions) if questions else ())
+    answers = iter(_count_together(telemetry, asked))
     return [
-        {length: _sum([next(answers) for _ in parts]) for length, parts in windows.items()}
-        if objective.counts_events
+        {length: next(answers) for length in sorted(own)}
+        if _sums_events(objective)
         else _read_judged(telemetry, objective, own, at, gaps.get(objective.name, ()))
-        for objective, windows, own in zip(objectives, wanted, lengths, strict=True)
+        for objective, own in zip(objectives, lengths, strict=True)
     ]
 
 
@@ -294,11 +279,52 @@ def _counting(objective: Objective) -> list[Part]:
     return [part for part in objective.parts if part.indicator.freshness is None]
 
 
-def _counts_simply(objective: Objective) -> bool:
-    """Whether its budget is one of those sums: neither delay nor an older window comes into it."""
-    delay = objective.parts[0].delay
-    heeds_delay = delay is not None and delay.when_delayed != "Ignore"
-    return objective.counts_events and not heeds_delay and objective.no_data != "freeze"
+def _sums_events(objective: Objective) -> bool:
+    """Whether all that it comes to are sums of events, found for many objectives together.
+
+    Delay is of no matter to the alerts of an objective that is no composite.
+    """
+    return objective.counts_events or all(
+        part.indicator.freshness is None
+        and part.budgeting.method == "Occurrences"
+        and not part.heeds_delay
+        for part in objective.parts
+    )
+
+
+def _sums_budget(objective: Objective) -> bool:
+    """Whether its budget is that of the events of its window: no silence, no older window."""
+    heeds_delay = any(part.heeds_delay for part in objective.parts)
+    return _sums_events(objective) and not heeds_delay and objective.no_data != "freeze"
+
+
+def _count_together(
+    telemetry: TelemetryStore, asked: Sequence[tuple[Objective, Sequence[Window]]]
+) -> list[EventCounts]:
+    """Return what objectives that sum events come to in some windows together; a few queries."""
+    questions = [
+        Question(part.indicator, window)
+        for objective, windows in asked
+        for part in objective.parts
+        for window in windows
+    ]
+    answers = iter(count(telemetry, questions) if questions else ())
+    return [
+        _together(objective, [_sum([next(answers) for _ in windows]) for _ in objective.parts])
+        for objective, windows in asked
+    ]
+
+
+def _together(objective: Objective, counts: Sequence[EventCounts]) -> EventCounts:
+    """Return what the events of its parts come to."""
+    if len(counts) == 1:
+        return counts[0]
+    measures = [
+        Measure(part.weight, own.bad, own.valid)
+        for part, own in zip(objective.parts, counts, strict=True)
+    ]
+    bad, events = bad_ratio(measures, objective.combination), _sum(counts)
+    return JudgedCounts(events.good, events.valid, None if bad is None else 1 - bad)
 
 
 def _read_judged(

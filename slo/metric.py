@@ -246,6 +246,8 @@ def _source_type(source: Value, fields: Mapping[str, Value], sources: DataSource
         if referenced is None and name is not None:
             reference.fault("reference", f"There is no DataSource of the name {name}.")
             return None
+    if referenced == "" and "type" not in fields:
+        return None  # the fault is that of the DataSource
     written = fields["type"].text() if "type" in fields else referenced
     if not written:
         source.fault("required", "type is required: candor.")

@@ -31,6 +31,11 @@ class Part:
     delay: Delay | None = None
     queries: PromQL | None = None
 
+    @property
+    def heeds_delay(self) -> bool:
+        """Whether long silence changes what it comes to."""
+        return self.delay is not None and self.delay.when_delayed != "Ignore"
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:

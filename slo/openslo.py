@@ -218,7 +218,7 @@ def finding_document(name: str, finding: Finding) -> dict[str, object]:
 
 
 def _collect(reading: _Reading, name: str, text: str, *, strict: bool, is_new: bool) -> None:
-    values, unreadable = read_documents(text, strict=strict)
+    values, unreadable = read_documents(text, strict=strict, may_be_listed=True)
     reading.unreadable += ((name, finding) for finding in unreadable)
     for value in values:
         reading.places.append((name, value))
@@ -232,18 +232,18 @@ def _read_head(value: Value, text: str, *, is_new: bool) -> _Document | None:
     fields = value.fields(("apiVersion", "kind", "metadata", "spec"))
     version, kind = fields.get("apiVersion"), fields.get("kind")
     report.kind = kind.text() if kind is not None else None
-    if version is None or version.text() != API_VERSION:
+    is_ours = version is not None and version.text() == API_VERSION
+    if not is_ours:
         (version or value).fault("api-version", f"apiVersion must be {API_VERSION}.")
-        return None
     if report.kind not in KINDS:
-        (kind or value).fault("kind", f"kind must be one of {', '.join(sorted(KINDS))}.")
+        if is_ours:
+            (kind or value).fault("kind", f"kind must be one of {', '.join(sorted(KINDS))}.")
         return None
     metadata = read_metadata(fields.get("metadata"), value)
     report.name = metadata.name
-    spec = fields.get("spec")
-    if spec is None and report.kind != "Service":
+    spec = fields.get("spec") if is_ours else None
+    if spec is None and is_ours and report.kind != "Service":
         value.fault("required", "spec is required.")
-        return None
     name = metadata.name or ""
     return _Document(text, value, report.kind, name, metadata, spec, is_new)
 
@@ -252,8 +252,8 @@ def _read_spec(document: _Document, known: References) -> None:
     spec, name = document.spec, document.name
     alerts = known.alerts
     if spec is None:
-        return
-    if document.kind == "SLO":
+        _hold_name(document, known)
+    elif document.kind == "SLO":
         document.promise = read_slo(spec, document.metadata, known)
         if document.promise is not None:
             lint_promise(document.promise)
@@ -269,6 +269,20 @@ def _read_spec(document: _Document, known: References) -> None:
         alerts.targets[name] = read_target(spec)
     else:
         read_service(spec)
+
+
+def _hold_name(document: _Document, known: References) -> None:
+    """Make a document that has no spec known, so that its fault is not told of each reference."""
+    alerts = known.alerts
+    if document.kind == "SLI":
+        known.slis[document.name] = None
+    elif document.kind == "AlertPolicy":
+        alerts.policies[document.name] = None
+    elif document.kind == "AlertCondition":
+        alerts.conditions[document.name] = None
+    elif document.kind in {"AlertNotificationTarget", "DataSource"}:
+        named = known.sources if document.kind == "DataSource" else alerts.targets
+        named[document.name] = ""
 
 
 def _report_duplicates(documents: Sequence[_Document]) -> None:
@@ -363,12 +377,16 @@ def _stored(document: _Document) -> StoredDocument:
 
 
 def _findings(reading: _Reading, texts: Mapping[str, str]) -> list[Placed]:
-    """Return the findings about the texts, and the references of the store that they break."""
+    """Return the findings about the texts, and the references of the store that they break.
+
+    Where a text cannot be read to its end, what is referred to may stand in the rest of it.
+    """
     findings = reading.unreadable + [
         (name, finding)
         for name, value in reading.places
         for finding in report_of(value).findings
-        if name in texts or finding.rule == "reference"
+        if (name in texts and finding.rule != "reference")
+        or (finding.rule == "reference" and not reading.unreadable)
     ]
     order = {name: number for number, name in enumerate(texts)}
     return sorted(findings, key=lambda one: (order.get(one[0], len(order)), one[1].line))

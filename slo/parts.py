@@ -124,7 +124,7 @@ def _misses_count(objective: Objective, part: Part) -> bool:
 
 
 def _delay(part: Part) -> Delay | None:
-    return None if part.delay is None or part.delay.when_delayed == "Ignore" else part.delay
+    return part.delay if part.heeds_delay else None
 
 
 def _heard(telemetry: TelemetryStore, part: Part, place: Place) -> list[Window]:

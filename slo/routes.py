@@ -16,7 +16,7 @@ from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, acting, req
 from candor.kernel.services import Services
 from slo.breakdown import Asking, read_contributions, read_values
 from slo.correction import corrected
-from slo.errors import InvalidDocumentsError
+from slo.errors import InvalidDocumentsError, ObjectiveNotFoundError
 from slo.evaluation import observed_volumes, reach, read_budget, read_burn
 from slo.governance.store import corrections_of
 from slo.metadata import parse_label
@@ -128,6 +128,15 @@ def show_objective(name: str, session: SessionDep) -> dict[str, Any]:
     return objective_document(find_objective(session, name)) | {"revisions": revisions}
 
 
+@router.get("/objectives/{name}/revisions", dependencies=[requires("slo:read")])
+def list_revisions(name: str, session: SessionDep) -> list[dict[str, Any]]:
+    """Return who applied an objective when, newest first; of one that was removed, too."""
+    revisions = revisions_of(session, name)
+    if not revisions:
+        raise ObjectiveNotFoundError
+    return [revision_document(one) for one in revisions]
+
+
 def asked_of(
     name: str, services: ServicesDep, session: SessionDep, at: At = None, length: Length = None
 ) -> tuple[Objective, Asking]:
@@ -195,7 +204,10 @@ def _volumes(services: Services, objectives: Sequence[Objective]) -> list[int]:
 
 
 def _period(text: str | None) -> Period | None:
-    return parse_period(text) if text is not None else None
+    try:
+        return parse_period(text) if text is not None else None
+    except InvalidInputError as error:
+        raise InvalidInputError(error.detail, path="window") from None
 
 
 def _instant(services: Services, at: datetime | None) -> datetime:

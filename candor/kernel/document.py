@@ -230,16 +230,20 @@ class Value:
         return None if self.is_null else self.scalar()
 
 
-def read_documents(text: str, *, strict: bool = False) -> tuple[list[Value], list[Finding]]:
+def read_documents(
+    text: str, *, strict: bool = False, may_be_listed: bool = False
+) -> tuple[list[Value], list[Finding]]:
     """Return the documents of a YAML text (JSON is YAML), and what keeps it from being read.
 
-    Bytes that are no UTF-8 may come as lone surrogates: their line is told.
+    Bytes that are no UTF-8 may come as lone surrogates: their line is told. Where documents
+    ``may_be_listed``, each entry of a list is one.
     """
     documents: list[Value] = []
     try:
-        for part in compose_all(text):
-            if not (isinstance(part, Scalar) and part.tag == _NULL):
-                documents.append(Value(part, "", Report(len(documents), strict=strict)))
+        for whole in compose_all(text):
+            for part in whole.items if may_be_listed and isinstance(whole, Sequence) else [whole]:
+                if not (isinstance(part, Scalar) and part.tag == _NULL):
+                    documents.append(Value(part, "", Report(len(documents), strict=strict)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1

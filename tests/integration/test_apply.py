@@ -155,6 +155,10 @@ def test_revisions_say_who_applied_what_and_when_also_across_a_removal(
     application.services.clock.pass_by(timedelta(hours=1))  # type: ignore[attr-defined]  # the fixture's clock
     apply(application, slo(labels={"team": "a"}, objectives=[{"target": 0.9}]))
     apply(application, sli(), prune="team=a")
+    assert application.get("/api/v1/objectives/checkout").status_code == 404
+    removed, *before = application.get("/api/v1/objectives/checkout/revisions").json()
+    assert (removed["removed"], removed["author"], len(before)) == (True, "test", 2)
+    assert application.get("/api/v1/objectives/none/revisions").status_code == 404
     apply(application, slo())
     shown = application.get("/api/v1/objectives/checkout").json()
     assert shown["revision"] == 4

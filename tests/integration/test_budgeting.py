@@ -242,6 +242,8 @@ def test_slices_without_data_are_bad_where_the_objective_says_so(application: Ap
     apply(application, document)
     answer = budget(application, window="1h")
     assert (answer["good"], answer["valid"], answer["coverage"]) == (1, 12, 1 / 12)
+    years = budget(application, window="10Y")
+    assert (years["good"], years["valid"]) == (1, 10 * 365 * 24 * 12)
 
 
 def test_late_events_change_the_past_and_the_verdict_of_then(application: Application) -> None:

@@ -336,6 +336,39 @@ def test_observed_volume_is_held_against_the_budget() -> None:
     )
 
 
+def test_documents_may_stand_in_a_list_as_the_sdk_writes_them() -> None:
+    documents = [one for one in WHOLE.split("---\n") if one]
+    listed = "".join("- " + "  ".join(one.splitlines(keepends=True)) for one in documents)
+    assert read_openslo({"f": listed})[0] == read_openslo({"f": WHOLE})[0]
+    _, findings = read_openslo({"f": listed.replace("target: 0.99", "target: 1.99")})
+    (wrong,) = [number for number, one in enumerate(documents) if "target: 0.99" in one]
+    line = listed[: listed.index("target: 0.99")].count("\n") + 1
+    assert [(one.document, one.name, one.path, one.line) for _, one in findings] == [
+        (wrong, "checkout", "spec.objectives[0].target", line)
+    ]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "SLO"])
+@pytest.mark.parametrize("rule", ["api-version", "required"])
+def test_a_document_that_others_refer_to_is_one_fault(kind: str, rule: str) -> None:
+    start = WHOLE.index(f"apiVersion: openslo/v1\nkind: {kind}\n")
+    document = WHOLE[start:].partition("---\n")[0]
+    broken = document.partition("spec:")[0]
+    if rule == "api-version":
+        broken = document.replace("openslo/v1", "openslo/v2")
+    _, findings = read_openslo({"f": WHOLE.replace(document, broken)})
+    wanted = [] if (kind, rule) == ("Service", "required") else [(rule, kind)]
+    assert [(one.rule, one.kind) for _, one in findings] == wanted
+
+
+def test_what_is_referred_to_may_stand_where_a_text_cannot_be_read() -> None:
+    _, findings = read_openslo({"f": SLO + "a: [\n---\n" + SLI + OTHERS, "g": SLO})
+    assert [(name, one.rule, one.line) for name, one in findings] == [
+        ("f", "yaml", 14),
+        ("g", "duplicate", 1),
+    ]
+
+
 SLICES = "timeSliceTarget: 0.9, timeSliceWindow: 5m"
 
 
