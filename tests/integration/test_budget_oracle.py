@@ -96,7 +96,7 @@ OBJECTIVES = st.builds(
     st.sampled_from(("exclude", "bad")),
 )
 EXAMPLES = hypothesis_settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
