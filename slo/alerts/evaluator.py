@@ -235,10 +235,11 @@ def _turns(session: Session, readings: Sequence[_Reading], at: datetime) -> list
 
 def _show(board: ObjectiveMetrics, readings: Sequence[_Reading], opened: Sequence[Alert]) -> None:
     """Put how objectives stand on ``/metrics``; what was not measured is not shown."""
+    judged = [one for one in readings if _has_verdict(one)]
     spent = {
-        one.objective.name: burn_rate(_budget_counts(one), one.objective.target) for one in readings
+        one.objective.name: burn_rate(_budget_counts(one), one.objective.target) for one in judged
     }
-    slis = {one.objective.name: _budget_counts(one).sli for one in readings}
+    slis = {one.objective.name: _budget_counts(one).sli for one in judged}
     board.target.show({(one.objective.name,): float(one.objective.target) for one in readings})
     board.sli.show({(name,): float(sli) for name, sli in slis.items() if sli is not None})
     board.remaining.show(
@@ -258,6 +259,11 @@ def _show(board: ObjectiveMetrics, readings: Sequence[_Reading], opened: Sequenc
 def _budget_counts(reading: _Reading) -> EventCounts:
     whole = reading.whole
     return reading.counts[reading.objective.window] if whole is None else whole
+
+
+def _has_verdict(reading: _Reading) -> bool:
+    """Whether there are as many events as the objective asks for before its budget is told."""
+    return _budget_counts(reading).valid >= reading.objective.minimum_events
 
 
 def _begun(objective: Objective, signal: Signal, at: datetime) -> Alert:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from fractions import Fraction
 
-from sqlalchemy import or_, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from candor.kernel.errors import ConflictError, NotFoundError
@@ -121,10 +121,9 @@ def remove_policy(session: Session, name: str) -> PutPolicy:
     Raises:
         NotFoundError: none bears that name.
     """
-    row = session.get(PolicyRow, name)
+    row = session.scalar(delete(PolicyRow).where(PolicyRow.name == name).returning(PolicyRow))
     if row is None:
         raise NotFoundError("No policy bears that name. `GET /api/v1/policies` lists them.")
-    session.delete(row)
     return _put_policy(row)
 
 

@@ -419,3 +419,12 @@ def test_what_was_not_measured_has_no_sample(
     assert 'candor_objective_target_ratio{objective="checkout"}' in page
     assert "candor_objective_sli_ratio{" not in page
     assert "candor_objective_burn_rate{" not in page
+
+
+def test_with_too_few_events_no_verdict_is_shown(troubled: Services) -> None:
+    applied(troubled, promised(annotations={"minimum-events": "100000"}))
+    evaluate(troubled)
+    page = troubled.metrics.exposition().decode()
+    assert "candor_objective_sli_ratio{" not in page
+    assert "candor_objective_error_budget_remaining_ratio{" not in page
+    assert "candor_objective_burn_rate{" in page

@@ -14,7 +14,15 @@ from collector.event import Event
 from slo.correction import Correction
 from slo.governance.routes import correct
 from slo.governance.schemas import CorrectionBody
-from slo.governance.store import add_correction, all_corrections, undo_correction
+from slo.governance.store import (
+    PutPolicy,
+    add_correction,
+    all_corrections,
+    put_policy,
+    remove_policy,
+    undo_correction,
+)
+from slo.policy import DEFAULT_POLICY
 from slo.window import MINUTE
 from tests.integration.test_objectives import apply, store
 from tests.support.asgi import Application
@@ -133,6 +141,16 @@ def test_a_correction_is_kept_and_undone_once_on_both_state_stores(state: Engine
         undo_correction(session, "c", "lead", NOON)
     with session_of(state) as session, pytest.raises(NotFoundError):
         undo_correction(session, "d", "lead", NOON)
+
+
+def test_a_policy_is_put_and_taken_back_once_on_both_state_stores(state: Engine) -> None:
+    policy = replace(DEFAULT_POLICY, name="p")
+    with session_of(state) as session:
+        put_policy(session, policy, "ops", NOON)
+    with session_of(state) as session:
+        assert remove_policy(session, "p") == PutPolicy(policy, "ops", NOON)
+    with session_of(state) as session, pytest.raises(NotFoundError):
+        remove_policy(session, "p")
 
 
 def test_the_gate_freezes_at_a_spent_budget_and_says_why(checkout: Application) -> None:
