@@ -76,14 +76,17 @@ def apply_read(
     """
     stored = stored_documents(session)
     documents = read(stored)
-    if not dry_run and not has_errors(documents.findings):
+    if has_errors(documents.findings):
+        return documents, None
+    written = documents.documents  # takes its time, so it is done before the others have to wait
+    if not dry_run:
         wait_to_apply(session)
         present = stored_documents(session)
         if present != stored:
             documents = read(present)
-    if has_errors(documents.findings):
-        return documents, None
-    return documents, apply_set(session, documents, at, author, dry_run=dry_run)
+        if has_errors(documents.findings):
+            return documents, None
+    return documents, _apply(session, documents, written, at, author, dry_run=dry_run)
 
 
 def wait_to_apply(session: Session) -> None:
@@ -98,8 +101,20 @@ def apply_set(
 
     With ``dry_run`` nothing is stored, and the difference is what would be.
     """
+    return _apply(session, documents, documents.documents, at, author, dry_run=dry_run)
+
+
+def _apply(  # noqa: PLR0913 - as apply_set, and the documents as they are stored
+    session: Session,
+    documents: DocumentSet,
+    written: Sequence[StoredDocument],
+    at: datetime,
+    author: str,
+    *,
+    dry_run: bool,
+) -> Difference:
     difference = Difference()
-    for document in documents.documents:
+    for document in written:
         difference.documents.append(_apply_document(session, document, at, author, dry_run=dry_run))
     for document in documents.removed:
         difference.documents.append(_remove_document(session, document, dry_run=dry_run))
