@@ -20,6 +20,7 @@ from slo.indicator import Condition, Indicator
 from slo.objective import Objective, Part
 from slo.period import parse_period
 from slo.timeline import read_timeline
+from slo.units import read_units
 from slo.window import MINUTE, Window
 from tests.integration.test_oracle import AT, PERIODS, left_out_by, whole_of
 from tests.support.budget_oracle import (
@@ -230,3 +231,21 @@ def fill(telemetry: TelemetryStore, sent: Sequence[Sent]) -> None:
     ]
     if rows:
         insert_events(telemetry, [encode_events(rows)], "all")
+
+
+def test_the_ratio_of_a_slice_is_rounded_half_to_even(embedded_telemetry: TelemetryStore) -> None:
+    embedded_telemetry.command("TRUNCATE TABLE events_by_minute")
+    rows = ", ".join(
+        f"(toDateTime('2026-10-25 08:{minute:02}:00', 'UTC'), 'cart', '{outcome}', {events})"
+        for minute, good in ((10, 1), (20, 3))
+        for outcome, events in (("ok", good), ("error", 2**19 - good))
+    )
+    embedded_telemetry.command(
+        f"INSERT INTO events_by_minute (minute, step, outcome, events) VALUES {rows}"  # noqa: S608 - numbers of the test
+    )
+    part = part_of("cart", Budgeting("RatioTimeslices", 5 * MINUTE), None, 1)
+    place, edge = Place(Window(AT - LENGTHS[0], AT)), AT - 45 * MINUTE
+    read = read_units(embedded_telemetry, part.indicator, part.budgeting, place, [edge])
+    halves = [Fraction(good * 10**18, 2**19) for good in (1, 3)]
+    assert [half % 1 for half in halves] == [Fraction(1, 2)] * 2
+    assert [one.good for one in read] == [round(half) for half in halves]
