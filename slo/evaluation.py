@@ -155,7 +155,8 @@ def read_lookbacks(
 ) -> list[dict[timedelta, EventCounts]]:
     """Return the counts of the windows of those ``lengths`` that end at ``at``, by objective.
 
-    An objective that counts slices, or is a composite, has its events, judged by its own SLI.
+    An objective that counts slices, or is a composite, has its events, judged by its own SLI; a
+    window cuts no slice, but the budget's own, which holds the slices that begin in it.
 
     Cost: a few queries for all that count events and are no composite; one for each other part.
     """
@@ -352,7 +353,8 @@ def _read_judged(
     def judged(length: timedelta) -> EventCounts:
         readings = []
         for part, minutes in zip(objective.parts, counted, strict=True):
-            span = _whole(part, length, at, origin)
+            is_own = length == objective.window and not isinstance(period, CalendarPeriod)
+            span = rolling(length, at) if is_own else _whole(part, length, at, origin)
             inside = [one for one in minutes if one.minute >= span.since]
             place = _Place(span, origin, clipped(gaps, span))
             readings.append(_part_reading(objective, part, place, inside))
