@@ -20,7 +20,7 @@ from slo.composite import Measure, bad_ratio, spent_at
 from slo.correction import clipped, without
 from slo.objective import Objective, Part
 from slo.parts import PartReading, read_course, read_part, read_part_in
-from slo.period import CalendarPeriod, Period
+from slo.period import CalendarPeriod, Period, RollingPeriod
 from slo.restraint import restraint_of
 from slo.store import Question, count
 from slo.units import last_valid_minute
@@ -191,7 +191,8 @@ def read_lookbacks(
 ) -> list[dict[timedelta, EventCounts]]:
     """Return the counts of the windows of those ``lengths`` that end at ``at``, by objective.
 
-    An objective that counts slices, or is a composite, has its events, judged by its own SLI.
+    An objective that counts slices, or is a composite, has its events, judged by its own SLI; a
+    window cuts no slice, but the budget's own, which holds the slices that begin in it.
 
     Cost: a few queries for all that sum events; one for each part of any other.
     """
@@ -336,18 +337,28 @@ def _read_judged(
 ) -> dict[timedelta, EventCounts]:
     period = objective.period
     origin = _origin(period, period.window(at))
+    own = objective.window if isinstance(period, RollingPeriod) else None
+    judged: dict[timedelta, EventCounts] = {}
+    if own is not None and own in lengths:
+        judged[own] = _judge(objective, read_window(telemetry, objective, at, gaps=gaps)[0].parts)
+    others = sorted(set(lengths) - {own})
+    if not others:
+        return judged
     columns = []
     for part in objective.parts:
-        spans = [_whole(part, length, at, origin) for length in lengths]
+        spans = [_whole(part, length, at, origin) for length in others]
         places = [Place(span, origin, clipped(gaps, span)) for span in spans]
         columns.append(read_part_in(telemetry, objective, part, places))
-    judged: dict[timedelta, EventCounts] = {}
-    for place, length in enumerate(lengths):
-        readings = [column[place] for column in columns]
-        bad = bad_ratio([one.measure for one in readings], objective.combination)
-        events = _sum([one.events for one in readings])
-        judged[length] = JudgedCounts(events.good, events.valid, None if bad is None else 1 - bad)
-    return judged
+    rows = zip(*columns, strict=True)
+    return judged | {
+        length: _judge(objective, row) for length, row in zip(others, rows, strict=True)
+    }
+
+
+def _judge(objective: Objective, parts: Sequence[PartReading]) -> EventCounts:
+    bad = bad_ratio([one.measure for one in parts], objective.combination)
+    events = _sum([one.events for one in parts])
+    return JudgedCounts(events.good, events.valid, None if bad is None else 1 - bad)
 
 
 def _sum(counts: Sequence[EventCounts]) -> EventCounts:

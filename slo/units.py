@@ -62,8 +62,8 @@ def read_units(
 ) -> list[Units]:
     """Return what the units of each stretch of a span come to: one more than ``edges``.
 
-    A stretch has the units that begin in it, from one edge to just before the next; ``edges`` are
-    in order. Events of a slice that began before the span are in the first stretch, without a unit.
+    A stretch has the units that begin in it, from one edge to just before the next; each edge is
+    seconds later than the one before. Events of a slice that began before the span are in the first stretch, without a unit.
 
     Cost: one query, two for freshness, whatever the number of edges.
     """
@@ -88,11 +88,7 @@ def read_units(
         )
         for row in telemetry.query(text, counted.parameters.values)
     }
-    # of edges at one second the last begins the stretch, and those before it are empty
-    return [
-        found.get(start, _NOTHING) if start != after else _NOTHING
-        for start, after in zip(starts, [*starts[1:], None], strict=True)
-    ]
+    return [found.get(start, _NOTHING) for start in starts]
 
 
 def read_heard(

@@ -1,14 +1,18 @@
 """Budgets over real events: the three methods, calendars, composites, and what is not known."""
 
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import pytest
 import yaml
 from sqlalchemy import text as sql
 
+from candor.kernel.database import session_of
 from collector.event import Event
 from collector.store import encode_events, insert_events
+from slo.evaluation import read_lookbacks
+from slo.register import find_objective
 from slo.window import MINUTE
 from tests.support.asgi import Application
 from tests.support.stores import NOON
@@ -100,6 +104,21 @@ def test_each_method_gives_its_own_sli_of_the_same_events(
     assert sum(units) / len(units) == pytest.approx(
         {"Occurrences": (0.1 + 0 + 1) / 3 / 0.1}.get(method, answer["consumed"])
     )
+
+
+def test_burn_rates_over_the_whole_window_are_of_the_slices_of_the_budget(
+    application: Application,
+) -> None:
+    at = NOON + 2 * MINUTE  # the window begins within a slice
+    since = at - timedelta(days=30)
+    store(application, events(since + MINUTE, 0, 1), events(at - MINUTE, 1, 0))
+    apply(application, promised(budgetingMethod="Timeslices", objectives=[TIMESLICES]))
+    sli = budget(application, at=at)["sli"]
+    with session_of(application.services.engine) as session:
+        whole = find_objective(session, "checkout").objective
+    length = timedelta(days=30)
+    (read,) = read_lookbacks(application.services.telemetry, [whole], at, [{length}])
+    assert sli == read[length].sli == Fraction(1)
 
 
 def test_a_calendar_month_is_that_of_its_zone_and_has_its_hours(application: Application) -> None:
