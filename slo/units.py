@@ -63,7 +63,8 @@ def read_units(
     """Return what the units of each stretch of a span come to: one more than ``edges``.
 
     A stretch has the units that begin in it, from one edge to just before the next; each edge is
-    seconds later than the one before. Events of a slice that began before the span are in the first stretch, without a unit.
+    seconds later than the one before. Events of a slice that began before the span are in the first
+    stretch, without a unit.
 
     Cost: one query, two for freshness, whatever the number of edges.
     """
