@@ -80,16 +80,9 @@ def read_budget(
     gaps: Sequence[Window] = (),
 ) -> BudgetReading:
     """Return the budget of an objective at an instant, in its own window or another."""
-    reading, place = read_window(telemetry, objective, at, period, gaps)
+    reading, place = _read_verdict(telemetry, objective, at, period, gaps)
     spent = _spent_at(telemetry, objective, reading, place)
-    reading = replace(reading, exhausted_at=spent, corrected=left_out(place.gaps))
-    if reading.held_back_by == "no_data" and objective.no_data == "freeze":
-        last = _last_minute(telemetry, objective, reading.budget.window, gaps)
-        if last is not None:
-            unfrozen = replace(objective, no_data="exclude")
-            frozen = read_budget(telemetry, unfrozen, last, period, gaps)
-            return replace(frozen, frozen_at=last)
-    return reading
+    return replace(reading, exhausted_at=spent, corrected=left_out(place.gaps))
 
 
 def read_window(
@@ -119,7 +112,7 @@ def read_judged(
 ) -> list[EventCounts]:
     """Return what the own window of each objective holds so far, with the SLI of its budget.
 
-    Cost: a few queries for all that sum events; that of ``read_budget`` for each other.
+    Cost: a few queries for all that sum events; that of ``read_window`` for each other.
     """
     simple = [one for one in objectives if _sums_budget(one)]
     asked = [
@@ -133,7 +126,8 @@ def read_judged(
         if (counts := counted.get(objective.name)) is not None:
             sli = counts.sli if counts.valid >= objective.minimum_events else None
         else:
-            reading = read_budget(telemetry, objective, at, gaps=gaps.get(objective.name, ()))
+            left = gaps.get(objective.name, ())
+            reading, _ = _read_verdict(telemetry, objective, at, None, left)
             counts, sli = reading.events, reading.budget.sli
         judged.append(JudgedCounts(counts.good, counts.valid, sli))
     return judged
@@ -227,6 +221,23 @@ def observed_volumes(
 def _span(window: Window, at: datetime) -> Window:
     """Return the part of a window that is over at ``at``; no telemetry is older than the epoch."""
     return Window(max(EPOCH, window.since), max(EPOCH, min(at, window.until)))
+
+
+def _read_verdict(
+    telemetry: TelemetryStore,
+    objective: Objective,
+    at: datetime,
+    period: Period | None,
+    gaps: Sequence[Window],
+) -> tuple[BudgetReading, Place]:
+    """Return a window as ``read_window``, or an earlier one whose verdict holds without data."""
+    reading, place = read_window(telemetry, objective, at, period, gaps)
+    if reading.held_back_by == "no_data" and objective.no_data == "freeze":
+        last = _last_minute(telemetry, objective, reading.budget.window, gaps)
+        if last is not None:
+            reading, place = read_window(telemetry, objective, last, period, gaps)
+            reading = replace(reading, frozen_at=last)
+    return reading, place
 
 
 def _judged(

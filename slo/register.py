@@ -91,7 +91,7 @@ def apply_read(
 
 def wait_to_apply(session: Session) -> None:
     """Keep whoever else applies documents waiting until the transaction ends."""
-    wait_for_turn(session, _TURN)
+    wait_for_turn(session.connection(), _TURN)
 
 
 def apply_set(

@@ -48,14 +48,16 @@ def read_timeline(
     period = period or objective.period
     reading, place = read_window(telemetry, objective, at, period, gaps)
     windows = list(parts_of(place.span))
+    if not windows:
+        return []
     edges = [one.until for one in windows[:-1]]
     events = _events(telemetry, objective, place, edges)
     if reading.held_back_by is not None:
-        return [TimelinePoint(*one, None, None) for one in zip(windows, events, strict=False)]
+        return [TimelinePoint(*one, None, None) for one in zip(windows, events, strict=True)]
     course = read_course(telemetry, objective, place, edges)
     remaining = _remaining(objective, reading, course, _declared_share(objective, period, reading))
     burns = _burns(objective, [*course, [one.measure for one in reading.parts]])
-    return [TimelinePoint(*point) for point in zip(windows, events, remaining, burns, strict=False)]
+    return [TimelinePoint(*point) for point in zip(windows, events, remaining, burns, strict=True)]
 
 
 def parts_of(span: Window) -> Iterator[Window]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import DateTime, Engine, MetaData, create_engine, event
+from sqlalchemy import Connection, DateTime, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -15,7 +15,7 @@ from sqlalchemy.types import TypeDecorator
 
 from candor.kernel.errors import ConflictError, UnavailableError
 
-_PATIENCE_MILLISECONDS = 10_000
+_PATIENCE_SECONDS = 10
 _POSTGRESQL_SECONDS = 3
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -99,20 +99,20 @@ def session_of(engine: Engine) -> Iterator[Session]:
         ) from None
 
 
-def wait_for_turn(session: Session, turn: int) -> None:
+def wait_for_turn(connection: Connection, turn: int, seconds: int = _PATIENCE_SECONDS) -> None:
     """Keep every other transaction that asks for the same turn waiting until this one ends.
 
-    On SQLite, where one writes at a time, it keeps every writer waiting.
+    On SQLite, where one writes at a time, it keeps every writer waiting; its driver would otherwise
+    begin no transaction before the first row is written, and none for what changes the schema.
 
     Raises:
-        DBAPIError: the turn did not come in ten seconds; ``session_of`` says so in words.
+        DBAPIError: the turn did not come within so many ``seconds``, on SQLite within those of its
+            busy timeout; ``session_of`` says so in words.
 
     Source: SQLite, "Transaction"; PostgreSQL, "Advisory Locks".
     """
-    connection = session.connection()
     if connection.dialect.name != "sqlite":
-        timeout = f"{_PATIENCE_MILLISECONDS}ms"
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{timeout}'")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds}s'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({turn})")
         return
     driver: Any = connection.connection.driver_connection
@@ -138,7 +138,7 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - 
         "synchronous=FULL",
         "foreign_keys=ON",
         "secure_delete=ON",
-        f"busy_timeout={_PATIENCE_MILLISECONDS}",
+        f"busy_timeout={_PATIENCE_SECONDS * 1000}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

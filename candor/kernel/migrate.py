@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from candor.kernel.clock import Clock
+from candor.kernel.database import wait_for_turn
 from candor.kernel.errors import ConflictError, UnavailableError
 from candor.kernel.telemetry_store import TelemetryStore
 
@@ -113,7 +114,7 @@ def migrate_state(engine: Engine) -> list[Migration]:
     if not pending_state_migrations(engine):
         return []
     with _state_errors(), engine.begin() as connection:
-        _wait_for_turn(connection)
+        wait_for_turn(connection, _TURN, _PATIENCE_SECONDS)
         steps = _pending_state(connection)
         if steps:
             command.upgrade(_alembic(connection), "head")
@@ -171,19 +172,6 @@ def _pending_state(connection: Connection) -> list[Migration]:
         sql = _statements_of(connection, f"{base}:{revision.revision}")
         steps.append(Migration("state", revision.revision, revision.doc, sql))
     return steps
-
-
-def _wait_for_turn(connection: Connection) -> None:
-    """Keep every other process from migrating until the transaction ends.
-
-    Source: SQLite, "Transaction"; PostgreSQL, "Advisory Locks". SQLite's driver would otherwise
-    commit each statement that changes the schema by itself.
-    """
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE_SECONDS}s'")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURN})")
 
 
 def _statements_of(connection: Connection, span: str) -> tuple[str, ...]:
