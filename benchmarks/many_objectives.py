@@ -1,12 +1,12 @@
 """One evaluation of 1,000 objectives in four tiers, against as many PromQL queries.
 
 The store holds 30 days of one-minute rollups of about 100 million events: the rows of the rollup
-are written directly, one for each minute and journey, and one more where something failed; every
-tenth objective has a latency limit and rows with durations. An evaluation is what the alert job
-does, from reading the objectives and corrections of the state store to writing alerts: the windows
-of the four tiers, and the budget of the whole 30 days beside them. It is measured in CPU time of
-the whole process, the engine's threads included, as the median of five after one that is not
-counted.
+are written directly, one for each minute and journey, and one more where something failed, and the
+engine makes those of the hours; every tenth objective has a latency limit and rows with durations.
+An evaluation is what the alert job does, from reading the objectives and corrections of the state
+store to writing alerts: the windows of the four tiers, and the budget of the whole 30 days beside
+them. It is measured in CPU time of the whole process, the engine's threads included, as the median
+of five after one that is not counted.
 
 A real Prometheus then holds the same counters, one sample a minute of the good and of the valid
 events of each objective, brought in as blocks by promtool. It is asked once for each objective and
@@ -83,10 +83,11 @@ FROM (
 )
 """
 RAISE = """
-ALTER TABLE events_by_minute
+ALTER TABLE {rollup:Identifier}
 UPDATE events = events * 10, durations = mapApply((k, v) -> (k, v * 10), durations)
 WHERE 1 SETTINGS mutations_sync = 1
 """
+ROLLUPS = ({"rollup": "events_by_minute"}, {"rollup": "events_by_hour"})
 COUNTERS = """
 INSERT INTO FUNCTION file({path:String}, 'TSVRaw', 'line String')
 SELECT arrayStringConcat(
@@ -175,7 +176,8 @@ def fill(store: TelemetryStore) -> None:
     for first in range(0, OBJECTIVES, AT_ONCE):
         asked = {"until": NOW, "minutes": MINUTES, "first": first, "journeys": AT_ONCE}
         store.command(FILL, asked)
-    store.command("OPTIMIZE TABLE events_by_minute FINAL")
+    for rollup in ROLLUPS:
+        store.command("OPTIMIZE TABLE {rollup:Identifier} FINAL", rollup)
 
 
 def volume(store: TelemetryStore) -> tuple[int, int]:
@@ -238,7 +240,8 @@ def vary_volume(folder: Path) -> None:
     with services_with(folder, OBJECTIVES) as services:
         for factor in (1, 10, 100):
             if factor > 1:
-                services.telemetry.command(RAISE)
+                for rollup in ROLLUPS:
+                    services.telemetry.command(RAISE, rollup)
             rows, events = volume(services.telemetry)
             cost = evaluation_cost(services)
             print(f"{factor:>11}x {events:>16,} {rows:>12,} {cost.cpu * 1000:>8.0f}")

@@ -47,6 +47,30 @@ def filter_text(conditions: Filter, parameters: Parameters) -> str:
     return " AND ".join(_condition(one, parameters) for one in conditions) or "1"
 
 
+def wanted_values(conditions: Filter) -> dict[str, frozenset[str]]:
+    """Return the values of text fields that conditions ask for; a row must have one of each."""
+    return {
+        one.field: frozenset(str(value) for value in one.values)
+        for one in conditions
+        if one.operator == "any" and one.field in _TEXTS
+    }
+
+
+def asked_for_text(filters: Sequence[Filter], parameters: Parameters) -> str:
+    """Return what no row can lack that any of the filters keeps: the engine skips the rest."""
+    wanted = [wanted_values(one) for one in filters]
+    shared = sorted(set.intersection(*(set(one) for one in wanted)))
+    return (
+        " AND ".join(
+            parameters.contains(
+                sorted({value for one in wanted for value in one[field]}), _TEXTS[field]
+            )
+            for field in shared
+        )
+        or "1"
+    )
+
+
 def valid_text(indicator: Indicator, parameters: Parameters) -> str:
     """Return what makes an event valid."""
     text = filter_text(indicator.valid, parameters)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import rrule, rruleset, rrulestr
 
 from candor.kernel.errors import InvalidInputError
-from slo.window import MINUTE, Window, whole_minute
+from slo.window import MINUTE, Window, merged, whole_minute
 
 Category = Literal[
     "maintenance", "outside_business_hours", "deployment", "bad_instrumentation", "other"
@@ -86,22 +86,15 @@ def corrected(corrections: Iterable[Correction], window: Window) -> list[Window]
     Raises:
         InvalidInputError: a correction recurs more than 20,000 times within the window.
     """
-    spans = [
+    spans = (
         _whole(span)
         for correction in corrections
         if correction.undone_at is None
         for span in _occurrences(correction, window)
-    ]
-    merged: list[Window] = []
-    for span in sorted(spans, key=lambda one: one.since):
-        since, until = max(span.since, window.since), min(span.until, window.until)
-        if since >= until:
-            continue
-        if merged and since <= merged[-1].until:
-            merged[-1] = Window(merged[-1].since, max(until, merged[-1].until))
-        else:
-            merged.append(Window(since, until))
-    return merged
+    )
+    return merged(
+        Window(max(one.since, window.since), min(one.until, window.until)) for one in spans
+    )
 
 
 def clipped(gaps: Sequence[Window], window: Window) -> list[Window]:

@@ -1,4 +1,7 @@
-"""Counts of many indicators in many windows from the one-minute rollup, by few statements.
+"""Counts of many indicators in many windows from the rollups, by few statements.
+
+There is a rollup of minutes and one of hours. Between two edges of windows the hours that are whole
+are read from the second, which has 60 times fewer rows, and the minutes around them from the first.
 
 The engine adds up each window by the dimensions that the indicators name; the sums that are left
 are matched here, each with the indicators that ask for one of its values and with no other. So the
@@ -8,14 +11,15 @@ the rollup stands for.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from string import Template
 
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from slo.budget import EventCounts
-from slo.conditions import Parameters
+from slo.conditions import Parameters, asked_for_text, wanted_values
 from slo.indicator import Condition, Filter, Indicator
-from slo.window import Window
+from slo.window import Window, merged, whole_hours
 
 DIMENSIONS = ("journey", "service", "name", "step", "channel", "outcome")
 """What the rollup keeps apart; what mostly tells indicators from one another comes first."""
@@ -57,7 +61,7 @@ def count_rollup(telemetry: TelemetryStore, asked: Sequence[Asked]) -> list[Even
     """Return the counts of each indicator in its window, where that is exact.
 
     Cost: one statement for every 32 different windows, and as many again for indicators with a
-    threshold; each reads what the widest of its windows holds.
+    threshold; each reads what the windows hold together, once.
     """
     answers = [EventCounts(0, 0)] * len(asked)
     groups: dict[bool, dict[Window, list[int]]] = {}
@@ -131,7 +135,7 @@ class _Index:
         self._by_value: list[dict[str, list[_Tally]]] = [{} for _ in dimensions]
         self._others: list[_Tally] = []
         for indicator, tally in tallies.items():
-            wanted = _wanted(indicator.valid)
+            wanted = wanted_values(indicator.valid)
             first = next((place for place, one in enumerate(dimensions) if one in wanted), None)
             if first is None:
                 self._others.append(tally)
@@ -160,14 +164,57 @@ def _statement(
     hull = Window(min(one.since for one in windows), max(one.until for one in windows))
     tests = [_within(window, parameters, hull) for window in windows]
     sums = (f"sumIf({measure}, {test})" for test in tests for measure in measures)
-    within = [
-        *_asked_for(indicators, dimensions, parameters),
-        f"minute >= {parameters.bind(hull.since, _MINUTE)}",
-        f"minute < {parameters.bind(hull.until, _MINUTE)}",
-    ]
     return Template(statement("slo", "count_rollup")).substitute(
-        dimensions=", ".join(dimensions), sums=", ".join(sums), within=" AND ".join(within)
+        dimensions=", ".join(dimensions),
+        sums=", ".join(sums),
+        rows=rows_text(windows, parameters),
+        asked_for=asked_for_text([one.valid for one in indicators], parameters),
     )
+
+
+def rows_text(windows: Sequence[Window], parameters: Parameters) -> str:
+    """Return a SELECT of what the rollups hold of windows that begin and end on whole minutes.
+
+    Its columns are ``minute``, the dimensions, ``events`` and ``durations``. A row may stand for a
+    whole hour, and bears its first minute: so each row lies in a window as a whole or not at all.
+    """
+    minutes, hours = _sources(windows)
+    return Template(statement("slo", "select_rollup")).substitute(
+        minutes=_any_of("minute", minutes, parameters), hours=_any_of("hour", hours, parameters)
+    )
+
+
+def _sources(windows: Sequence[Window]) -> tuple[list[Window], list[Window]]:
+    """Return what of some windows is read by the minute, and what by the hour."""
+    minutes: list[Window] = []
+    hours: list[Window] = []
+    for stretch in _stretches(windows):
+        whole = whole_hours(stretch)
+        if whole is None:
+            minutes.append(stretch)
+        else:
+            hours.append(whole)
+            minutes += (Window(stretch.since, whole.since), Window(whole.until, stretch.until))
+    return merged(minutes), merged(hours)
+
+
+def _stretches(windows: Sequence[Window]) -> Iterator[Window]:
+    """Yield what lies between two edges of windows, if it lies in a window."""
+    edges = sorted({edge for one in windows for edge in (one.since, one.until)})
+    covered = merged(windows)
+    for since, until in pairwise(edges):
+        if any(one.since <= since and until <= one.until for one in covered):
+            yield Window(since, until)
+
+
+def _any_of(column: str, windows: Sequence[Window], parameters: Parameters) -> str:
+    """Return what keeps the rows of any of some windows."""
+    tests = (
+        f"({column} >= {parameters.bind(one.since, _MINUTE)}"
+        f" AND {column} < {parameters.bind(one.until, _MINUTE)})"
+        for one in windows
+    )
+    return " OR ".join(tests) or "0"
 
 
 def _within(window: Window, parameters: Parameters, hull: Window) -> str:
@@ -178,26 +225,6 @@ def _within(window: Window, parameters: Parameters, hull: Window) -> str:
     if window.until < hull.until:
         tests.append(f"minute < {parameters.bind(window.until, _MINUTE)}")
     return " AND ".join(tests) or "1"
-
-
-def _asked_for(
-    indicators: Collection[Indicator], dimensions: Sequence[str], parameters: Parameters
-) -> Iterator[str]:
-    """Yield what no row can lack that any of the indicators wants: the engine skips the rest."""
-    wanted = [_wanted(one.valid) for one in indicators]
-    for dimension in dimensions:
-        if all(dimension in one for one in wanted):
-            values = sorted({value for one in wanted for value in one[dimension]})
-            yield parameters.contains(values, dimension)
-
-
-def _wanted(conditions: Filter) -> dict[str, frozenset[str]]:
-    """Return the values that conditions ask for, by their fields; a row must have one of each."""
-    return {
-        one.field: frozenset(str(value) for value in one.values)
-        for one in conditions
-        if one.operator == "any"
-    }
 
 
 def _tally(

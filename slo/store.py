@@ -1,11 +1,11 @@
 """Where the events of objectives are counted.
 
-Counting reads the one-minute rollup when that is exact: the window begins and ends on whole
+Counting reads the rollups when that is exact: the window begins and ends on whole
 minutes, every field of the indicator is a dimension of the rollup, and a latency limit is one of
 its bounds. Otherwise it reads the events themselves. Both give the same counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from string import Template
@@ -13,9 +13,24 @@ from string import Template
 from candor.kernel.sql import statement
 from candor.kernel.telemetry_store import TelemetryStore
 from slo.budget import EventCounts
-from slo.conditions import Parameters, filter_text, good_text, text_column, valid_text
+from slo.conditions import (
+    Parameters,
+    asked_for_text,
+    filter_text,
+    good_text,
+    text_column,
+    valid_text,
+    wanted_values,
+)
 from slo.indicator import Indicator, Signal
-from slo.rollup import ALL_DURATIONS, DIMENSIONS, count_rollup, is_exact, under_text
+from slo.rollup import (
+    ALL_DURATIONS,
+    DIMENSIONS,
+    count_rollup,
+    is_exact,
+    rows_text,
+    under_text,
+)
 from slo.window import Window, whole_minute
 
 _TABLES: dict[Signal, str] = {
@@ -56,7 +71,8 @@ def count(telemetry: TelemetryStore, questions: Sequence[Question]) -> list[Even
     """Return the answer to each question, by few statements for all of them.
 
     Cost: that of ``count_rollup`` for what the rollup can answer; for the rest one statement for
-    each signal and 512 different pairs of an indicator and a window.
+    each signal, 512 different pairs of an indicator and a window, and set of fields of which values
+    are asked for; it reads the rows that have one of these values.
     """
     answers: dict[int, EventCounts] = {}
     exact: list[int] = []
@@ -80,10 +96,9 @@ def count(telemetry: TelemetryStore, questions: Sequence[Question]) -> list[Even
 def count_rows(telemetry: TelemetryStore, questions: Sequence[Question]) -> list[EventCounts]:
     """Return the answers to questions about one signal from its events themselves."""
     answers: dict[Question, EventCounts] = {}
-    indicators = list(dict.fromkeys(one.indicator for one in questions))
     at_once = max(1, _CELLS // len({one.window for one in questions}))
-    for start in range(0, len(indicators), at_once):
-        some = {one: place for place, one in enumerate(indicators[start : start + at_once])}
+    for batch in _alike(dict.fromkeys(one.indicator for one in questions), at_once):
+        some = {one: place for place, one in enumerate(batch)}
         asked = [one for one in questions if one.indicator in some]
         windows = {one: place for place, one in enumerate(dict.fromkeys(q.window for q in asked))}
         parameters = Parameters()
@@ -128,20 +143,19 @@ def count_by_value(
     )
     parameters = Parameters()
     valid, good = _measures(indicator, parameters, rollup=rollup)
-    within = " OR ".join(f"({_within(one, parameters, rollup=rollup)})" for one in windows)
     parts = {
         "value": f"toString({text_column(field, parameters)})",
         "valid": valid,
         "good": good,
-        "within": f"({within or 0})",
         "chosen": filter_text(indicator.valid, parameters),
     }
     if rollup:
-        text = filled("count_rollup_values", **parts)
+        text = filled("count_rollup_values", rows=rows_text(windows, parameters), **parts)
     else:
         hull = Window(min(one.since for one in windows), max(one.until for one in windows))
         table = _table(indicator.signal, hull, parameters)
-        text = filled("count_event_values", table=table, **parts)
+        within = " OR ".join(f"({_within(one, parameters, rollup=False)})" for one in windows)
+        text = filled("count_event_values", table=table, within=f"({within})", **parts)
     columns = telemetry.columns(text, parameters.values)
     if not columns:
         return {}
@@ -160,6 +174,16 @@ def _is_whole(window: Window) -> bool:
     return all(whole_minute(edge) == edge for edge in (window.since, window.until))
 
 
+def _alike(indicators: Iterable[Indicator], at_once: int) -> Iterator[Sequence[Indicator]]:
+    """Yield batches of indicators that ask for values of the same fields."""
+    groups: dict[frozenset[str], list[Indicator]] = {}
+    for one in indicators:
+        groups.setdefault(frozenset(wanted_values(one.valid)), []).append(one)
+    for group in groups.values():
+        for start in range(0, len(group), at_once):
+            yield group[start : start + at_once]
+
+
 def _rows_statement(
     indicators: Sequence[Indicator], windows: Sequence[Window], parameters: Parameters
 ) -> str:
@@ -175,7 +199,9 @@ def _rows_statement(
         columns += (f"[{counted}] AS v{number}", f"[{well}] AS g{number}")
     around = _within(hull, parameters, rollup=False)
     table = _table(indicators[0].signal, hull, parameters)
-    return filled("count_events", table=table, columns=", ".join(columns), within=around)
+    asked_for = asked_for_text([one.valid for one in indicators], parameters)
+    parts = {"table": table, "columns": ", ".join(columns)}
+    return filled("count_events", **parts, within=around, asked_for=asked_for)
 
 
 def _measures(indicator: Indicator, parameters: Parameters, *, rollup: bool) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Spans of time: durations as OpenSLO writes them, and half-open windows."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +19,7 @@ _NOMINAL = {
     "Y": timedelta(days=365),
 }
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """No telemetry is older."""
 
@@ -51,6 +53,28 @@ def rolling(length: timedelta, until: datetime) -> Window:
 def whole_minute(at: datetime) -> datetime:
     """Return the last whole minute at or before ``at``."""
     return at.replace(second=0, microsecond=0)
+
+
+def whole_hours(window: Window) -> Window | None:
+    """Return the whole hours of UTC in a window; none where it holds not one."""
+    last = window.until.replace(minute=0, second=0, microsecond=0)
+    first = window.since.replace(minute=0, second=0, microsecond=0)
+    if first < window.since:
+        first += HOUR
+    return Window(first, last) if first < last else None
+
+
+def merged(windows: Iterable[Window]) -> list[Window]:
+    """Return what some windows cover together: in order, and none meets another."""
+    found: list[Window] = []
+    for one in sorted(windows, key=lambda one: one.since):
+        if one.since >= one.until:
+            continue
+        if found and one.since <= found[-1].until:
+            found[-1] = Window(found[-1].since, max(one.until, found[-1].until))
+        else:
+            found.append(one)
+    return found
 
 
 def seconds_at(at: datetime) -> int:

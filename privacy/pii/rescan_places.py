@@ -123,7 +123,10 @@ _EXEMPLARS = _map("Exemplars.FilteredAttributes", "exemplar", "maps")
 TABLES = (
     _EVENTS,
     Table("events_by_subject", "time", _texts("name", "journey")),
-    Table("events_by_minute", "minute", _texts(*_EVENT), identity=(*_EVENT, "outcome", "minute")),
+    *(
+        Table(f"events_by_{time}", time, _texts(*_EVENT), identity=(*_EVENT, "outcome", time))
+        for time in ("minute", "hour")
+    ),
     _TRACES,
     _LOGS,
     *(

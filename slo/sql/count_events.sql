@@ -1,3 +1,3 @@
 SELECT $columns
 FROM $table
-WHERE $within
+WHERE $within AND $asked_for

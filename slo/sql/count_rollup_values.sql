@@ -1,5 +1,5 @@
 SELECT $value AS told_apart_by, $valid AS valid_events, $good AS good_events
-FROM events_by_minute
-WHERE $within AND $chosen
+FROM ($rows)
+WHERE $chosen
 GROUP BY told_apart_by
 HAVING valid_events > 0

@@ -260,7 +260,7 @@ def test_every_acknowledged_event_of_every_door_is_stored_exactly_once_after_twe
     assert acknowledged.everything() - set(stored) == set()
     assert len(stored) == len(set(stored))
     (counted,) = query_stores(tmp_path, COUNTED_TWICE)
-    assert counted["rolled_up"] == counted["events"]
+    assert counted["by_minute"] == counted["by_hour"] == counted["events"]
 
 
 IDENTITIES = """
@@ -272,7 +272,8 @@ UNION ALL SELECT concat('vital:', id) FROM vitals
 """
 COUNTED_TWICE = """
 SELECT toUInt64((SELECT count() FROM events)) AS events,
-  toUInt64((SELECT sum(events) FROM events_by_minute)) AS rolled_up
+  toUInt64((SELECT sum(events) FROM events_by_minute)) AS by_minute,
+  toUInt64((SELECT sum(events) FROM events_by_hour)) AS by_hour
 """
 
 

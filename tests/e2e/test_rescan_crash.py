@@ -102,8 +102,10 @@ def told(folder: Path) -> dict[str, int]:
         folder,
         "SELECT (SELECT count() FROM events) AS events, (SELECT uniqExact(id) FROM events) AS ids,"
         " (SELECT sum(events) FROM events_by_minute) AS by_minute,"
+        " (SELECT sum(events) FROM events_by_hour) AS by_hour,"
         " (SELECT countIf(toString(tuple(*)) LIKE '%canary%') FROM events)"
-        " + (SELECT countIf(name LIKE '%canary%') FROM events_by_minute) AS clear",
+        " + (SELECT countIf(name LIKE '%canary%') FROM events_by_minute)"
+        " + (SELECT countIf(name LIKE '%canary%') FROM events_by_hour) AS clear",
     )
     return row
 
@@ -115,7 +117,7 @@ def test_a_rewrite_that_is_killed_while_rows_move_has_each_row_once_and_none_in_
     send(tmp_path)
     before = told(tmp_path)
     homes = folders(tmp_path)
-    tables = ("events", "events", "events_by_minute", "events_by_minute")
+    tables = ("events", "events", "events_by_minute", "events_by_hour")
     killed = [kill_in_move(tmp_path, homes[one], seed) for seed, one in enumerate(tables)]
     assert sum(killed) >= 2
     subprocess.run([sys.executable, "-c", RESCAN], cwd=tmp_path, env=ENVIRONMENT, check=True)

@@ -21,7 +21,7 @@ from slo.openslo import has_errors, read_openslo
 from slo.window import MINUTE, Window
 from tests.integration.test_objectives import store
 from tests.support.asgi import Application
-from tests.support.stores import NOON
+from tests.support.stores import NOON, forget_events
 from tests.unit.slo.test_openslo import objective, source
 
 BY_ATTRIBUTE = "attributes.plan"
@@ -65,8 +65,7 @@ GAPS = (Window(NOON - 20 * MINUTE, NOON - 10 * MINUTE),)
 def test_contributions_and_budgets_by_value_are_what_counting_by_hand_gives(
     embedded_telemetry: TelemetryStore, by: str, place: int, sent: list[tuple[int, str, str, str]]
 ) -> None:
-    embedded_telemetry.command("TRUNCATE TABLE events")
-    embedded_telemetry.command("TRUNCATE TABLE events_by_minute")
+    forget_events(embedded_telemetry)
     store(embedded_telemetry, [event(number, *one) for number, one in enumerate(sent)])
     kept = [one for one in sent if not 10 < one[0] <= 20]
     valid = Counter(str(one[place]) for one in kept)

@@ -32,6 +32,7 @@ from tests.support.budget_oracle import (
     spent_at,
     units_of,
 )
+from tests.support.stores import forget_events
 
 STEPS = ("cart", "payment")
 LENGTHS = (timedelta(hours=1), timedelta(hours=5))
@@ -219,8 +220,7 @@ def minutes(sent: Sequence[Sent], part: Part, place: Place) -> list[Minute]:
 
 
 def fill(telemetry: TelemetryStore, sent: Sequence[Sent]) -> None:
-    for table in ("events", "events_by_minute"):
-        telemetry.command(f"TRUNCATE TABLE {table}")
+    forget_events(telemetry)
     rows = [
         Event(
             f"{number}-{n}",
@@ -236,7 +236,7 @@ def fill(telemetry: TelemetryStore, sent: Sequence[Sent]) -> None:
 
 
 def test_the_ratio_of_a_slice_is_rounded_half_to_even(embedded_telemetry: TelemetryStore) -> None:
-    embedded_telemetry.command("TRUNCATE TABLE events_by_minute")
+    forget_events(embedded_telemetry)
     rows = ", ".join(
         f"(toDateTime('2026-10-25 08:{minute:02}:00', 'UTC'), 'cart', '{outcome}', {events})"
         for minute, good in ((10, 1), (20, 3))

@@ -2,12 +2,16 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from tests.support import preloaded
 from tests.support.server import query_stores
 
-TABLES = ("events", "events_by_subject", "events_by_minute")
+ROLLUPS = ("events_by_minute", "events_by_hour")
+TABLES = ("events", "events_by_subject", *ROLLUPS)
 INSERT = """
 import sys
 from candor.kernel.clock import utc_now
@@ -40,7 +44,8 @@ def counts(folder: Path) -> list[int]:
         folder,
         "SELECT (SELECT count() FROM events) AS events,"
         " (SELECT count() FROM events_by_subject) AS events_by_subject,"
-        " (SELECT sum(events) FROM events_by_minute) AS events_by_minute",
+        " (SELECT sum(events) FROM events_by_minute) AS events_by_minute,"
+        " (SELECT sum(events) FROM events_by_hour) AS events_by_hour",
     )
     return [told[0][table] for table in TABLES]
 
@@ -55,25 +60,27 @@ def test_an_insert_that_was_killed_between_token_and_part_is_stored_when_it_is_r
     tmp_path: Path,
 ) -> None:
     insert(tmp_path, "one", "two")
-    assert counts(tmp_path) == [40, 40, 40]
+    assert counts(tmp_path) == [40, 40, 40, 40]
     insert(tmp_path, "two")
-    assert counts(tmp_path) == [40, 40, 40]  # known by its token
+    assert counts(tmp_path) == [40, 40, 40, 40]  # known by its token
     for table in TABLES:  # what a kill leaves that came before each part had its name
         shutil.rmtree(part_of_last_insert(tmp_path, table))
-    assert counts(tmp_path) == [20, 20, 20]
+    assert counts(tmp_path) == [20, 20, 20, 20]
     insert(tmp_path, "two", "one")
-    assert counts(tmp_path) == [40, 40, 40]
+    assert counts(tmp_path) == [40, 40, 40, 40]
     insert(tmp_path, "two", "one")
-    assert counts(tmp_path) == [40, 40, 40]
+    assert counts(tmp_path) == [40, 40, 40, 40]
 
 
+@pytest.mark.parametrize("lost", [ROLLUPS, ROLLUPS[:1], ROLLUPS[1:]])
 def test_a_kill_between_a_table_and_its_views_is_made_good_by_the_same_repetition(
-    tmp_path: Path,
+    tmp_path: Path, lost: Sequence[str]
 ) -> None:
     insert(tmp_path, "one", "two")
-    shutil.rmtree(part_of_last_insert(tmp_path, "events_by_minute"))
+    for table in lost:
+        shutil.rmtree(part_of_last_insert(tmp_path, table))
     insert(tmp_path, "two")
-    assert counts(tmp_path) == [40, 40, 40]
+    assert counts(tmp_path) == [40, 40, 40, 40]
 
 
 WATCHER_OF_MEMORY = -20

@@ -32,8 +32,12 @@ def test_a_late_event_keeps_both_times_and_joins_the_minute_in_which_it_happened
     ask = application.services.telemetry.query
     (row,) = ask("SELECT time, received_at FROM events WHERE id = 'e-1'")
     assert row == {"time": LATE, "received_at": NOON}
-    rolled_up = ask("SELECT minute, sum(events) AS n FROM events_by_minute GROUP BY minute")
-    assert rolled_up == [{"minute": LATE.replace(second=0), "n": 2}]
+    for unit, start in (
+        ("minute", LATE.replace(second=0)),
+        ("hour", LATE.replace(minute=0, second=0)),
+    ):
+        told = ask(f"SELECT {unit}, sum(events) AS n FROM events_by_{unit} GROUP BY {unit}")  # noqa: S608 - fixed names
+        assert told == [{unit: start, "n": 2}]
 
 
 def test_a_late_event_changes_the_budget_of_the_window_in_which_it_happened(

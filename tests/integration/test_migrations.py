@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ import slo.tables  # noqa: F401 - registers its tables
 from candor.kernel.database import Base
 from candor.kernel.errors import ConflictError
 from candor.kernel.migrate import (
+    Migration,
     migrate,
     migrate_telemetry,
     pending_migrations,
@@ -23,8 +26,11 @@ from candor.kernel.migrate import (
     telemetry_migrations,
 )
 from candor.kernel.telemetry_store import TelemetryStore
+from collector.event import Event
+from collector.store import encode_events, insert_events
 from tests.support.stores import NOON, FixedClock
 
+BY_MINUTE = "SELECT * FROM events_by_minute FINAL ORDER BY minute"
 GOLDEN = Path(__file__).parent / "golden_columns.txt"
 COLUMNS = """
 SELECT concat(table, '.', name, ' ', type) AS line FROM system.columns
@@ -84,6 +90,48 @@ def test_a_migration_that_changed_after_it_ran_is_noticed(
     )
     with pytest.raises(ConflictError, match="0001_events changed"):
         migrate_telemetry(embedded_telemetry, lambda: NOON)
+
+
+def test_what_the_first_rollup_counted_is_carried_over_once_however_often_it_is_begun(
+    embedded: TelemetryStore,
+) -> None:
+    steps = telemetry_migrations()
+    store = embedded.using("test_carried_over")
+    try:
+        run(store, [one for one in steps if one.version < "0014"])
+        insert(store, "before", count=7)
+        before = store.query(BY_MINUTE)
+        for step in steps:
+            if step.version >= "0014":
+                run(store, [step, step])  # the first time it was killed before the ledger knew
+        assert store.query(BY_MINUTE) == before
+        hours = "SELECT sum(events) AS events, sumMap(durations) AS durations FROM events_by_hour"
+        assert store.query(hours) == [{"events": 7, "durations": {50: 7}}]
+        insert(store, "after", count=2)
+        assert store.query(hours) == [{"events": 9, "durations": {50: 9}}]
+        (told,) = store.query("SELECT sum(events) AS events FROM events_by_minute")
+        assert told == {"events": 9}
+    finally:
+        store.command("DROP DATABASE test_carried_over")
+        store.close()
+
+
+def run(store: TelemetryStore, steps: Sequence[Migration]) -> None:
+    for step in steps:
+        for statement in step.statements:
+            store.command(statement)
+
+
+def insert(store: TelemetryStore, token: str, *, count: int) -> None:
+    events = [
+        Event(
+            f"{token}-{number}",
+            *("native", "x", "", NOON + number * timedelta(minutes=25), NOON, "checkout"),
+            duration_ms=33.0,
+        )
+        for number in range(count)
+    ]
+    insert_events(store, [encode_events(events)], token)
 
 
 def test_no_table_with_people_has_a_projection() -> None:

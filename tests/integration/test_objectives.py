@@ -176,9 +176,11 @@ def test_a_segment_that_is_inserted_twice_counts_once_in_every_table(
             ("events", "count()"),
             ("events_by_subject", "count()"),
             ("events_by_minute", "sum(events)"),
+            ("events_by_hour", "sum(events)"),
         )
     }
-    assert counts == {"events": 100, "events_by_subject": 100, "events_by_minute": 100}
+    assert len(counts) == 4
+    assert set(counts.values()) == {100}
 
 
 def test_the_tiers_of_many_objectives_are_read_at_once(services: Services) -> None:

@@ -23,6 +23,7 @@ from slo.indicator import Condition, Indicator, Threshold
 from slo.objective import Objective, Part
 from slo.period import Period, parse_period
 from slo.window import MINUTE, Window
+from tests.support.stores import forget_events
 
 DUBLIN = ZoneInfo("Europe/Dublin")
 AT = datetime(2026, 10, 25, 9, 0, tzinfo=UTC)
@@ -133,8 +134,7 @@ def left_out_by(gaps: Sequence[tuple[int, int]]) -> list[Window]:
 
 
 def fill(telemetry: TelemetryStore, sent: Sequence[Sent]) -> None:
-    for table in ("events", "events_by_minute"):
-        telemetry.command(f"TRUNCATE TABLE {table}")
+    forget_events(telemetry)
     for late in (False, True):
         rows: list[Any] = [
             Event(

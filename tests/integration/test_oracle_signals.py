@@ -49,6 +49,7 @@ from tests.integration.test_oracle import (
     whole_of,
 )
 from tests.integration.test_signal_objectives import store
+from tests.support.stores import forget_events
 
 LIMIT = 100.0
 VIEWS = 7
@@ -342,7 +343,7 @@ def test_each_value_of_a_field_has_the_budget_of_its_own_events(
         )
         for number, one in enumerate(sent)
     ]
-    empty(embedded_telemetry, ("events", "events_by_minute"))
+    forget_events(embedded_telemetry)
     if rows:
         insert_events(embedded_telemetry, [encode_events(rows)], "one")
     objective = promised(Indicator(VALID, OK), METHODS[method], parse_period(text))

@@ -176,6 +176,7 @@ def test_a_full_rescan_finds_what_is_stored_at_its_places(shop: Application) -> 
         ("events", "attributes.note", "CREDIT_CARD"): 1,
         ("events_by_subject", "name", "EMAIL_ADDRESS"): 1,
         ("events_by_minute", "name", "EMAIL_ADDRESS"): 1,
+        ("events_by_hour", "name", "EMAIL_ADDRESS"): 1,
         ("otel_traces", "span.name", "EMAIL_ADDRESS"): 1,
         ("otel_traces", "span.attributes.enduser", "EMAIL_ADDRESS"): 1,
         ("otel_traces", "event.attributes.to", "EMAIL_ADDRESS"): 1,
@@ -194,7 +195,7 @@ def test_applying_rewrites_every_table_and_counts_nothing_anew(shop: Application
     dry = rescan(shop)
     assert all(value in everything(telemetry) for value in VALUES)
     made = rescan(shop, applies=True)
-    assert total(made, "rewritten") == total(dry, "changing") == 9
+    assert total(made, "rewritten") == total(dry, "changing") == 10
     text = everything(telemetry)
     assert [value for value in VALUES if value in text] == []
     assert counts(telemetry) == before
@@ -315,7 +316,7 @@ def test_a_rewrite_that_breaks_off_anywhere_is_finished_by_the_next(
     run(shop)
     found = shop.get(f"/api/v1/pii/rescans/{rescan_id}").json()
     assert found["state"] == "done"
-    assert total(found, "rewritten") == 4
+    assert total(found, "rewritten") == 5
     assert counts(telemetry) == before
     assert [value for value in VALUES if value in everything(telemetry)] == []
     assert left_behind(telemetry) == []
@@ -330,7 +331,7 @@ def left_behind(telemetry: TelemetryStore) -> list[str]:
     return [str(one["name"]) for one in rows]
 
 
-@pytest.mark.parametrize("table", ["events", "events_by_minute"])
+@pytest.mark.parametrize("table", ["events", "events_by_minute", "events_by_hour"])
 def test_rows_that_arrived_before_they_left_are_not_moved_a_second_time(
     shop: Application, table: str
 ) -> None:
@@ -365,7 +366,7 @@ def test_rows_that_arrived_before_they_left_are_not_moved_a_second_time(
 def rewritable(
     tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
 ) -> Iterator[Application]:
-    """An application with three events, two of which hold personal data in four rows."""
+    """An application with three events, two of which hold personal data in five rows."""
     services = services_on(tmp_path, sqlite, embedded_telemetry, clock)
     with pii_on(services) as pii:
         pii.pool._loaded = loaded_pii.loaded()
@@ -440,7 +441,7 @@ def test_what_the_vault_keeps_stays_as_it_is(rewritable: Application) -> None:
     policy = {"action": "tokenise", "rules": rules}
     assert shop.request("PUT", "/api/v1/pii/policies/default", json=policy).status_code == 201
     first = rescan(shop, applies=True)
-    assert total(first, "rewritten") == 4
+    assert total(first, "rewritten") == 5
     kept = everything(shop.services.telemetry)
     assert kept.count("tok_") >= 3
     assert "enc1." in kept

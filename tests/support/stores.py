@@ -138,6 +138,12 @@ def _empty(database: TelemetryStore) -> None:
         database.command("TRUNCATE TABLE {table:Identifier} SYNC", row)
 
 
+def forget_events(database: TelemetryStore) -> None:
+    """Take all events away, and what the rollups tell of them."""
+    for table in ("events", "events_by_minute", "events_by_hour"):
+        database.command(f"TRUNCATE TABLE {table}")
+
+
 def open_over_http(url: str) -> TelemetryStore:
     return open_telemetry_store(f"{url}/candor", TelemetryLimits())
 

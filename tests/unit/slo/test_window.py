@@ -1,9 +1,18 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from candor.kernel.errors import InvalidInputError
-from slo.window import Window, format_duration, parse_duration, parse_span, rolling, whole_minute
+from slo.window import (
+    Window,
+    format_duration,
+    merged,
+    parse_duration,
+    parse_span,
+    rolling,
+    whole_hours,
+    whole_minute,
+)
 from tests.support.stores import NOON
 
 
@@ -47,3 +56,31 @@ def test_a_rolling_window_is_half_open_and_ends_where_it_is_told() -> None:
     assert (window.until, window.length, window.minutes) == (NOON, timedelta(hours=1), 60)
     assert Window(NOON, NOON).minutes == 0
     assert whole_minute(NOON + timedelta(seconds=59)) == NOON
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "hours"),
+    [
+        ("10:00", "13:00", ("10:00", "13:00")),
+        ("10:01", "13:59", ("11:00", "13:00")),
+        ("10:01", "11:59", None),
+        ("10:20", "10:40", None),
+        ("10:00", "11:00", ("10:00", "11:00")),
+        ("10:00", "10:00", None),
+    ],
+)
+def test_whole_hours_lie_in_a_window_from_edge_to_edge(
+    since: str, until: str, hours: tuple[str, str] | None
+) -> None:
+    assert whole_hours(window(since, until)) == (hours and window(*hours))
+
+
+def test_windows_that_meet_or_overlap_become_one_and_empty_ones_none() -> None:
+    given = [("12:00", "13:00"), ("10:00", "11:00"), ("11:00", "11:30"), ("12:10", "12:20")]
+    wanted = [("10:00", "11:30"), ("12:00", "13:00")]
+    empty = ("09:00", "09:00")
+    assert merged(window(*one) for one in [*given, empty]) == [window(*one) for one in wanted]
+
+
+def window(since: str, until: str) -> Window:
+    return Window(*(datetime.fromisoformat(f"2026-11-22T{at}:00Z") for at in (since, until)))
