@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from candor.kernel.services import Services
 
+_ABSENT = "urn:candor:problem:not_found"
 Amended = Callable[[Any], Any]
 """Changes a JSON document that a server answered."""
 
@@ -117,8 +118,10 @@ class Client:
     ) -> NoReturn:
         import httpx  # noqa: PLC0415 - keeps --help quick
 
-        is_absent = answer.status_code == httpx.codes.NOT_FOUND
         told = answer.json() if _is_json(answer) else {}
+        is_absent = told.get("type") == _ABSENT
+        if answer.status_code == httpx.codes.NOT_FOUND and not is_absent:
+            fail(f"{self._url} has no such path. Give --url the address that serves /api/v1.")
         sentence = _sentence(amended(told) if amended is not None else told)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             sentence += " Give the command a key with --key or CANDOR_KEY."

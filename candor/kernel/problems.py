@@ -25,6 +25,12 @@ from candor.kernel.input_faults import faults_of
 
 PROBLEM_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:candor:problem:"
+_UNROUTED = {
+    404: ("no_such_path", "Nothing is at this path. The paths are listed in /openapi.json."),
+    405: ("method_not_allowed", "This path does not take that method. Allow says which it takes."),
+}
+"""What the router refuses: a code, other than that of a thing that is missing, and a sentence."""
+
 _SEND_JSON = "Send JSON, and say so: Content-Type: application/json."
 
 
@@ -135,8 +141,9 @@ def _answer_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     title = HTTPStatus(error.status_code).phrase
-    code = title.lower().replace(" ", "_")
-    response = _document(code, title, error.status_code, {})
+    code, detail = _UNROUTED.get(error.status_code, (title.lower().replace(" ", "_"), ""))
+    extra: dict[str, object] = {"detail": detail} if detail else {}
+    response = _document(code, title, error.status_code, extra)
     response.headers.update(error.headers or {})
     return response
 

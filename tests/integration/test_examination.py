@@ -128,7 +128,10 @@ def test_the_gate_tells_no_from_nobody_and_from_no_answer(server: Server, candor
     wrong_key = candor(
         "slo", "gate", "--service", "web-access", "--url", server.url, "--key", "x", expect=1
     )
-    assert (unknown.stdout, down.stdout, wrong_key.stdout) == ("", "", "")
+    elsewhere = (f"{server.url}/console", "--key", server.key)
+    astray = candor("slo", "gate", "--service", "nobody", "--url", *elsewhere, expect=1)
+    assert "Give --url the address that serves /api/v1." in astray.stderr
+    assert {one.stdout for one in (unknown, down, wrong_key, astray)} == {""}
     told = candor("slo", "gate", "--help").stdout
     assert all(f"Exit {code}:" in told for code in (0, 1, 2))
 
