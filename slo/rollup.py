@@ -180,7 +180,8 @@ def rows_text(windows: Sequence[Window], parameters: Parameters) -> str:
     """
     minutes, hours = _sources(windows)
     return Template(statement("slo", "select_rollup")).substitute(
-        minutes=_any_of("minute", minutes, parameters), hours=_any_of("hour", hours, parameters)
+        minutes=within_text("minute", minutes, parameters),
+        hours=within_text("hour", hours, parameters),
     )
 
 
@@ -207,14 +208,22 @@ def _stretches(windows: Sequence[Window]) -> Iterator[Window]:
             yield Window(since, until)
 
 
-def _any_of(column: str, windows: Sequence[Window], parameters: Parameters) -> str:
-    """Return what keeps the rows of any of some windows."""
+def within_text(column: str, windows: Sequence[Window], parameters: Parameters) -> str:
+    """Return what keeps the rows of a rollup that lie in any of some windows.
+
+    It names the days, by which the rollups are ordered: from a minute alone the engine does not
+    know what it can skip.
+    """
+    if not windows:
+        return "0"
+    days = sorted({day for one in windows for day in one.days()})
     tests = (
         f"({column} >= {parameters.bind(one.since, _MINUTE)}"
         f" AND {column} < {parameters.bind(one.until, _MINUTE)})"
         for one in windows
     )
-    return " OR ".join(tests) or "0"
+    among = parameters.bind(days, f"Array({_MINUTE})")
+    return f"toStartOfDay({column}) IN {among} AND ({' OR '.join(tests)})"
 
 
 def _within(window: Window, parameters: Parameters, hull: Window) -> str:

@@ -30,6 +30,7 @@ from slo.rollup import (
     is_exact,
     rows_text,
     under_text,
+    within_text,
 )
 from slo.window import Window, whole_minute
 
@@ -122,13 +123,14 @@ def slices_text(question: Question, slicing: Slicing, parameters: Parameters) ->
         "outside": slicing.outside,
         "valid": valid,
         "good": good,
-        "within": _within(question.window, parameters, rollup=rollup),
         "chosen": filter_text(question.indicator.valid, parameters),
     }
     if rollup:
-        return filled("list_rollup_slices", **parts)
+        within = within_text("minute", [question.window], parameters)
+        return filled("list_rollup_slices", within=within, **parts)
     table = _table(question.indicator.signal, question.window, parameters)
-    return filled("list_event_slices", table=table, **parts)
+    within = _within(question.window, parameters)
+    return filled("list_event_slices", table=table, within=within, **parts)
 
 
 def count_by_value(
@@ -154,7 +156,7 @@ def count_by_value(
     else:
         hull = Window(min(one.since for one in windows), max(one.until for one in windows))
         table = _table(indicator.signal, hull, parameters)
-        within = " OR ".join(f"({_within(one, parameters, rollup=False)})" for one in windows)
+        within = " OR ".join(f"({_within(one, parameters)})" for one in windows)
         text = filled("count_event_values", table=table, within=f"({within})", **parts)
     columns = telemetry.columns(text, parameters.values)
     if not columns:
@@ -189,7 +191,7 @@ def _rows_statement(
 ) -> str:
     """Return a statement: arrays ``v0``, ``g0``, ... hold each indicator's counts by window."""
     hull = Window(min(one.since for one in windows), max(one.until for one in windows))
-    within = [_within(one, parameters, rollup=False, inside=hull) for one in windows]
+    within = [_within(one, parameters, hull) for one in windows]
     columns: list[str] = []
     for number, indicator in enumerate(indicators):
         valid = valid_text(indicator, parameters)
@@ -197,7 +199,7 @@ def _rows_statement(
         counted = ", ".join(_sum(indicator, f"({valid}) AND {inside}") for inside in within)
         well = ", ".join(_sum(indicator, f"({valid}) AND {good} AND {inside}") for inside in within)
         columns += (f"[{counted}] AS v{number}", f"[{well}] AS g{number}")
-    around = _within(hull, parameters, rollup=False)
+    around = _within(hull, parameters)
     table = _table(indicators[0].signal, hull, parameters)
     asked_for = asked_for_text([one.valid for one in indicators], parameters)
     parts = {"table": table, "columns": ", ".join(columns)}
@@ -246,15 +248,12 @@ def filled(name: str, **parts: str) -> str:
     return Template(statement("slo", name)).substitute(parts)
 
 
-def _within(
-    window: Window, parameters: Parameters, *, rollup: bool, inside: Window | None = None
-) -> str:
-    """Return what keeps a row in a window, given that it is ``inside`` a wider one anyway."""
-    column = "minute" if rollup else "time"
-    kind = "DateTime('UTC')" if rollup else "DateTime64(3, 'UTC')"
+def _within(window: Window, parameters: Parameters, inside: Window | None = None) -> str:
+    """Return what keeps an event in a window, given that it is ``inside`` a wider one anyway."""
+    kind = "DateTime64(3, 'UTC')"
     tests: list[str] = []
     if inside is None or window.since > inside.since:
-        tests.append(f"{column} >= {parameters.bind(window.since, kind)}")
+        tests.append(f"time >= {parameters.bind(window.since, kind)}")
     if inside is None or window.until < inside.until:
-        tests.append(f"{column} < {parameters.bind(window.until, kind)}")
+        tests.append(f"time < {parameters.bind(window.until, kind)}")
     return " AND ".join(tests) or "1"

@@ -1,7 +1,7 @@
 """Spans of time: durations as OpenSLO writes them, and half-open windows."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +20,7 @@ _NOMINAL = {
 }
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """No telemetry is older."""
 
@@ -43,6 +44,13 @@ class Window:
     def minutes(self) -> int:
         """How many whole minutes fit into it."""
         return self.length // MINUTE
+
+    def days(self) -> Iterator[datetime]:
+        """Yield the midnights of UTC that begin each day of it."""
+        day = self.since.replace(hour=0, minute=0, second=0, microsecond=0)
+        while day < self.until:
+            yield day
+            day += DAY
 
 
 def rolling(length: timedelta, until: datetime) -> Window:
