@@ -51,7 +51,7 @@ from candor.kernel.telemetry_store import TelemetryStore
 from candor.wiring import open_services
 from slo.alerts.evaluator import evaluate
 from slo.burn_rate import tiers_of
-from slo.evaluation import read_lookbacks
+from slo.lookback import read_lookbacks
 from slo.openslo import read_set
 from slo.register import all_objectives, apply_set
 from slo.window import format_duration

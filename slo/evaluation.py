@@ -1,27 +1,35 @@
-"""Budgets and burn rates of objectives, counted at an instant.
+"""Budgets of objectives, counted at an instant.
 
 Everything is counted from what is stored now, so late events, corrections of their times and
 replays change the past as well. What corrections leave out comes as ``gaps``: whole minutes,
 merged and in order, of all that ``reach`` says; no event of theirs counts, and none is missed.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from types import MappingProxyType
 
-from candor.kernel.objective_settings import AlertSettings
 from candor.kernel.telemetry_store import TelemetryStore
 from slo.budget import ErrorBudget, EventCounts, JudgedCounts
 from slo.budgeting import Place, left_out
-from slo.burn_rate import TierState, state_of, tiers_of
-from slo.composite import Measure, bad_ratio, spent_at
+from slo.burn_rate import tiers_of
+from slo.composite import bad_ratio, spent_at
 from slo.correction import clipped, without
 from slo.objective import Objective, Part
-from slo.parts import PartReading, read_course, read_part, read_part_in
-from slo.period import CalendarPeriod, Period, RollingPeriod
-from slo.restraint import restraint_of
+from slo.parts import (
+    PartReading,
+    count_together,
+    place_of,
+    questions_of,
+    read_course,
+    read_parts,
+    span_so_far,
+    sum_of,
+    sums_events,
+)
+from slo.period import Period
 from slo.store import Question, count
 from slo.units import last_valid_minute
 from slo.window import EPOCH, Window, rolling
@@ -49,7 +57,7 @@ class BudgetReading:
     @property
     def events(self) -> EventCounts:
         """The events of all parts."""
-        return _sum([one.events for one in self.parts])
+        return sum_of([one.events for one in self.parts])
 
     @property
     def coverage(self) -> float | None:
@@ -97,11 +105,10 @@ def read_window(
     Cost: one query for each part, two for freshness.
     """
     period = period or objective.period
-    window = period.window(at)
-    span = _span(window, at)
-    place = Place(span, _origin(period, span), clipped(gaps, span))
-    parts = tuple(read_part(telemetry, objective, part, place) for part in objective.parts)
-    return _judged(objective, period, window, parts), place
+    place = place_of(period, at, gaps)
+    answers = read_parts(telemetry, questions_of(objective, [place]))
+    parts = tuple(reading for (reading,) in answers)
+    return _judged(objective, period, period.window(at), parts), place
 
 
 def read_judged(
@@ -112,22 +119,32 @@ def read_judged(
 ) -> list[EventCounts]:
     """Return what the own window of each objective holds so far, with the SLI of its budget.
 
-    Cost: a few queries for all that sum events; that of ``read_window`` for each other.
+    Cost: a few queries for all that sum events; that of ``read_parts`` for the others.
     """
     simple = [one for one in objectives if _sums_budget(one)]
     asked = [
-        (one, without(_span(one.period.window(at), at), gaps.get(one.name, ()))) for one in simple
+        (one, without(span_so_far(one.period.window(at), at), gaps.get(one.name, ())))
+        for one in simple
     ]
-    counted = dict(
-        zip((one.name for one in simple), _count_together(telemetry, asked), strict=True)
-    )
+    counted = dict(zip((one.name for one in simple), count_together(telemetry, asked), strict=True))
+    others = [one for one in objectives if one.name not in counted]
+    places = [place_of(one.period, at, gaps.get(one.name, ())) for one in others]
+    questions = [
+        question
+        for one, place in zip(others, places, strict=True)
+        for question in questions_of(one, [place])
+    ]
+    answers = iter(read_parts(telemetry, questions))
     judged: list[EventCounts] = []
     for objective in objectives:
         if (counts := counted.get(objective.name)) is not None:
             sli = counts.sli if counts.valid >= objective.minimum_events else None
         else:
-            left = gaps.get(objective.name, ())
-            reading, _ = _read_verdict(telemetry, objective, at, None, left)
+            parts = tuple(next(answers)[0] for _ in objective.parts)
+            window, left = objective.period.window(at), gaps.get(objective.name, ())
+            reading = _judged(objective, objective.period, window, parts)
+            if _heeds_the_past(objective, reading):
+                reading, _ = _read_verdict(telemetry, objective, at, None, left)
             counts, sli = reading.events, reading.budget.sli
         judged.append(JudgedCounts(counts.good, counts.valid, sli))
     return judged
@@ -150,77 +167,16 @@ def read_remaining(
     ]
 
 
-def read_burn(
-    telemetry: TelemetryStore,
-    objectives: Sequence[Objective],
-    at: datetime,
-    gaps: Mapping[str, Sequence[Window]] = MappingProxyType({}),
-    settings: AlertSettings | None = None,
-) -> list[list[TierState]]:
-    """Return the tiers of each objective as they stand at ``at``; ``gaps`` by their names.
-
-    Cost: that of ``read_lookbacks``.
-    """
-    plans = [(objective, tiers_of(objective.window)) for objective in objectives]
-    lengths = [
-        {length for tier in tiers for length in (tier.long, tier.short)} for _, tiers in plans
-    ]
-    read = read_lookbacks(telemetry, objectives, at, lengths, gaps)
-    return [
-        [
-            state_of(tier, objective.target, counts[tier.long], counts[tier.short], restraint)
-            for tier in tiers
-        ]
-        for (objective, tiers), counts in zip(plans, read, strict=True)
-        for restraint in (restraint_of(objective, settings or AlertSettings()),)
-    ]
-
-
-def read_lookbacks(
-    telemetry: TelemetryStore,
-    objectives: Sequence[Objective],
-    at: datetime,
-    lengths: Sequence[Collection[timedelta]],
-    gaps: Mapping[str, Sequence[Window]] = MappingProxyType({}),
-) -> list[dict[timedelta, EventCounts]]:
-    """Return the counts of the windows of those ``lengths`` that end at ``at``, by objective.
-
-    An objective that counts slices, or is a composite, has its events, judged by its own SLI; a
-    window cuts no slice, but the budget's own, which holds the slices that begin in it.
-
-    Cost: a few queries for all that sum events; one for each part of any other.
-    """
-    whole = {length: rolling(length, at) for length in {one for own in lengths for one in own}}
-    asked = [
-        (objective, without(whole[length], gaps.get(objective.name, ())))
-        for objective, own in zip(objectives, lengths, strict=True)
-        if _sums_events(objective)
-        for length in sorted(own)
-    ]
-    answers = iter(_count_together(telemetry, asked))
-    return [
-        {length: next(answers) for length in sorted(own)}
-        if _sums_events(objective)
-        else _read_judged(telemetry, objective, own, at, gaps.get(objective.name, ()))
-        for objective, own in zip(objectives, lengths, strict=True)
-    ]
-
-
 def observed_volumes(
     telemetry: TelemetryStore, objectives: Sequence[Objective], at: datetime
 ) -> list[int]:
     """Return how many valid events each objective had in its window so far; a few queries."""
     questions = []
     for objective in objectives:
-        span = _span(objective.period.window(at), at)
+        span = span_so_far(objective.period.window(at), at)
         questions += [Question(part.indicator, span) for part in _counting(objective)]
     answers = iter(count(telemetry, questions) if questions else ())
     return [sum(next(answers).valid for _ in _counting(one)) for one in objectives]
-
-
-def _span(window: Window, at: datetime) -> Window:
-    """Return the part of a window that is over at ``at``; no telemetry is older than the epoch."""
-    return Window(max(EPOCH, window.since), max(EPOCH, min(at, window.until)))
 
 
 def _read_verdict(
@@ -232,12 +188,17 @@ def _read_verdict(
 ) -> tuple[BudgetReading, Place]:
     """Return a window as ``read_window``, or an earlier one whose verdict holds without data."""
     reading, place = read_window(telemetry, objective, at, period, gaps)
-    if reading.held_back_by == "no_data" and objective.no_data == "freeze":
+    if _heeds_the_past(objective, reading):
         last = _last_minute(telemetry, objective, reading.budget.window, gaps)
         if last is not None:
             reading, place = read_window(telemetry, objective, last, period, gaps)
             reading = replace(reading, frozen_at=last)
     return reading, place
+
+
+def _heeds_the_past(objective: Objective, reading: BudgetReading) -> bool:
+    """Whether the verdict of an earlier window holds."""
+    return reading.held_back_by == "no_data" and objective.no_data == "freeze"
 
 
 def _judged(
@@ -280,7 +241,7 @@ def _last_minute(
     telemetry: TelemetryStore, objective: Objective, window: Window, gaps: Sequence[Window]
 ) -> datetime | None:
     """Return the end of the last minute with valid events in the time before a window."""
-    before = _span(rolling(window.length, window.since), window.since)
+    before = span_so_far(rolling(window.length, window.since), window.since)
     place = Place(before, gaps=clipped(gaps, before))
     ends = [last_valid_minute(telemetry, part.indicator, place) for part in objective.parts]
     return max((end for end in ends if end is not None), default=None)
@@ -291,102 +252,7 @@ def _counting(objective: Objective) -> list[Part]:
     return [part for part in objective.parts if part.indicator.freshness is None]
 
 
-def _sums_events(objective: Objective) -> bool:
-    """Whether all that it comes to are sums of events, found for many objectives together.
-
-    Delay is of no matter to the alerts of an objective that is no composite.
-    """
-    return objective.counts_events or all(
-        part.indicator.freshness is None
-        and part.budgeting.method == "Occurrences"
-        and not part.heeds_delay
-        for part in objective.parts
-    )
-
-
 def _sums_budget(objective: Objective) -> bool:
     """Whether its budget is that of the events of its window: no silence, no older window."""
     heeds_delay = any(part.heeds_delay for part in objective.parts)
-    return _sums_events(objective) and not heeds_delay and objective.no_data != "freeze"
-
-
-def _count_together(
-    telemetry: TelemetryStore, asked: Sequence[tuple[Objective, Sequence[Window]]]
-) -> list[EventCounts]:
-    """Return what objectives that sum events come to in some windows together; a few queries."""
-    questions = [
-        Question(part.indicator, window)
-        for objective, windows in asked
-        for part in objective.parts
-        for window in windows
-    ]
-    answers = iter(count(telemetry, questions) if questions else ())
-    return [
-        _together(objective, [_sum([next(answers) for _ in windows]) for _ in objective.parts])
-        for objective, windows in asked
-    ]
-
-
-def _together(objective: Objective, counts: Sequence[EventCounts]) -> EventCounts:
-    """Return what the events of its parts come to."""
-    if len(counts) == 1:
-        return counts[0]
-    measures = [
-        Measure(part.weight, own.bad, own.valid)
-        for part, own in zip(objective.parts, counts, strict=True)
-    ]
-    bad, events = bad_ratio(measures, objective.combination), _sum(counts)
-    return JudgedCounts(events.good, events.valid, None if bad is None else 1 - bad)
-
-
-def _read_judged(
-    telemetry: TelemetryStore,
-    objective: Objective,
-    lengths: Collection[timedelta],
-    at: datetime,
-    gaps: Sequence[Window],
-) -> dict[timedelta, EventCounts]:
-    period = objective.period
-    origin = _origin(period, period.window(at))
-    own = objective.window if isinstance(period, RollingPeriod) else None
-    judged: dict[timedelta, EventCounts] = {}
-    if own is not None and own in lengths:
-        judged[own] = _judge(objective, read_window(telemetry, objective, at, gaps=gaps)[0].parts)
-    others = sorted(set(lengths) - {own})
-    if not others:
-        return judged
-    columns = []
-    for part in objective.parts:
-        spans = [_whole(part, length, at, origin) for length in others]
-        places = [Place(span, origin, clipped(gaps, span)) for span in spans]
-        columns.append(read_part_in(telemetry, objective, part, places))
-    rows = zip(*columns, strict=True)
-    return judged | {
-        length: _judge(objective, row) for length, row in zip(others, rows, strict=True)
-    }
-
-
-def _judge(objective: Objective, parts: Sequence[PartReading]) -> EventCounts:
-    bad = bad_ratio([one.measure for one in parts], objective.combination)
-    events = _sum([one.events for one in parts])
-    return JudgedCounts(events.good, events.valid, None if bad is None else 1 - bad)
-
-
-def _sum(counts: Sequence[EventCounts]) -> EventCounts:
-    return EventCounts(sum(one.good for one in counts), sum(one.valid for one in counts))
-
-
-def _whole(part: Part, length: timedelta, at: datetime, origin: datetime) -> Window:
-    """Return the window that ends at ``at`` and begins with a slice: no slice is cut."""
-    since = at - length
-    if part.budgeting.method == "Occurrences":
-        return Window(since, at)
-    return Window(since - (since - origin) % part.budgeting.slice_length, at)
-
-
-def _origin(period: Period, window: Window) -> datetime:
-    """Return where slices begin: with a calendar's period, or at whole multiples of their length.
-
-    A rolling window moves on every minute, its slices do not.
-    """
-    return window.since if isinstance(period, CalendarPeriod) else EPOCH
+    return sums_events(objective) and not heeds_delay and objective.no_data != "freeze"

@@ -17,8 +17,9 @@ from candor.kernel.services import Services
 from slo.breakdown import Asking, read_contributions, read_values
 from slo.correction import corrected
 from slo.errors import InvalidDocumentsError, ObjectiveNotFoundError
-from slo.evaluation import observed_volumes, reach, read_budget, read_burn
+from slo.evaluation import observed_volumes, reach, read_budget
 from slo.governance.store import corrections_of
+from slo.lookback import read_burn
 from slo.metadata import parse_label
 from slo.objective import Objective
 from slo.openslo import DocumentSet, StoredDocument, finding_document, read_set

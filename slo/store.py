@@ -61,11 +61,13 @@ class Question:
 class Slicing:
     """When a slice starts and which minutes count, as texts over ``second``, where a minute begins.
 
-    Both are in seconds since the epoch, as Int64.
+    Both are in seconds since the epoch, as Int64. ``by`` are columns of the rollup that tell slices
+    apart, each with a comma after it; of events themselves slices are never told apart.
     """
 
     start: str = "second"
     outside: str = "1"
+    by: str = ""
 
 
 def count(telemetry: TelemetryStore, questions: Sequence[Question]) -> list[EventCounts]:
@@ -114,11 +116,12 @@ def count_rows(telemetry: TelemetryStore, questions: Sequence[Question]) -> list
 def slices_text(question: Question, slicing: Slicing, parameters: Parameters) -> str:
     """Return a SELECT of the slices that hold valid events, in no order.
 
-    Its columns are ``start``, ``valid_sum`` and ``good_sum``.
+    Its columns are those of ``by``, ``start``, ``valid_sum`` and ``good_sum``.
     """
     rollup = rollup_is_exact(question)
     valid, good = _measures(question.indicator, parameters, rollup=rollup)
     parts = {
+        "by": slicing.by,
         "start": slicing.start,
         "outside": slicing.outside,
         "valid": valid,

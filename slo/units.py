@@ -2,25 +2,38 @@
 
 The engine groups minutes into slices, judges each, and answers with sums: what comes back does not
 grow with the window. Minutes that lie in a gap are no minutes; a slice is judged by what is left.
+Questions that differ in nothing but the values of dimensions are answered together.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
 from candor.kernel.telemetry_store import TelemetryStore
 from slo.budget import EventCounts
 from slo.budgeting import OCCURRENCES, WHOLE, Budgeting, Place
-from slo.conditions import Parameters
+from slo.conditions import Parameters, asked_for_text, wanted_values
 from slo.freshness import valid_slices_text
 from slo.indicator import Indicator
-from slo.store import Question, Slicing, filled
+from slo.store import Question, Slicing, filled, rollup_is_exact
 from slo.window import EPOCH, MINUTE, Window, seconds_at
 
 _SECOND = timedelta(seconds=1)
 _BEFORE = -1
 """A second before any that telemetry bears."""
+_SLICES_AT_ONCE = 1_000_000
+"""How many slices the engine holds for one statement: some hundred megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsQuestion:
+    """What do the units of a place come to, in each stretch from one edge to the next?"""
+
+    indicator: Indicator
+    budgeting: Budgeting
+    place: Place
+    edges: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +81,68 @@ def read_units(
 
     Cost: one query, two for freshness, whatever the number of edges.
     """
-    counted = _Counted(telemetry, indicator, budgeting, place)
-    starts = [_BEFORE, *(seconds_at(edge) for edge in edges)]
+    (units,) = read_units_together(
+        telemetry, [UnitsQuestion(indicator, budgeting, place, tuple(edges))]
+    )
+    return units
+
+
+def read_units_together(
+    telemetry: TelemetryStore, questions: Sequence[UnitsQuestion]
+) -> list[list[Units]]:
+    """Return the answer to each question as ``read_units`` gives it.
+
+    Cost: one query for many that are alike, which takes their slices into the engine's memory; one
+    for each other, two for freshness.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for number, one in enumerate(questions):
+        groups.setdefault(_likeness(one) or number, []).append(number)
+    answers: list[list[Units]] = [[]] * len(questions)
+    for numbers in groups.values():
+        for some in _batches(numbers, questions[numbers[0]]):
+            found = _read_alike(telemetry, [questions[number] for number in some])
+            for number, units in zip(some, found, strict=True):
+                answers[number] = units
+    return answers
+
+
+def _likeness(question: UnitsQuestion) -> tuple[Hashable, ...] | None:
+    """Return what two questions share that one statement can answer; none if none can.
+
+    Each of their conditions on valid events asks for one value of a dimension, so that an event is
+    valid for one of them at most.
+    """
+    indicator, place = question.indicator, question.place
+    wanted = wanted_values(indicator.valid)
+    if not wanted or len(wanted) != len(indicator.valid) or indicator.freshness is not None:
+        return None
+    if any(len(values) != 1 for values in wanted.values()):
+        return None
+    if not rollup_is_exact(Question(indicator, place.span)):
+        return None
+    judged = (indicator.good, indicator.inverted, indicator.threshold, question.budgeting)
+    where = (place.span, place.origin, tuple(place.gaps), question.edges)
+    return (tuple(sorted(wanted)), *judged, *where)
+
+
+def _batches(numbers: Sequence[int], question: UnitsQuestion) -> Iterator[Sequence[int]]:
+    slices = question.place.span.length // question.budgeting.slice_length + 1
+    at_once = max(1, _SLICES_AT_ONCE // slices)
+    for start in range(0, len(numbers), at_once):
+        yield numbers[start : start + at_once]
+
+
+def _read_alike(
+    telemetry: TelemetryStore, questions: Sequence[UnitsQuestion]
+) -> Iterator[list[Units]]:
+    """Yield the answers to one question, or to several that are alike."""
+    one = questions[0]
+    counted = _Counted(telemetry, [each.indicator for each in questions], one.budgeting, one.place)
+    starts = [_BEFORE, *(seconds_at(edge) for edge in one.edges)]
     text = filled(
         "sum_units",
+        by=counted.by,
         edge=f"roundDown(start, {counted.bind_all(starts)})",
         good_unit=counted.good_unit,
         valid_unit=counted.valid_unit,
@@ -80,7 +151,7 @@ def read_units(
         slices=counted.slices,
     )
     found = {
-        row["edge"]: Units(
+        (*(row[field] for field in counted.fields), row["edge"]): Units(
             EventCounts(row["good_events"], row["valid_events"]),
             row["good_units"],
             row["valid_units"],
@@ -89,7 +160,10 @@ def read_units(
         )
         for row in telemetry.query(text, counted.parameters.values)
     }
-    return [found.get(start, _NOTHING) for start in starts]
+    for question in questions:
+        wanted = wanted_values(question.indicator.valid)
+        own = [value for field in counted.fields for value in wanted[field]]
+        yield [found.get((*own, start), _NOTHING) for start in starts]
 
 
 def read_heard(
@@ -103,7 +177,7 @@ def read_heard(
 
     They begin and end with a measured minute or slice.
     """
-    counted = _Counted(telemetry, indicator, budgeting, place)
+    counted = _Counted(telemetry, [indicator], budgeting, place)
     apart = (budgeting.slice_length + longest) // _SECOND
     text = filled(
         "list_heard", slices=counted.slices, begins=counted.begins, apart=counted.bind(apart)
@@ -118,19 +192,23 @@ def last_valid_minute(
     telemetry: TelemetryStore, indicator: Indicator, place: Place
 ) -> datetime | None:
     """Return the end of the last minute of a span with something valid; none without one."""
-    counted = _Counted(telemetry, indicator, OCCURRENCES, place)
+    counted = _Counted(telemetry, [indicator], OCCURRENCES, place)
     text = filled("find_last_minute", slices=counted.slices)
     (row,) = telemetry.query(text, counted.parameters.values)
     return None if row["last"] is None else _instant(row["last"]) + MINUTE
 
 
 class _Counted:
-    """The parts of a statement that counts the units of one place."""
+    """The parts of a statement that counts the units of one place.
+
+    Those of several indicators that are alike are told apart by the ``fields`` of which they want
+    values.
+    """
 
     def __init__(
         self,
         telemetry: TelemetryStore,
-        indicator: Indicator,
+        indicators: Sequence[Indicator],
         budgeting: Budgeting,
         place: Place,
     ) -> None:
@@ -147,8 +225,15 @@ class _Counted:
             ended = (place.span.until - EPOCH) // _SECOND
             self.over = f"start + {length} <= {self.bind(ended)}"
             self.good_unit, self.valid_unit = self._slice_units(budgeting)
+        indicator, outside = indicators[0], self._outside(place.gaps)
+        self.fields: Sequence[str] = ()
+        if len(indicators) > 1:
+            self.fields = sorted(wanted_values(indicator.valid))
+            among = asked_for_text([one.valid for one in indicators], self.parameters)
+            indicator, outside = replace(indicator, valid=()), f"{outside} AND {among}"
+        self.by = "".join(f"{field}, " for field in self.fields)
         question = Question(indicator, place.span)
-        slicing = Slicing(start, self._outside(place.gaps))
+        slicing = Slicing(start, outside, self.by)
         self.slices = valid_slices_text(telemetry, question, slicing, self.parameters)
 
     def bind(self, number: int) -> str:

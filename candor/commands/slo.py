@@ -298,8 +298,9 @@ def _status_here(services: "Services", name: str | None, at: str | None) -> list
     from candor.kernel.database import session_of  # noqa: PLC0415 - keeps --help quick
     from slo.breakdown import Asking, read_values  # noqa: PLC0415 - as above
     from slo.correction import corrected  # noqa: PLC0415 - as above
-    from slo.evaluation import reach, read_budget, read_burn  # noqa: PLC0415 - as above
+    from slo.evaluation import reach, read_budget  # noqa: PLC0415 - as above
     from slo.governance.store import corrections_of  # noqa: PLC0415 - as above
+    from slo.lookback import read_burn  # noqa: PLC0415 - as above
     from slo.register import all_objectives  # noqa: PLC0415 - as above
     from slo.schemas import (  # noqa: PLC0415 - as above
         budget_document,

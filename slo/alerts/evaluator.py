@@ -32,8 +32,9 @@ from slo.alerts.targets import target_names
 from slo.budget import EventCounts, burn_rate
 from slo.burn_rule import Policy
 from slo.correction import Correction, clipped, corrected
-from slo.evaluation import reach, read_judged, read_lookbacks
+from slo.evaluation import reach, read_judged
 from slo.governance.store import corrections_by_objective
+from slo.lookback import read_lookbacks
 from slo.objective import Objective
 from slo.period import RollingPeriod
 from slo.register import all_objectives

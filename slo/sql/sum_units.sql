@@ -1,4 +1,5 @@
 SELECT
+  $by
   $edge AS edge,
   sum(good_sum) AS good_events,
   sum(valid_sum) AS valid_events,
@@ -7,4 +8,4 @@ SELECT
   countIf($begins) AS measured,
   countIf($begins AND $over) AS over
 FROM ($slices)
-GROUP BY edge
+GROUP BY $by edge

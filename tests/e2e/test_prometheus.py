@@ -16,8 +16,9 @@ from candor.kernel.database import session_of
 from candor.kernel.errors import UnavailableError
 from candor.kernel.services import Services
 from candor.kernel.telemetry_store import TelemetryStore
-from slo.evaluation import read_budget, read_lookbacks
+from slo.evaluation import read_budget
 from slo.jobs import read_prometheus
+from slo.lookback import read_lookbacks
 from slo.objective import Objective
 from slo.openslo import read_set
 from slo.register import all_objectives, apply_set

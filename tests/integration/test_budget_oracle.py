@@ -15,8 +15,9 @@ from collector.event import Event
 from collector.store import encode_events, insert_events
 from slo.budgeting import Budgeting, Place
 from slo.composite import Delay
-from slo.evaluation import read_budget, read_judged, read_lookbacks
+from slo.evaluation import read_budget, read_judged
 from slo.indicator import Condition, Indicator
+from slo.lookback import read_lookbacks
 from slo.objective import Objective, Part
 from slo.period import parse_period
 from slo.timeline import read_timeline
@@ -233,6 +234,42 @@ def fill(telemetry: TelemetryStore, sent: Sequence[Sent]) -> None:
     ]
     if rows:
         insert_events(telemetry, [encode_events(rows)], "all")
+
+
+@given(objectives=st.lists(OBJECTIVES, min_size=1, max_size=3), sent=SENT, gaps=GAPS)
+@EXAMPLES
+def test_objectives_that_are_read_together_are_what_each_is_alone(
+    embedded_telemetry: TelemetryStore,
+    objectives: list[Objective],
+    sent: list[Sent],
+    gaps: list[tuple[int, int]],
+) -> None:
+    fill(embedded_telemetry, sent)
+    everybody = [
+        replace(one, name=f"{number} of {steps}", parts=renamed(one.parts, steps))
+        for number, one in enumerate(objectives)
+        for steps in (STEPS, STEPS[::-1], STEPS)
+    ]
+    gone = {one.name: left_out_by(gaps) for one in everybody}
+    lengths = [set(LENGTHS)] * len(everybody)
+    together = read_lookbacks(embedded_telemetry, everybody, AT, lengths, gone)
+    judged = read_judged(embedded_telemetry, everybody, AT, gone)
+    for one, read, verdict in zip(everybody, together, judged, strict=True):
+        assert [read] == read_lookbacks(embedded_telemetry, [one], AT, [set(LENGTHS)], gone)
+        assert [verdict] == read_judged(embedded_telemetry, [one], AT, gone)
+
+
+def renamed(parts: Sequence[Part], steps: Sequence[str]) -> tuple[Part, ...]:
+    """Return parts about other steps, each told by two dimensions."""
+    journey = Condition("journey", "any", ("checkout",))
+    told = {
+        step: Indicator((Condition("step", "any", (step,)), journey), parts[0].indicator.good)
+        for step in steps
+    }
+    return tuple(
+        replace(one, name=step, indicator=told[step])
+        for step, one in zip(steps, parts, strict=False)
+    )
 
 
 def test_the_ratio_of_a_slice_is_rounded_half_to_even(embedded_telemetry: TelemetryStore) -> None:

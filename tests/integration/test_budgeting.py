@@ -11,7 +11,7 @@ from sqlalchemy import text as sql
 from candor.kernel.database import session_of
 from collector.event import Event
 from collector.store import encode_events, insert_events
-from slo.evaluation import read_lookbacks
+from slo.lookback import read_lookbacks
 from slo.register import find_objective
 from slo.window import MINUTE
 from tests.support.asgi import Application

@@ -15,8 +15,8 @@ from collector.event import Event
 from collector.store import encode_events, insert_events
 from slo.budget import EventCounts
 from slo.budgeting import OCCURRENCES, Place
-from slo.evaluation import read_burn
 from slo.indicator import Condition, Indicator, Threshold
+from slo.lookback import read_burn
 from slo.openslo import read_openslo
 from slo.store import Question, count, count_rows, rollup_is_exact
 from slo.units import read_units

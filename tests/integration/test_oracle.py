@@ -18,8 +18,9 @@ from candor.kernel.telemetry_store import TelemetryStore
 from collector.event import Event
 from collector.store import encode_events, insert_events
 from slo.budgeting import Budgeting, Method
-from slo.evaluation import read_budget, read_lookbacks
+from slo.evaluation import read_budget
 from slo.indicator import Condition, Indicator, Threshold
+from slo.lookback import read_lookbacks
 from slo.objective import Objective, Part
 from slo.period import Period, parse_period
 from slo.window import MINUTE, Window
