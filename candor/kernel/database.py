@@ -1,5 +1,7 @@
 """The state store: SQLite beside the process, or PostgreSQL; the same code on both."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -133,12 +135,22 @@ def _translated(error: DBAPIError) -> ConflictError | UnavailableError:
 def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - driver's own type
     del record
     cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "secure_delete=ON",
-        f"busy_timeout={_PATIENCE_SECONDS * 1000}",
-    ):
+    cursor.execute(f"PRAGMA busy_timeout={_PATIENCE_SECONDS * 1000}")
+    _write_ahead(cursor)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:  # noqa: ANN401 - as above
+    """Have a log written ahead; of two who begin one at once, SQLite turns one away unasked."""
+    patience = _PATIENCE_SECONDS * 10
+    for left in reversed(range(patience)):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if not left:
+                raise
+            time.sleep(0.1)
+        else:
+            return
