@@ -144,12 +144,12 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401 - 
 
 def _write_ahead(cursor: Any) -> None:  # noqa: ANN401 - as above
     """Have a log written ahead; of two who begin one at once, SQLite turns one away unasked."""
-    patience = _PATIENCE_SECONDS * 10
-    for left in reversed(range(patience)):
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if not left:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.1)
         else:
