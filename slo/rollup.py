@@ -9,9 +9,10 @@ cost grows with the indicators, not with their square, and not at all with the e
 the rollup stands for.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, starmap
 from string import Template
 
 from candor.kernel.sql import statement
@@ -19,7 +20,7 @@ from candor.kernel.telemetry_store import TelemetryStore
 from slo.budget import EventCounts
 from slo.conditions import Parameters, asked_for_text, wanted_values
 from slo.indicator import Condition, Filter, Indicator
-from slo.window import Window, merged, whole_hours
+from slo.window import Window, merged, seconds_at, whole_hours
 
 DIMENSIONS = ("journey", "service", "name", "step", "channel", "outcome")
 """What the rollup keeps apart; what mostly tells indicators from one another comes first."""
@@ -34,6 +35,7 @@ LATENCY_BOUNDS_MS = frozenset(
 _TEXT_OPERATORS = frozenset({"any", "ne", "prefix", "exists"})
 _WINDOWS_AT_ONCE = 32
 _MINUTE = "DateTime('UTC')"
+_SECONDS = "Array(Int64)"
 ALL_DURATIONS = "arraySum(mapValues(durations))"
 """How many of a row's events have a duration."""
 
@@ -202,28 +204,32 @@ def _sources(windows: Sequence[Window]) -> tuple[list[Window], list[Window]]:
 def _stretches(windows: Sequence[Window]) -> Iterator[Window]:
     """Yield what lies between two edges of windows, if it lies in a window."""
     edges = sorted({edge for one in windows for edge in (one.since, one.until)})
-    covered = merged(windows)
-    for since, until in pairwise(edges):
-        if any(one.since <= since and until <= one.until for one in covered):
-            yield Window(since, until)
+    for one in merged(windows):
+        own = edges[bisect_left(edges, one.since) : bisect_right(edges, one.until)]
+        yield from starmap(Window, pairwise(own))
 
 
 def within_text(column: str, windows: Sequence[Window], parameters: Parameters) -> str:
     """Return what keeps the rows of a rollup that lie in any of some windows.
 
+    The windows are in order, and none meets another; the text is as long for a thousand as for one.
     It names the days, by which the rollups are ordered: from a minute alone the engine does not
     know what it can skip.
     """
     if not windows:
         return "0"
     days = sorted({day for one in windows for day in one.days()})
+    begins = [seconds_at(one.since) for one in windows]
+    edges = sorted({*begins, *(seconds_at(one.until) for one in windows)})
+    second = f"toInt64(toUnixTimestamp({column}))"
+    last_edge = f"roundDown({second}, {parameters.bind(edges, _SECONDS)})"
     tests = (
-        f"({column} >= {parameters.bind(one.since, _MINUTE)}"
-        f" AND {column} < {parameters.bind(one.until, _MINUTE)})"
-        for one in windows
+        f"toStartOfDay({column}) IN {parameters.bind(days, f'Array({_MINUTE})')}",
+        f"{column} >= {parameters.bind(windows[0].since, _MINUTE)}",
+        f"{column} < {parameters.bind(windows[-1].until, _MINUTE)}",
+        f"{last_edge} IN {parameters.bind(begins, _SECONDS)}",
     )
-    among = parameters.bind(days, f"Array({_MINUTE})")
-    return f"toStartOfDay({column}) IN {among} AND ({' OR '.join(tests)})"
+    return " AND ".join(tests)
 
 
 def _within(window: Window, parameters: Parameters, hull: Window) -> str:

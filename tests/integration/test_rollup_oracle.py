@@ -13,7 +13,7 @@ from collector.store import encode_events, insert_events
 from slo.budget import EventCounts
 from slo.indicator import Condition, Indicator, Threshold
 from slo.store import Question, count, count_by_value
-from slo.window import MINUTE, Window, merged
+from slo.window import HOUR, MINUTE, Window, merged
 from tests.support.stores import forget_events
 
 START = datetime(2026, 10, 31, 20, tzinfo=UTC)
@@ -55,6 +55,25 @@ def test_every_event_is_counted_once_in_every_window_that_holds_it(
         for channel in ("web", "app"):
             own = counted([one for one in sent if one[2] == channel], apart)
             assert told.get(channel, EventCounts(0, 0)) == own
+
+
+def test_windows_may_be_as_many_as_corrections_leave_in_a_year(
+    embedded_telemetry: TelemetryStore,
+) -> None:
+    starts = [START - 4 * number * HOUR for number in range(2200, 0, -1)]
+    events = [
+        Event(
+            f"{number}-{edge}",
+            *("native", "x", "", at + edge * MINUTE, START, "checkout"),
+            channel="web",
+        )
+        for number, at in enumerate(starts[::10])
+        for edge in (9, 10, 179, 180)
+    ]
+    insert_events(embedded_telemetry, [encode_events(events)], "all")
+    windows = [Window(at + 10 * MINUTE, at + 180 * MINUTE) for at in starts]
+    told = count_by_value(embedded_telemetry, RATIO, windows, "channel")
+    assert told == {"web": EventCounts(0, 440)}
 
 
 def counted(sent: Sequence[Sent], windows: Sequence[Window]) -> EventCounts:
