@@ -5,6 +5,7 @@ the same to both. Left out are ids that Candor makes, pseudonyms, closed words a
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from privacy.pii.finding import Path
@@ -35,6 +36,7 @@ class Table:
 
     ``identity`` is what makes a row the same where merging changes the others; empty for all of
     its columns. ``schema`` and ``subject`` are the columns that name a row's contract and person.
+    ``holds`` is how long a time each row tells of, which begins with its own.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Table:
     identity: tuple[str, ...] = ()
     schema: str = ""
     subject: str = ""
+    holds: timedelta = timedelta()
 
     @property
     def source(self) -> str:
@@ -124,8 +127,14 @@ TABLES = (
     _EVENTS,
     Table("events_by_subject", "time", _texts("name", "journey")),
     *(
-        Table(f"events_by_{time}", time, _texts(*_EVENT), identity=(*_EVENT, "outcome", time))
-        for time in ("minute", "hour")
+        Table(
+            f"events_by_{time}",
+            time,
+            _texts(*_EVENT),
+            identity=(*_EVENT, "outcome", time),
+            holds=holds,
+        )
+        for time, holds in (("minute", timedelta(minutes=1)), ("hour", timedelta(hours=1)))
     ),
     _TRACES,
     _LOGS,

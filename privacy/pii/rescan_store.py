@@ -68,8 +68,13 @@ class Page:
 def plan_pages(
     telemetry: TelemetryStore, table: Table, since: datetime | None, until: datetime | None
 ) -> list[Page]:
-    """Return the pages of a window in their order; they hold no row twice, and together all."""
+    """Return the pages of a window in their order; they hold no row twice, and together all.
+
+    A row that tells of a longer time is in every window that its time reaches into.
+    """
     since, until = max(since or _BEGINNING, _BEGINNING), min(until or _END, _END)
+    if table.holds:
+        since -= (since - _EPOCH) % table.holds
     counted = telemetry.query(
         _filled("count_stored_rows", table=_quoted(table.name), time=_quoted(table.time)),
         {"since": since, "until": until},
@@ -264,8 +269,8 @@ def _stretches(counted: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int,
         if rows and not fits:
             yield partition, first, last, rows
         if not (rows and fits):
-            partition, first, rows = one["partition"], one["minute"], 0
-        last, rows = one["minute"], rows + one["rows"]
+            partition, first, rows = one["partition"], one["whole_minute"], 0
+        last, rows = one["whole_minute"], rows + one["rows"]
     if rows:
         yield partition, first, last, rows
 

@@ -188,6 +188,18 @@ def test_a_full_rescan_finds_what_is_stored_at_its_places(shop: Application) -> 
     }
 
 
+def test_what_the_rollups_tell_of_a_window_is_in_it_though_their_rows_begin_before(
+    shop: Application,
+) -> None:
+    since = NOON - timedelta(minutes=15, seconds=30)
+    late = (since + timedelta(seconds=5)).isoformat()
+    send_event(shop, 2, name=f"mail {MAIL}", time=late)
+    shop.collector.flush()
+    made = rescan(shop, since=since, applies=True)
+    assert total(made, "rewritten") == 3
+    assert MAIL not in everything(shop.services.telemetry)
+
+
 def test_applying_rewrites_every_table_and_counts_nothing_anew(shop: Application) -> None:
     plant(shop)
     telemetry = shop.services.telemetry
