@@ -118,10 +118,15 @@ class Client:
     ) -> NoReturn:
         import httpx  # noqa: PLC0415 - keeps --help quick
 
-        told = answer.json() if _is_json(answer) else {}
+        told = answer.json() if "problem+json" in answer.headers.get("content-type", "") else {}
         is_absent = told.get("type") == _ABSENT
         if answer.status_code == httpx.codes.NOT_FOUND and not is_absent:
             fail(f"{self._url} has no such path. Give --url the address that serves /api/v1.")
+        if not told:
+            fail(
+                f"{self._url} refuses with {answer.status_code}, not in Candor's words. Does --url"
+                " lead to Candor, and does the server run behind its proxy?"
+            )
         sentence = _sentence(amended(told) if amended is not None else told)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             sentence += " Give the command a key with --key or CANDOR_KEY."

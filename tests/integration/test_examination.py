@@ -14,6 +14,7 @@ import pytest
 from candor.examination import complaints_of, examine, pending_in
 from candor.kernel.settings import load_settings
 from tests.support import preloaded
+from tests.support.loopback import answering, json_reply
 from tests.support.server import Server, free_port, serve
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +135,16 @@ def test_the_gate_tells_no_from_nobody_and_from_no_answer(server: Server, candor
     assert {one.stdout for one in (unknown, down, wrong_key, astray)} == {""}
     told = candor("slo", "gate", "--help").stdout
     assert all(f"Exit {code}:" in told for code in (0, 1, 2))
+
+
+@pytest.mark.parametrize("status", [401, 404, 502])
+def test_a_server_that_is_no_candor_is_told_whatever_it_refuses_with(
+    candor: Run, status: int
+) -> None:
+    with answering(lambda _: json_reply(status, ["no", "problem"])) as url:
+        done = candor("slo", "gate", "--service", "web-access", "--url", url, expect=1)
+    assert url in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_server_that_refuses_one_of_several_files_is_told_by_file_and_line(
