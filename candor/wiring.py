@@ -108,7 +108,9 @@ def open_installation(settings: Settings, clock: Clock = utc_now) -> Iterator[In
     """
     with open_protected(settings, clock) as (services, pii):
         ensure_migrated(services)
-        services.metrics.registry.register(ObjectiveCounters(services, services.clock()))
+        counters = ObjectiveCounters(services, services.clock())
+        counters.begin()
+        services.metrics.registry.register(counters)
         with (
             open_collector(services) as collector,
             open_consent(services, SpooledDecisions(collector)) as consent,

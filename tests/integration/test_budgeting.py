@@ -15,7 +15,7 @@ from slo.lookback import read_lookbacks
 from slo.register import find_objective
 from slo.window import MINUTE
 from tests.support.asgi import Application
-from tests.support.stores import NOON
+from tests.support.stores import NOON, FixedClock
 from tests.unit.slo.test_openslo import objective, source
 
 YAML = {"content-type": "application/yaml"}
@@ -288,6 +288,49 @@ def test_the_counters_behind_the_exported_rules_are_scraped(application: Applica
     text = application.get("/metrics").text
     assert 'candor_objective_valid_events_total{objective="checkout"} 10.0' in text
     assert 'candor_objective_bad_events_total{objective="checkout"} 1.0' in text
+
+
+def test_a_counter_follows_reception_from_the_start_of_the_process(
+    application: Application,
+) -> None:
+    from slo.exposition import ObjectiveCounters  # noqa: PLC0415 - as above
+
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    services = application.services
+    apply(application, promised())
+    store(application, events(NOON - hour, 5, 5), events(NOON, 1, 1))
+    counters = ObjectiveCounters(services, NOON)
+    counters.begin()
+    services.metrics.registry.register(counters)
+    assert 'valid_events_total{objective="checkout"} 0.0' in application.get("/metrics").text
+    store(application, events(NOON - hour, 2, 3, "late"), events(NOON - 2 * day, 7, 7, "later"))
+    text = application.get("/metrics").text
+    assert 'candor_objective_valid_events_total{objective="checkout"} 5.0' in text
+    assert 'candor_objective_bad_events_total{objective="checkout"} 3.0' in text
+
+
+def test_a_counter_keeps_what_it_counted_of_days_ago(
+    application: Application, clock: FixedClock
+) -> None:
+    from slo.exposition import ObjectiveCounters  # noqa: PLC0415 - as above
+
+    services = application.services
+    services.metrics.registry.register(ObjectiveCounters(services, NOON))
+    apply(application, promised())
+    store(application, events(NOON, 9, 1))
+    for hours in range(1, 60, 7):
+        clock.now = NOON + timedelta(hours=hours)
+        store(application, events(clock.now, 1, 1, f"after {hours}"))
+        text = application.get("/metrics").text
+    assert 'candor_objective_valid_events_total{objective="checkout"} 28.0' in text
+    assert 'candor_objective_bad_events_total{objective="checkout"} 10.0' in text
+    new = promised()
+    new["metadata"]["name"] = "new"
+    apply(application, new)
+    store(application, events(NOON, 5, 5, "too late"))
+    text = application.get("/metrics").text
+    assert 'candor_objective_valid_events_total{objective="checkout"} 28.0' in text
+    assert 'candor_objective_valid_events_total{objective="new"} 8.0' in text
 
 
 def test_a_counter_goes_on_when_its_objective_counts_something_else(
