@@ -55,7 +55,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A person's decision to release all the same, until it expires; it stays on the record."""
+    """A person's decision to release all the same, until it expires or is undone.
+
+    It stays on the record.
+    """
 
     id: str
     service: str
@@ -64,10 +67,12 @@ class Override:
     author: str
     created_at: datetime
     expires_at: datetime
+    undone_at: datetime | None = None
+    undone_by: str | None = None
 
     def holds(self, at: datetime) -> bool:
         """Whether it is in force at that instant."""
-        return self.created_at <= at < self.expires_at
+        return self.undone_at is None and self.created_at <= at < self.expires_at
 
 
 DEFAULT_POLICY = Policy(

@@ -141,6 +141,15 @@ def override_gate(
     return schemas.override_document(override)
 
 
+@router.delete("/gate/overrides/{override_id}")
+def undo_override(
+    override_id: str, services: ServicesDep, session: SessionDep, author: Author
+) -> dict[str, Any]:
+    """Take an override back before it expires: budgets decide again, or an older override."""
+    undone = store.undo_override(session, override_id, author, services.clock())
+    return schemas.override_document(undone)
+
+
 def read_gate(services: Services, session: Session, service: str) -> dict[str, Any]:
     """Return what the gate says of a service now.
 

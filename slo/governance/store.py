@@ -151,15 +151,33 @@ def add_override(session: Session, override: Override) -> None:
     session.add(OverrideRow(**asdict(override)))
 
 
+def undo_override(session: Session, override_id: str, author: str, at: datetime) -> Override:
+    """Take an override back; it stays on the record.
+
+    Raises:
+        NotFoundError: none bears that id.
+        ConflictError: it was undone before, or has expired.
+    """
+    row = session.get(OverrideRow, override_id, with_for_update=True)
+    if row is None:
+        raise NotFoundError("No override bears that id. `GET /api/v1/gate/overrides` lists them.")
+    if not _override(row).holds(at):
+        raise ConflictError("This override is not in force any more: it was undone, or expired.")
+    row.undone_at, row.undone_by = at, author
+    return _override(row)
+
+
 def all_overrides(session: Session, service: str | None = None) -> list[Override]:
     """Return every override that was ever made, newest first."""
     query = select(OverrideRow).order_by(OverrideRow.created_at.desc(), OverrideRow.id.desc())
     if service is not None:
         query = query.where(OverrideRow.service == service)
+    return [_override(row) for row in session.scalars(query)]
+
+
+def _override(row: OverrideRow) -> Override:
     names = tuple(Override.__dataclass_fields__)
-    return [
-        Override(**{name: getattr(row, name) for name in names}) for row in session.scalars(query)
-    ]
+    return Override(**{name: getattr(row, name) for name in names})
 
 
 def _correction(row: CorrectionRow) -> Correction:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from slo.governance.store import (
     undo_correction,
 )
 from slo.policy import DEFAULT_POLICY
-from slo.window import MINUTE
+from slo.window import HOUR, MINUTE
 from tests.integration.test_objectives import apply, store
 from tests.support.asgi import Application
 from tests.support.stores import NOON, CountedStore, FixedClock
@@ -231,6 +231,36 @@ def test_an_override_lets_a_release_through_and_stays_on_the_record(
         "the fix itself",
     )
     assert len(checkout.get("/api/v1/gate/overrides?service=shop").json()) == 1
+
+
+def test_an_override_is_undone_while_it_holds_and_stays_on_the_record(
+    checkout: Application, clock: FixedClock
+) -> None:
+    def gate() -> Any:  # noqa: ANN401 - a JSON document
+        return checkout.get("/api/v1/gate?service=shop").json()
+
+    def made(reason: str, until: datetime) -> str:
+        body = {"service": "shop", "reason": reason, "expires_at": until.isoformat()}
+        return str(checkout.post("/api/v1/gate/overrides", json=body).json()["id"])
+
+    def undone(name: str) -> Any:  # noqa: ANN401 - as above
+        return checkout.request("DELETE", f"/api/v1/gate/overrides/{name}")
+
+    decided = gate()
+    older = made("older", NOON + HOUR)
+    clock.pass_by(MINUTE)
+    newer = made("newer", NOON + timedelta(days=3650))
+    answer = undone(newer)
+    assert answer.status_code == 200
+    assert (answer.json()["undone_by"], answer.json()["undone_at"]) == ("test", clock().isoformat())
+    assert gate()["override"]["id"] == older
+    assert undone(older).status_code == 200
+    assert gate() == decided
+    expired = made("expired", clock() + MINUTE)
+    clock.pass_by(MINUTE)
+    assert [undone(one).status_code for one in (newer, expired, "nobody")] == [409, 409, 404]
+    listed = checkout.get("/api/v1/gate/overrides").json()
+    assert [one["undone_by"] for one in listed] == [None, "test", "test"]
 
 
 def test_annotations_are_listed_by_service_and_span(application: Application) -> None:
