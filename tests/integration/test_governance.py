@@ -256,6 +256,7 @@ def test_an_override_is_undone_while_it_holds_and_stays_on_the_record(
     assert gate()["override"]["id"] == older
     assert undone(older).status_code == 200
     assert gate() == decided
+    clock.pass_by(MINUTE)
     expired = made("expired", clock() + MINUTE)
     clock.pass_by(MINUTE)
     assert [undone(one).status_code for one in (newer, expired, "nobody")] == [409, 409, 404]
