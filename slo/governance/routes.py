@@ -26,6 +26,10 @@ router = APIRouter(prefix="/api/v1", tags=["objectives"])
 Author = Annotated[str, acting("slo:write")]
 DryRun = Annotated[bool, Query(description="Show what would change, and keep nothing")]
 _MOST_PREVIEWED = 50
+_CORRECTS_NOTHING = (
+    "No objective has that service and these labels, so nothing is corrected until one does."
+)
+_DECIDES_NOTHING = "No objective belongs to that service, so this decides nothing until one does."
 
 
 @router.get("/corrections", dependencies=[requires("slo:read")])
@@ -53,6 +57,7 @@ def correct(
         "id": None if dry_run else correction.id,
         "objectives": len(concerned),
         "preview": preview,
+        "warnings": [] if concerned else [_CORRECTS_NOTHING],
     }
     return JSONResponse(document, 200 if dry_run else 201)
 
@@ -107,7 +112,8 @@ def put_policy(
 ) -> dict[str, Any]:
     """Decide what happens when budgets run low; in force at once."""
     put = store.put_policy(session, body.policy(name), author, services.clock())
-    return schemas.policy_document(put)
+    decides = body.service is None or bool(objectives_of(session, body.service))
+    return schemas.policy_document(put) | {"warnings": [] if decides else [_DECIDES_NOTHING]}
 
 
 @router.delete("/policies/{name}", dependencies=[requires("slo:write")])

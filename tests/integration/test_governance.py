@@ -216,6 +216,17 @@ def test_a_reason_has_words_and_a_service_objectives(checkout: Application) -> N
     assert checkout.get("/api/v1/gate/overrides").json() == []
 
 
+def test_what_concerns_no_objective_is_kept_with_a_warning(checkout: Application) -> None:
+    span = {"since": INCIDENT.isoformat(), "until": NOON.isoformat()}
+    body = span | {"category": "maintenance", "reason": "the switch"}
+    policy = {"owner": "shop", "steps": [{"below": 0.5, "decision": "slow", "text": "Slow."}]}
+    for service, told in (("shop", 0), ("shp", 1)):
+        correction = body | {"selector": {"service": service}}
+        made = checkout.post("/api/v1/corrections?dry_run=1", json=correction).json()
+        put = checkout.request("PUT", "/api/v1/policies/slow", json=policy | {"service": service})
+        assert (len(made["warnings"]), len(put.json()["warnings"])) == (told, told)
+
+
 def test_an_override_lets_a_release_through_and_stays_on_the_record(
     checkout: Application,
 ) -> None:
