@@ -11,7 +11,6 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from sqlalchemy import text
 from starlette.staticfiles import StaticFiles
-from swagger_ui_bundle import swagger_ui_path
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import CandorError
@@ -21,6 +20,7 @@ from collector.assembly import Collector
 
 router = APIRouter()
 _READY_SECONDS = 2.0
+_VIEWER = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
 _PLACES = {
     "docs": "/docs",
     "openapi": "/openapi.json",
@@ -101,7 +101,14 @@ def docs() -> HTMLResponse:
     )
 
 
-router.mount("/docs/assets", StaticFiles(directory=os.fspath(swagger_ui_path)))
+class _Viewer(StaticFiles):
+    """Swagger UI from the package that carries it; the Python beside it is not served."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        return super().lookup_path(path) if path in _VIEWER else ("", None)
+
+
+router.mount("/docs/assets", _Viewer(packages=[("fastapi_swagger", "resources")]))
 
 
 def _ask_state(services: Services) -> None:

@@ -163,6 +163,7 @@ def test_operators_find_their_pages(server: Server) -> None:
     assert "http://" not in docs.replace(server.url, "")
     assert "https://" not in docs
     assert httpx.get(f"{server.url}/docs/assets/swagger-ui.css").status_code == 200
+    assert httpx.get(f"{server.url}/docs/assets/__init__.py").status_code == 404
     assert httpx.get(f"{server.url}/nothing").headers["content-type"] == "application/problem+json"
 
 
