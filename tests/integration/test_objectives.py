@@ -235,6 +235,7 @@ def test_one_error_keeps_all_documents_from_being_applied(application: Applicati
     answer = apply(application, objective(), objective(service=None) | {"metadata": {"name": "b"}})
     assert answer["status_code"] == 422
     assert answer["findings"][0]["rule"] == "required"
+    assert answer["detail"] == "Mend the faults that are listed; nothing was applied."
     assert application.get("/api/v1/objectives").json() == []
 
 
