@@ -197,7 +197,10 @@ def test_documents_around_objectives_are_told_when_they_come_and_go(tmp_path: Pa
     assert candor("slo", "apply", str(path)).stdout == "created: Service/shop\n"
     path.write_text(service + "spec: {description: All of it.}\n")
     assert candor("slo", "apply", str(path)).stdout == "changed: Service/shop\n"
-    assert candor("slo", "apply", str(path)).stdout == ""
+    for more in ([], ["--dry-run"]):
+        again = candor("slo", "apply", str(path), *more)
+        assert again.stdout == ""
+        assert again.stderr.startswith("Nothing changes.\n")
     path.write_text(service.replace("name: shop", "name: other"))
     told = candor("slo", "apply", str(path), "--prune", "team=a").stdout
     assert told == "created: Service/other\nremoved: Service/shop\n"
