@@ -108,6 +108,11 @@ def test_check_prints_the_settings_and_what_is_wrong(monkeypatch: pytest.MonkeyP
     assert "All is well" in candor("check").stderr
     monkeypatch.setenv("CANDOR_PROT", "1")
     assert "CANDOR_PROT" in candor("check", expect=1).stderr
+    monkeypatch.setenv("CANDOR_NOTIFY__URLS", '["json://host/path", "foo://secret"]')
+    told = candor("check", expect=1)
+    assert "notify.urls[1] is no address" in told.stderr
+    assert "secret" not in told.stderr
+    monkeypatch.delenv("CANDOR_NOTIFY__URLS")
     monkeypatch.setenv("CANDOR_TELEMETRY_DSN", "http://127.0.0.1:1/candor")
     monkeypatch.setenv("CANDOR_MASTER_KEY_FILE", "none")
     assert any("master key" in one for one in document("check", expect=1)["complaints"])
