@@ -109,7 +109,7 @@ def budget_document(objective: Objective, reading: BudgetReading) -> dict[str, A
         "seconds_left": _float(budget.seconds_left),
         "coverage": reading.coverage,
         "exhausted_at": reading.exhausted_at.isoformat() if reading.exhausted_at else None,
-        "corrected_seconds": int(reading.corrected.total_seconds()),
+        "corrected_seconds": int(budget.corrected.total_seconds()),
         "held_back_by": reading.held_back_by,
         "frozen_at": reading.frozen_at.isoformat() if reading.frozen_at else None,
         "parts": [_part(one) for one in reading.parts if objective.is_composite],
