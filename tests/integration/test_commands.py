@@ -281,7 +281,7 @@ def test_the_levels_of_validation_differ_by_what_the_sdk_refuses(tmp_path: Path)
     applied = candor("slo", "apply", str(path))
     assert ("created: WebAccess" in applied.stdout, "warning" in applied.stdout) == (True, False)
     assert "o.yaml:5: metadata.name: format: warning: " in applied.stderr
-    finding, _ = document("slo", "validate", str(path), "--strict", expect=1)
+    (finding,) = document("slo", "validate", str(path), "--strict", expect=1)
     assert (finding["rule"], finding["severity"], finding["line"]) == ("format", "error", 5)
 
 
