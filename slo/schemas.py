@@ -50,7 +50,11 @@ def objective_document(registered: Registered) -> dict[str, Any]:
 
 
 def revision_document(revision: Revision) -> dict[str, Any]:
-    """Return who applied a revision, when, and what it promised; a removal promises nothing."""
+    """Return who applied a revision, when, and what it promised; a removal promises nothing.
+
+    ``changed`` are the places that differ from the revision before; null where there is none, or
+    one of the two is a removal.
+    """
     objective = revision.objective
     return {
         "revision": revision.number,
@@ -60,6 +64,7 @@ def revision_document(revision: Revision) -> dict[str, Any]:
         "target": None if objective is None else float(objective.target),
         "window": None if objective is None else objective.period.text,
         "method": None if objective is None else objective.budgeting.method,
+        "changed": None if revision.changed is None else list(revision.changed),
     }
 
 
