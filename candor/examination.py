@@ -12,6 +12,7 @@ from candor.kernel.telemetry_store import StoreInUseError
 from candor.wiring import open_services
 from collector.kafka.consumption import open_checked_client
 from collector.receivers.synthetic_file import open_checks, require_environment
+from slo.alerts.targets import address_faults
 
 _SERVED = (
     "The embedded telemetry store is in use by another process, such as a running `candor serve`,"
@@ -63,6 +64,19 @@ def pending_in(settings: Settings) -> Pending:
 
 def examine(settings: Settings) -> Examination:
     """Return what is wrong with an installation. Opens the stores, and changes nothing in them."""
+    found = _examine_stores(settings)
+    return Examination([*address_faults(settings).values(), *found.complaints], found.notes)
+
+
+def complaints_of(readiness: Mapping[str, object]) -> list[str]:
+    """Return what a server says is wrong with it in its answer to ``/readyz``."""
+    components = readiness.get("components")
+    if not isinstance(components, Mapping):
+        return ["The server does not say how it is. Is this the address of a Candor?"]
+    return [f"{name}: {outcome}" for name, outcome in components.items() if outcome != "ok"]
+
+
+def _examine_stores(settings: Settings) -> Examination:
     try:
         require_environment(open_checks(settings.checks.files), os.environ)
         pending = pending_in(settings)
@@ -80,11 +94,3 @@ def examine(settings: Settings) -> Examination:
         ask = _HOW_TO_ASK.format(host=settings.host, port=settings.port)
         return Examination([], [pending.note + ask])
     return Examination([])
-
-
-def complaints_of(readiness: Mapping[str, object]) -> list[str]:
-    """Return what a server says is wrong with it in its answer to ``/readyz``."""
-    components = readiness.get("components")
-    if not isinstance(components, Mapping):
-        return ["The server does not say how it is. Is this the address of a Candor?"]
-    return [f"{name}: {outcome}" for name, outcome in components.items() if outcome != "ok"]

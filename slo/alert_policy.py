@@ -109,7 +109,8 @@ def read_condition(spec: Value, name: str) -> AlertCondition | None:
         place.fault("required", f"{missing} is required.")
     operator = read_operator(parts.get("op"))
     threshold = parts["threshold"].number() if "threshold" in parts else None
-    lookback, after = (read_duration(parts.get(one)) for one in ("lookbackWindow", "alertAfter"))
+    lookback = read_duration(parts.get("lookbackWindow"))
+    after = read_duration(parts.get("alertAfter"), " Leave alertAfter out to alert at once.")
     if severity is None or operator is None or threshold is None or lookback is None:
         return None
     at = parts["threshold"]
@@ -182,14 +183,14 @@ def read_operator(value: Value | None) -> Comparison | None:
     return operator
 
 
-def read_duration(value: Value | None) -> timedelta | None:
-    """Return a duration, or report that it is none; absence is no fault."""
+def read_duration(value: Value | None, advice: str = "") -> timedelta | None:
+    """Return a duration, or report that it is none, with advice; absence is no fault."""
     if value is None:
         return None
     try:
         return parse_duration(value.text() or "")
     except InvalidInputError as error:
-        value.fault("format", error.detail)
+        value.fault("format", error.detail + advice)
         return None
 
 

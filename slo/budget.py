@@ -4,6 +4,7 @@ Ratios are computed as fractions of integers and turned into floats once, at the
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -53,11 +54,15 @@ class JudgedCounts(EventCounts):
 
 @dataclass(frozen=True, slots=True)
 class ErrorBudget:
-    """What an objective still allows in one window, given its SLI by whatever budgeting method."""
+    """What an objective still allows in one window, given its SLI by whatever budgeting method.
+
+    ``corrected`` is how much of the window so far corrections leave out.
+    """
 
     target: Decimal
     window: Window
     sli: Fraction | None
+    corrected: timedelta = timedelta(0)
 
     @property
     def allowed(self) -> Fraction:
@@ -79,10 +84,13 @@ class ErrorBudget:
 
     @property
     def seconds_left(self) -> Fraction | None:
-        """The remaining budget as time of total failure: window x (SLI - target), in seconds."""
+        """The remaining budget as time of total failure: time x (SLI - target), in seconds.
+
+        The time is that of the window that counts: what is corrected can neither fail nor be good.
+        """
         if self.sli is None:
             return None
-        seconds = Fraction(self.window.length.total_seconds())
+        seconds = Fraction((self.window.length - self.corrected).total_seconds())
         return seconds * (self.sli - Fraction(self.target))
 
     def bad_events_left(self, counts: EventCounts) -> Fraction | None:

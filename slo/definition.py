@@ -1,11 +1,11 @@
 """Objectives as plain documents for the state store, and back; equal ones say the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeGuard
 
 from slo.budgeting import Budgeting
 from slo.burn_rule import BurnCondition, BurnRule, Policy
@@ -64,6 +64,28 @@ def objective_from(definition: Mapping[str, Any]) -> Objective:
         disabled_tiers=frozenset(definition.get("disabled_tiers", ())),
         by=definition.get("by"),
     )
+
+
+def changed_places(before: Objective, after: Objective) -> list[str]:
+    """Return the places of two definitions that differ, such as ``parts[0].indicator.valid``."""
+    return list(_differences(definition_of(before), definition_of(after), ""))
+
+
+def _differences(before: object, after: object, place: str) -> Iterator[str]:
+    """Yield where two values differ; lists of mappings are compared one by one if as long."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in dict.fromkeys((*before, *after)):
+            inner = f"{place}.{name}" if place else name
+            yield from _differences(before.get(name), after.get(name), inner)
+    elif _is_list_of_mappings(before) and _is_list_of_mappings(after) and len(before) == len(after):
+        for number, pair in enumerate(zip(before, after, strict=True)):
+            yield from _differences(*pair, f"{place}[{number}]")
+    elif before != after:
+        yield place
+
+
+def _is_list_of_mappings(value: object) -> TypeGuard[list[Mapping[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
 
 
 def _period(period: Period) -> dict[str, Any]:

@@ -19,5 +19,5 @@ class InvalidDocumentsError(InvalidInputError):
     title = "Invalid OpenSLO documents"
 
     def __init__(self, findings: Sequence[dict[str, object]]) -> None:
-        super().__init__("Mend the faults that are listed under findings; nothing was applied.")
+        super().__init__("Mend the faults that are listed; nothing was applied.")
         self.findings = list(findings)

@@ -7,7 +7,7 @@ merged and in order, of all that ``reach`` says; no event of theirs counts, and 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -42,8 +42,7 @@ class BudgetReading:
     """An error budget, how much of its window was measured, and when it was spent.
 
     ``held_back_by`` says why there is no SLI; ``frozen_at`` is when the window ended that it was
-    taken from because the one asked for holds nothing. ``corrected`` is how much of the window so
-    far corrections leave out.
+    taken from because the one asked for holds nothing.
     """
 
     budget: ErrorBudget
@@ -52,7 +51,6 @@ class BudgetReading:
     exhausted_at: datetime | None
     held_back_by: str | None = None
     frozen_at: datetime | None = None
-    corrected: timedelta = timedelta(0)
 
     @property
     def events(self) -> EventCounts:
@@ -90,7 +88,8 @@ def read_budget(
     """Return the budget of an objective at an instant, in its own window or another."""
     reading, place = _read_verdict(telemetry, objective, at, period, gaps)
     spent = _spent_at(telemetry, objective, reading, place)
-    return replace(reading, exhausted_at=spent, corrected=left_out(place.gaps))
+    budget = replace(reading.budget, corrected=left_out(place.gaps))
+    return replace(reading, budget=budget, exhausted_at=spent)
 
 
 def read_window(

@@ -9,7 +9,7 @@ from slo.alert_policy import AlertCondition
 from slo.burn_rate import Tier, is_firable, max_burn, tiers_of
 from slo.kinds import Goal, Promise, combined_target
 from slo.objective import NoData
-from slo.period import CalendarPeriod
+from slo.period import CalendarPeriod, Period
 from slo.window import format_duration
 
 RETENTION = timedelta(days=400)
@@ -32,11 +32,8 @@ def lint_promise(promise: Promise) -> None:
             lint_condition(condition, target)
         if not promise.policies:
             tiers = tiers_of(promise.period.nominal)
-            _lint_tiers(
-                target,
-                [one for one in tiers if one.name not in terms.disabled_tiers],
-                goal.target_place,
-            )
+            kept = [one for one in tiers if one.name not in terms.disabled_tiers]
+            _lint_tiers(target, promise.period, kept, goal.target_place)
         if terms.expected_events is not None:
             lint_volume(target, terms.expected_events, goal, terms.no_data)
 
@@ -112,7 +109,11 @@ def _lint_slices(promise: Promise, goal: Goal) -> None:
         )
 
 
-def _lint_tiers(target: Decimal, tiers: Sequence[Tier], place: Value) -> None:
+def _lint_tiers(target: Decimal, period: Period, tiers: Sequence[Tier], place: Value) -> None:
+    computed = (
+        f"(`candor slo tiers --target {target:f} --window {format_duration(period.nominal)}"
+        " --shares 2,5,10,10` computes them from shares of the budget)"
+    )
     unfirable = [
         tier.name for tier in tiers if tier.severity == "page" and not is_firable(tier, target)
     ]
@@ -121,7 +122,7 @@ def _lint_tiers(target: Decimal, tiers: Sequence[Tier], place: Value) -> None:
             "unfirable-factor",
             f"Total failure burns at {float(max_burn(target)):g}, so these pages can never"
             f" fire: {', '.join(unfirable)}. Name alertPolicies with thresholds below it"
-            " (`candor slo tiers --shares` computes them).",
+            f" {computed}.",
         )
     early = [tier.name for tier in tiers if tier.factor < 1]
     if early:
@@ -129,5 +130,5 @@ def _lint_tiers(target: Decimal, tiers: Sequence[Tier], place: Value) -> None:
             "factor-below-one",
             f"For so short a window these alerts fire while the budget lasts: {', '.join(early)}."
             " Disable them (candor.dev/disabled-tiers), or name alertPolicies with thresholds of 1"
-            " and more (`candor slo tiers --shares` computes them).",
+            f" and more {computed}.",
         )

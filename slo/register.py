@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from candor.kernel.database import wait_for_turn
-from slo.definition import definition_of, objective_from
+from slo.definition import changed_places, definition_of, objective_from
 from slo.errors import ObjectiveNotFoundError
 from slo.objective import Objective
 from slo.openslo import Compiled, DocumentSet, StoredDocument, has_errors
@@ -36,12 +36,17 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One revision of an objective: who applied it, when, and what it was; none: removed."""
+    """One revision of an objective: who applied it, when, and what it was; none: removed.
+
+    ``changed`` are the places of its definition that differ from the revision before; none where
+    one of the two does not promise anything.
+    """
 
     number: int
     applied_at: datetime
     author: str
     objective: Objective | None
+    changed: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +180,18 @@ def objectives_of(session: Session, service: str) -> list[Objective]:
 def revisions_of(session: Session, name: str) -> list[Revision]:
     """Return the revisions of an objective, newest first; those of a removed one too."""
     rows = session.scalars(
-        select(RevisionRow).where(RevisionRow.name == name).order_by(RevisionRow.revision.desc())
+        select(RevisionRow).where(RevisionRow.name == name).order_by(RevisionRow.revision)
     )
-    return [
-        Revision(
-            row.revision,
-            row.applied_at,
-            row.author,
-            None if row.definition is None else objective_from(row.definition),
-        )
-        for row in rows
-    ]
+    revisions: list[Revision] = []
+    before: Objective | None = None
+    for row in rows:
+        objective = None if row.definition is None else objective_from(row.definition)
+        changed = None
+        if before is not None and objective is not None:
+            changed = tuple(changed_places(before, objective))
+        revisions.append(Revision(row.revision, row.applied_at, row.author, objective, changed))
+        before = objective
+    return revisions[::-1]
 
 
 def _apply_document(

@@ -12,7 +12,14 @@ from candor.kernel.errors import (
     UnavailableError,
     UnsupportedTypeError,
 )
-from candor.kernel.http import DoorRequest, ServicesDep, SessionDep, acting, requires
+from candor.kernel.http import (
+    ONLY_KNOWN_PARAMETERS,
+    DoorRequest,
+    ServicesDep,
+    SessionDep,
+    acting,
+    requires,
+)
 from candor.kernel.services import Services
 from slo.breakdown import Asking, read_contributions, read_values
 from slo.correction import corrected
@@ -86,10 +93,12 @@ Prune = Annotated[
 ]
 
 
-Author = Annotated[str, acting("slo:write")]
+_WRITER = acting("slo:write")
+_READING = [requires("slo:read"), ONLY_KNOWN_PARAMETERS]
+Author = Annotated[str, _WRITER]
 
 
-@router.post("/objectives/apply")
+@router.post("/objectives/apply", dependencies=[_WRITER, ONLY_KNOWN_PARAMETERS])
 def apply(  # noqa: PLR0913 - each is a part of the request
     services: ServicesDep,
     session: SessionDep,
@@ -116,20 +125,20 @@ def apply(  # noqa: PLR0913 - each is a part of the request
     return difference_document(difference, findings, dry_run=dry_run)
 
 
-@router.get("/objectives", dependencies=[requires("slo:read")])
+@router.get("/objectives", dependencies=_READING)
 def list_objectives(session: SessionDep) -> list[dict[str, Any]]:
     """Return every objective, by name."""
     return [objective_document(registered) for registered in all_objectives(session)]
 
 
-@router.get("/objectives/{name}", dependencies=[requires("slo:read")])
+@router.get("/objectives/{name}", dependencies=_READING)
 def show_objective(name: str, session: SessionDep) -> dict[str, Any]:
     """Return one objective and its revisions, newest first."""
     revisions = [revision_document(one) for one in revisions_of(session, name)]
     return objective_document(find_objective(session, name)) | {"revisions": revisions}
 
 
-@router.get("/objectives/{name}/revisions", dependencies=[requires("slo:read")])
+@router.get("/objectives/{name}/revisions", dependencies=_READING)
 def list_revisions(name: str, session: SessionDep) -> list[dict[str, Any]]:
     """Return who applied an objective when, newest first; of one that was removed, too."""
     revisions = revisions_of(session, name)
@@ -151,7 +160,7 @@ def asked_of(
 AskedDep = Annotated[tuple[Objective, Asking], Depends(asked_of)]
 
 
-@router.get("/objectives/{name}/budget", dependencies=[requires("slo:read")])  # noqa: FAST003 - asked_of takes it
+@router.get("/objectives/{name}/budget", dependencies=_READING)  # noqa: FAST003 - asked_of takes it
 def show_budget(services: ServicesDep, asked: AskedDep, by: By = None) -> dict[str, Any]:
     """Return the error budget of an objective, in its own window or another.
 
@@ -167,7 +176,7 @@ def show_budget(services: ServicesDep, asked: AskedDep, by: By = None) -> dict[s
     return document | values_document(objective, field, values, more)
 
 
-@router.get("/objectives/{name}/contribution", dependencies=[requires("slo:read")])  # noqa: FAST003 - asked_of takes it
+@router.get("/objectives/{name}/contribution", dependencies=_READING)  # noqa: FAST003 - asked_of takes it
 def show_contribution(services: ServicesDep, asked: AskedDep, by: Field) -> dict[str, Any]:
     """Return which values of a field the bad events of a window came from."""
     objective, asking = asked
@@ -175,7 +184,7 @@ def show_contribution(services: ServicesDep, asked: AskedDep, by: Field) -> dict
     return contribution_document(objective, by, found)
 
 
-@router.get("/objectives/{name}/burn", dependencies=[requires("slo:read")])
+@router.get("/objectives/{name}/burn", dependencies=_READING)
 def show_burn(
     name: str, services: ServicesDep, session: SessionDep, at: At = None
 ) -> dict[str, Any]:
@@ -188,7 +197,7 @@ def show_burn(
     return burn_document(objective, states[0])
 
 
-@router.get("/objectives/{name}/timeline", dependencies=[requires("slo:read")])  # noqa: FAST003 - asked_of takes it
+@router.get("/objectives/{name}/timeline", dependencies=_READING)  # noqa: FAST003 - asked_of takes it
 def show_timeline(services: ServicesDep, asked: AskedDep) -> dict[str, Any]:
     """Return how the budget of a window was spent over time."""
     objective, asking = asked

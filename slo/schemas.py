@@ -50,7 +50,11 @@ def objective_document(registered: Registered) -> dict[str, Any]:
 
 
 def revision_document(revision: Revision) -> dict[str, Any]:
-    """Return who applied a revision, when, and what it promised; a removal promises nothing."""
+    """Return who applied a revision, when, and what it promised; a removal promises nothing.
+
+    ``changed`` are the places that differ from the revision before; null where there is none, or
+    one of the two is a removal.
+    """
     objective = revision.objective
     return {
         "revision": revision.number,
@@ -60,6 +64,7 @@ def revision_document(revision: Revision) -> dict[str, Any]:
         "target": None if objective is None else float(objective.target),
         "window": None if objective is None else objective.period.text,
         "method": None if objective is None else objective.budgeting.method,
+        "changed": None if revision.changed is None else list(revision.changed),
     }
 
 
@@ -109,7 +114,7 @@ def budget_document(objective: Objective, reading: BudgetReading) -> dict[str, A
         "seconds_left": _float(budget.seconds_left),
         "coverage": reading.coverage,
         "exhausted_at": reading.exhausted_at.isoformat() if reading.exhausted_at else None,
-        "corrected_seconds": int(reading.corrected.total_seconds()),
+        "corrected_seconds": int(budget.corrected.total_seconds()),
         "held_back_by": reading.held_back_by,
         "frozen_at": reading.frozen_at.isoformat() if reading.frozen_at else None,
         "parts": [_part(one) for one in reading.parts if objective.is_composite],

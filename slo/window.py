@@ -9,6 +9,7 @@ from candor.kernel.errors import InvalidInputError
 
 _DURATION = re.compile(r"([1-9]\d{0,5})([mhdwMQY])")
 _SECONDS_WORD = re.compile(r"([1-9]\d{0,8})s")
+_ZERO = re.compile(r"0+[smhdwMQY]")
 _NOMINAL = {
     "m": timedelta(minutes=1),
     "h": timedelta(hours=1),
@@ -101,6 +102,8 @@ def parse_duration(text: str) -> timedelta:
     Source: OpenSLO v1, duration-shorthand; its Go SDK for the nominal lengths.
     """
     match = _DURATION.fullmatch(text)
+    if _ZERO.fullmatch(text):
+        raise InvalidInputError("A duration is longer than zero, such as 5m.")
     if match is None:
         raise InvalidInputError("A duration is a number and one of m h d w M Q Y, such as 28d.")
     length = int(match[1]) * _NOMINAL[match[2]]

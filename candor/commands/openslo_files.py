@@ -87,6 +87,10 @@ def tell_difference(answer: Mapping[str, Any], *, dry_run: bool) -> None:
         for document in answer["documents"]:
             if document["change"] == word != "unchanged" and document["kind"] != "SLO":
                 typer.echo(f"{word}: {document['kind']}/{document['name']}")
+    if not any(answer[word] for word in ("created", "changed", "removed")) and not any(
+        document["change"] != "unchanged" for document in answer["documents"]
+    ):
+        say("Nothing changes.")
     for document in answer["documents"] if dry_run else []:
         for line in document["diff"]:
             typer.echo(f"{document['kind']}/{document['name']} {line}")

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from isal import igzip_lib, isal_zlib
 from opentelemetry.trace import Tracer
 from sqlalchemy.orm import Session
@@ -19,11 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import (
+    InvalidInputError,
     MalformedError,
     TooLargeError,
     UnauthenticatedError,
     UnsupportedTypeError,
 )
+from candor.kernel.input_faults import told_name
 from candor.kernel.services import Services
 from candor.kernel.tracing import start_span
 
@@ -268,6 +271,25 @@ def requires(scope: str) -> Any:  # noqa: ANN401 - FastAPI types its own markers
     return Depends(check)
 
 
+def refuse_unknown_parameters(request: Request) -> None:
+    """Let no query pass that names a parameter which its operation has not.
+
+    A misspelt one would be answered as if it were not there: by another window, or by an apply that
+    was to be a dry run. Stands behind ``requires``, so that who has no key learns that first.
+
+    Raises:
+        InvalidInputError: there is no such parameter.
+    """
+    known = sorted(_query_parameters(request.scope["route"].dependant))
+    for name in request.query_params:
+        if name not in known:
+            listed = f"it is one of {', '.join(known)}" if known else "none is taken here"
+            raise InvalidInputError(f"There is no such parameter: {listed}.", path=told_name(name))
+
+
+ONLY_KNOWN_PARAMETERS = Depends(refuse_unknown_parameters)
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """The key that acts: two may have one name, and never one id. Open servers have no keys."""
@@ -295,6 +317,12 @@ def _holder(request: Request, services: Services, scope: str) -> Holder:
 def acting(scope: str) -> Any:  # noqa: ANN401 - as requires
     """Return a route parameter: the name of the key that acts, which must carry ``scope``."""
     return requires(scope)
+
+
+def _query_parameters(dependant: Dependant) -> set[str]:
+    """Return the parameters of an operation and of all that it depends on."""
+    own = {field.alias for field in dependant.query_params}
+    return own.union(*map(_query_parameters, dependant.dependencies))
 
 
 def _not_allowed(methods: Iterable[str]) -> Answer:

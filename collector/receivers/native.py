@@ -87,7 +87,10 @@ def split_native(body: bytes, media_type: str, reception: Reception) -> Sequence
     elif media_type in JSON_TYPES:
         items = _split(body)
     else:
-        raise UnsupportedTypeError("Send events as application/json or application/x-ndjson.")
+        raise UnsupportedTypeError(
+            "Send events as application/json or application/x-ndjson, and CloudEvents to"
+            " /v1/events."
+        )
     most = reception.limits.events_per_request
     if len(items) > most:
         raise TooLargeError(f"A request may hold {most} events. Send smaller batches.")

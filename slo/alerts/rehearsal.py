@@ -11,7 +11,7 @@ from slo.alerting import Alert
 from slo.alerts.alertmanager import push
 from slo.alerts.delivery import ALERTMANAGER, Delivery
 from slo.alerts.messages import facts_of
-from slo.alerts.targets import notify_by_apprise, send, target_names
+from slo.alerts.targets import address_faults, notify_by_apprise, send, target_names
 
 _SENDING_SECONDS = 10.0
 
@@ -37,9 +37,13 @@ def rehearse(settings: Settings, at: datetime) -> list[dict[str, Any]]:
         resolved_at=at,
     )
     facts = facts_of(alert, "fired", settings.public_url)
+    faults = address_faults(settings)
     outcomes = []
     with httpx.Client(timeout=_SENDING_SECONDS) as client:
         for target in target_names(settings):
+            if target in faults:
+                outcomes.append({"target": target, "taken": False, "outcome": faults[target]})
+                continue
             delivery = Delivery(
                 new_id(at), alert.id, "fired", target, "waiting", 0, at, at, "", facts
             )

@@ -3,7 +3,10 @@
 A fault is told by its kind alone: the other side's text may hold anything.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode
@@ -22,6 +25,10 @@ _SAME_INCIDENT = {
 }
 """What tells a pager that two messages are about one incident, by the scheme of its address."""
 
+_UNUSABLE = (
+    "notify.urls[{number}] is no address that Apprise can use: it knows no such kind, or a part is"
+    " missing. Write it as Apprise documents it, such as json://host/path."
+)
 Gravity = Literal["failure", "warning", "success"]
 """What a message means, in the words of Apprise: pagers raise at the first two, and end at one."""
 
@@ -35,6 +42,27 @@ def target_names(settings: Settings) -> list[str]:
         *(f"webhook:{number}" for number in range(len(settings.webhooks))),
         *(f"notify:{number}" for number in range(len(settings.notify.urls))),
     ]
+
+
+def address_faults(settings: Settings) -> dict[str, str]:
+    """Return a sentence for each address that Apprise cannot use, by its target; none quotes it.
+
+    Cost: Apprise is imported where there is an address.
+    """
+    if not settings.notify.urls:
+        return {}
+    import apprise  # noqa: PLC0415 - a hundred services are slow to import
+
+    with _unlogged():
+        usable = [
+            bool(apprise.Apprise.instantiate(address.get_secret_value()))
+            for address in settings.notify.urls
+        ]
+    return {
+        f"notify:{number}": _UNUSABLE.format(number=number)
+        for number, is_usable in enumerate(usable)
+        if not is_usable
+    }
 
 
 def send(
@@ -84,9 +112,25 @@ def notify_by_apprise(address: str, title: str, body: str, gravity: Gravity) -> 
     import apprise  # noqa: PLC0415 - a hundred services are slow to import
 
     services = apprise.Apprise()
-    return bool(services.add(address)) and bool(
-        services.notify(title=title, body=body, notify_type=gravity)
-    )
+    with _unlogged():
+        is_usable = bool(services.add(address))
+    return is_usable and bool(services.notify(title=title, body=body, notify_type=gravity))
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep out of the log what Apprise says of an address: it may quote it, secret and all."""
+    here = threading.get_ident()
+
+    def is_of_another(record: logging.LogRecord) -> bool:
+        return record.thread != here
+
+    logger = logging.getLogger("apprise")
+    logger.addFilter(is_of_another)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_of_another)
 
 
 def _gravity_of(facts: Mapping[str, str]) -> Gravity:

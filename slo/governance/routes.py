@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
 from candor.kernel.errors import NotFoundError
-from candor.kernel.http import ServicesDep, SessionDep, acting, requires
+from candor.kernel.http import ONLY_KNOWN_PARAMETERS, ServicesDep, SessionDep, acting, requires
 from candor.kernel.services import Services
 from slo.budgeting import left_out
 from slo.correction import Correction, clipped, corrected
@@ -122,7 +122,7 @@ def remove_policy(name: schemas.Name, session: SessionDep) -> dict[str, Any]:
     return schemas.policy_document(store.remove_policy(session, name))
 
 
-@router.get("/gate", dependencies=[requires("slo:read")])
+@router.get("/gate", dependencies=[requires("slo:read"), ONLY_KNOWN_PARAMETERS])
 def gate(
     services: ServicesDep, session: SessionDep, service: Annotated[str, Query(min_length=1)]
 ) -> dict[str, Any]:

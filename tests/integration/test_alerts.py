@@ -22,7 +22,7 @@ from slo import jobs
 from slo.alerts import store as alert_store
 from slo.alerts.evaluator import evaluate
 from slo.alerts.rehearsal import rehearse
-from slo.alerts.targets import notify_by_apprise
+from slo.alerts.targets import address_faults, notify_by_apprise
 from slo.correction import Correction
 from slo.governance.store import add_correction
 from slo.openslo import read_set
@@ -282,11 +282,13 @@ def test_a_test_message_tries_every_target(tmp_path: Path) -> None:
             spool_dir=tmp_path,
             webhooks=hooks,
             alertmanager={"urls": [target.url]},
+            notify={"urls": ["foo://x"]},
         )
         outcomes = rehearse(settings, NOON)
     assert [(one["target"], one["outcome"]) for one in outcomes] == [
         ("webhook:0", "status 200"),
         ("webhook:1", "status 404"),
+        ("notify:0", address_faults(settings)["notify:0"]),
         ("alertmanager:0", "ok"),
     ]
 

@@ -173,6 +173,23 @@ def test_revisions_say_who_applied_what_and_when_also_across_a_removal(
     ]
 
 
+def test_revisions_say_where_they_differ_from_the_one_before(application: Application) -> None:
+    window = [{"duration": "7d", "isRolling": True}]
+    apply(application, sli(), slo(labels={"team": "a"}))
+    apply(application, slo(labels={"team": "a"}, objectives=[{"target": 0.9}], timeWindow=window))
+    apply(application, sli("held"))
+    apply(application, sli(), prune="team=a")
+    apply(application, slo())
+    revisions = application.get("/api/v1/objectives/checkout/revisions").json()
+    assert [one["changed"] for one in revisions] == [
+        None,
+        None,
+        ["parts[0].indicator.good[0].values"],
+        ["target", "period.seconds"],
+        None,
+    ]
+
+
 def test_strictly_the_sdk_of_the_specification_decides(application: Application) -> None:
     document = slo("CheckOut")
     assert apply(application, sli(), document, strict="1")["status_code"] == 422

@@ -120,7 +120,7 @@ def test_a_budget_is_what_counting_by_hand_gives(
     reading = read_budget(embedded_telemetry, objective, AT, gaps=left_out)
     assert reading.budget.sli == (None if bad is None else 1 - bad)
     assert reading.exhausted_at == spent_at(objective, place, units)
-    assert reading.corrected == sum((gap.length for gap in place.gaps), timedelta(0))
+    assert reading.budget.corrected == sum((gap.length for gap in place.gaps), timedelta(0))
     for part, own, read in zip(objective.parts, units, reading.parts, strict=True):
         assert (read.units.good, read.units.valid) == (
             sum(one.good for one in own),

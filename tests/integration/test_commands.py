@@ -108,6 +108,11 @@ def test_check_prints_the_settings_and_what_is_wrong(monkeypatch: pytest.MonkeyP
     assert "All is well" in candor("check").stderr
     monkeypatch.setenv("CANDOR_PROT", "1")
     assert "CANDOR_PROT" in candor("check", expect=1).stderr
+    monkeypatch.setenv("CANDOR_NOTIFY__URLS", '["json://host/path", "foo://secret"]')
+    told = candor("check", expect=1)
+    assert "notify.urls[1] is no address" in told.stderr
+    assert "secret" not in told.stderr
+    monkeypatch.delenv("CANDOR_NOTIFY__URLS")
     monkeypatch.setenv("CANDOR_TELEMETRY_DSN", "http://127.0.0.1:1/candor")
     monkeypatch.setenv("CANDOR_MASTER_KEY_FILE", "none")
     assert any("master key" in one for one in document("check", expect=1)["complaints"])
@@ -197,7 +202,10 @@ def test_documents_around_objectives_are_told_when_they_come_and_go(tmp_path: Pa
     assert candor("slo", "apply", str(path)).stdout == "created: Service/shop\n"
     path.write_text(service + "spec: {description: All of it.}\n")
     assert candor("slo", "apply", str(path)).stdout == "changed: Service/shop\n"
-    assert candor("slo", "apply", str(path)).stdout == ""
+    for more in ([], ["--dry-run"]):
+        again = candor("slo", "apply", str(path), *more)
+        assert again.stdout == ""
+        assert again.stderr.startswith("Nothing changes.\n")
     path.write_text(service.replace("name: shop", "name: other"))
     told = candor("slo", "apply", str(path), "--prune", "team=a").stdout
     assert told == "created: Service/other\nremoved: Service/shop\n"
@@ -273,7 +281,7 @@ def test_the_levels_of_validation_differ_by_what_the_sdk_refuses(tmp_path: Path)
     applied = candor("slo", "apply", str(path))
     assert ("created: WebAccess" in applied.stdout, "warning" in applied.stdout) == (True, False)
     assert "o.yaml:5: metadata.name: format: warning: " in applied.stderr
-    finding, _ = document("slo", "validate", str(path), "--strict", expect=1)
+    (finding,) = document("slo", "validate", str(path), "--strict", expect=1)
     assert (finding["rule"], finding["severity"], finding["line"]) == ("format", "error", 5)
 
 

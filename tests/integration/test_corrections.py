@@ -55,6 +55,7 @@ def test_every_method_leaves_out_what_is_corrected(
     answer = budget(application, window="1h")
     assert (answer["sli"], answer["coverage"]) == (pytest.approx(sli), pytest.approx(coverage))
     assert answer["corrected_seconds"] == 300
+    assert answer["seconds_left"] == pytest.approx((3600 - 300) * (sli - 0.9))
     asked = {"at": NOON.isoformat()}
     burn = application.get("/api/v1/objectives/checkout/burn", params=asked).json()
     assert burn["tiers"][0]["long_burn"] == pytest.approx((1 - sli) / 0.1)

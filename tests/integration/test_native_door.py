@@ -99,6 +99,13 @@ def test_a_body_that_cannot_be_read_is_answered_with_a_problem(
         assert answer.json()["status"] == status
 
 
+def test_a_cloud_event_is_told_which_door_is_its_own(application: Application) -> None:
+    headers = {"content-type": "application/cloudevents+json"}
+    refused = application.post(EVENTS, content=b"{}", headers=headers)
+    assert refused.status_code == 415
+    assert "CloudEvents to /v1/events" in refused.json()["detail"]
+
+
 def test_a_body_over_the_limit_is_refused_before_and_after_unpacking(
     tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
 ) -> None:

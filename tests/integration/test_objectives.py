@@ -235,6 +235,7 @@ def test_one_error_keeps_all_documents_from_being_applied(application: Applicati
     answer = apply(application, objective(), objective(service=None) | {"metadata": {"name": "b"}})
     assert answer["status_code"] == 422
     assert answer["findings"][0]["rule"] == "required"
+    assert answer["detail"] == "Mend the faults that are listed; nothing was applied."
     assert application.get("/api/v1/objectives").json() == []
 
 
@@ -385,3 +386,34 @@ def test_every_kind_of_indicator_survives_the_register(application: Application)
         window = rolling(timedelta(days=2), NOON + MINUTE)
         counts = expected(events, Question(one.indicator, window))
         assert (budget["good"], budget["valid"]) == (counts.good, counts.valid)
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("/objectives?windw=7d", "none is taken here"),
+        ("/objectives/checkout?at=now", "none is taken here"),
+        ("/objectives/checkout/budget?windw=7d", "it is one of at, by, window"),
+        ("/objectives/checkout/timeline?step=1h", "it is one of at, window"),
+        ("/objectives/checkout/burn?window=7d", "it is one of at"),
+        ("/objectives/checkout/contribution?by=step&field=step", "it is one of at, by, window"),
+        ("/gate?service=shop&team=a", "it is one of service"),
+    ],
+)
+def test_a_parameter_that_there_is_not_is_refused_and_those_that_are_named(
+    application: Application, path: str, known: str
+) -> None:
+    apply(application, objective())
+    wrong = path.partition("?")[2].split("&")[-1].partition("=")[0]
+    answer = application.get("/api/v1" + path)
+    assert answer.status_code == 422
+    told = answer.json()
+    assert (told["path"], told["detail"]) == (wrong, f"There is no such parameter: {known}.")
+    assert application.get("/api/v1" + path, headers={"authorization": ""}).status_code == 401
+
+
+def test_a_misspelt_dry_run_applies_nothing(application: Application) -> None:
+    body = yaml.safe_dump(objective())
+    answer = application.post("/api/v1/objectives/apply?dryrun=1", content=body, headers=YAML)
+    assert (answer.status_code, answer.json()["path"]) == (422, "dryrun")
+    assert application.get("/api/v1/objectives").json() == []

@@ -9,7 +9,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from candor.cli import app
 from candor.kernel.errors import InvalidInputError
 from slo.alert_expression import alternatives
 from slo.alerting import Rules, signals_of
@@ -169,6 +171,27 @@ def test_tiers_that_fire_too_early_can_be_disabled_as_the_warning_says() -> None
     assert "slow, long. Disable them (candor.dev/disabled-tiers)" in warning.message
     slo["metadata"]["annotations"] = {"candor.dev/disabled-tiers": "slow, long"}
     assert read_openslo({"f": yaml.safe_dump(slo)})[1] == []
+
+
+def test_a_warning_about_tiers_names_a_command_that_runs() -> None:
+    slo = objective()
+    slo["spec"]["timeWindow"] = [{"duration": "1w", "isRolling": True}]
+    _, findings = read_openslo({"f": yaml.safe_dump(slo)})
+    ((_, warning),) = findings
+    command = warning.message.split("`")[1]
+    assert command == "candor slo tiers --target 0.999 --window 7d --shares 2,5,10,10"
+    shown = CliRunner().invoke(app, command.split()[1:])
+    assert shown.exit_code == 0
+    assert "slow" in shown.stdout
+
+
+def test_a_condition_that_alerts_after_zero_is_told_to_say_nothing() -> None:
+    slow = condition("slow", lookback="1h", threshold=2, alertAfter="0m")
+    _, findings = read_openslo({"f": yaml.safe_dump(slow)})
+    ((_, fault),) = findings
+    assert fault.path == "spec.condition.alertAfter"
+    assert "longer than zero" in fault.message
+    assert "Leave alertAfter out" in fault.message
 
 
 def signals(listened: Policy, **counts: EventCounts) -> dict[str, bool]:

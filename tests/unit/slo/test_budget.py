@@ -30,6 +30,13 @@ def test_a_budget_is_counted_in_events_ratio_and_time() -> None:
     assert reading.seconds_left == Fraction(30 * 86400) * Fraction(7, 10_000)
 
 
+def test_time_that_is_corrected_is_no_time_to_fail_in() -> None:
+    corrected = timedelta(days=10)
+    reading = ErrorBudget(TARGET, MONTH, Fraction(9_997, 10_000), corrected)
+    assert reading.remaining == Fraction(7, 10)
+    assert reading.seconds_left == Fraction(20 * 86400) * Fraction(7, 10_000)
+
+
 def test_an_overspent_budget_is_negative_and_not_clamped() -> None:
     assert budget(9_980, 10_000).remaining == -1
 

@@ -5,7 +5,8 @@ from typing import Any
 import apprise
 import pytest
 
-from slo.alerts.targets import addressed
+from candor.kernel.settings import Settings
+from slo.alerts.targets import address_faults, addressed, notify_by_apprise
 
 
 def plugin(address: str) -> Any:  # noqa: ANN401 - Apprise types no plugin
@@ -30,3 +31,24 @@ def test_opsgenie_takes_a_message_that_comes_twice_for_one() -> None:
 )
 def test_other_addresses_stay_as_they_are(address: str) -> None:
     assert addressed(address, "alert-1") == address
+
+
+UNUSABLE = ["foo://secret-token/x", "slack://secret-token", "secret-token"]
+
+
+def test_an_address_that_apprise_cannot_use_is_named_by_its_place_and_never_quoted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    urls = ["json://host/path", *UNUSABLE]
+    faults = address_faults(Settings.model_validate({"notify": {"urls": urls}}))
+    assert list(faults) == ["notify:1", "notify:2", "notify:3"]
+    assert faults["notify:2"].startswith("notify.urls[2] is no address that Apprise can use")
+    assert "secret-token" not in "".join(faults.values()) + caplog.text
+
+
+@pytest.mark.parametrize("address", UNUSABLE)
+def test_what_is_sent_to_an_address_that_cannot_be_used_does_not_log_it(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not notify_by_apprise(address, "title", "body", "warning")
+    assert caplog.text == ""

@@ -40,6 +40,12 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["0m", "00d", "0s"])
+def test_zero_is_told_from_what_is_no_duration(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="longer than zero"):
+        parse_span(text)
+
+
 def test_a_span_may_be_in_seconds() -> None:
     assert parse_span("900s") == timedelta(minutes=15)
     with pytest.raises(InvalidInputError):
