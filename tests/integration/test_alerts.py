@@ -117,6 +117,25 @@ def test_a_webhook_is_a_signed_cloud_event(
         assert request.headers["webhook-signature"] == expected
 
 
+def test_the_end_of_an_alert_says_in_words_that_it_is_over(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with receiver() as chat:
+        notify = {"urls": [chat.url.replace("http://", "json://")]}
+        with told(tmp_path, sqlite, embedded_telemetry, clock, notify=notify) as (services, hook):
+            for days in (0, 4):
+                clock.pass_by(timedelta(days=days))
+                evaluate(services)
+                deliver(services)
+    facts = [one.json()["data"] for one in hook.requests]
+    page, over = (one["summary"] for one in facts if one["severity"] == "page")
+    assert page.startswith("The error budget burns")
+    assert over == f"Resolved: {page}"
+    bodies = {one.json()["title"]: one.json()["message"] for one in chat.requests}
+    assert bodies["[page] checkout fired"].startswith(page)
+    assert bodies["[page] checkout resolved"].startswith(over)
+
+
 def test_a_target_that_fails_is_tried_again_later_and_then_left_for_a_person(
     tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
 ) -> None:
