@@ -47,7 +47,7 @@ def words(template: str, facts: Mapping[str, str]) -> str:
     return Template(template).safe_substitute(facts).strip()
 
 
-def cloud_event(delivery_id: str, facts: Mapping[str, str], at: datetime) -> dict[str, Any]:
+def cloud_event(delivery_id: str, facts: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     """Return an alert's turn as a CloudEvent in structured mode.
 
     Source: CloudEvents 1.0.2, section "Required attributes".

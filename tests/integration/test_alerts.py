@@ -111,6 +111,7 @@ def test_a_webhook_is_a_signed_cloud_event(
         assert request.headers["content-type"] == "application/cloudevents+json"
         assert (document["specversion"], document["type"]) == ("1.0", "dev.candor.alert.fired")
         assert (document["subject"], document["data"]["tier"]) == ("checkout", "fast")
+        assert "test" not in document["data"]
         signed = ".".join((request.headers["webhook-id"], request.headers["webhook-timestamp"], ""))
         digest = hmac.digest(SECRET.encode(), signed.encode() + request.body, "sha256")
         expected = "v1," + base64.b64encode(digest).decode()
@@ -308,6 +309,7 @@ def test_a_test_message_tries_every_target(tmp_path: Path) -> None:
         ("webhook:1", "status 404"),
         ("alertmanager:0", "ok"),
     ]
+    assert [one.json()["data"]["test"] for one in target.requests[:2]] == [True, True]
 
 
 SLICES = {"target": 0.995, "timeSliceTarget": 0.9, "timeSliceWindow": "1m"}
