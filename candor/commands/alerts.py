@@ -15,7 +15,7 @@ app = typer.Typer(help="Alerts on error budgets.", no_args_is_help=True)
 
 @app.command("list")
 def list_alerts(url: Url = None, key: Key = None, *, as_json: AsJson = False) -> None:
-    """Show alerts, newest first.
+    """Show alerts, newest first, each by the id that acknowledging takes.
 
     Example: candor alerts list --url https://candor.example.org
     """
@@ -30,8 +30,8 @@ def list_alerts(url: Url = None, key: Key = None, *, as_json: AsJson = False) ->
         return
     for one in alerts:
         typer.echo(
-            f"{one['state']:13} {one['severity']:7} {one['objective']}  {one['fired_at']}"
-            f"  {one['summary']}"
+            f"{one['id']}  {one['state']:13} {one['severity']:7} {one['objective']}"
+            f"  {one['fired_at']}  {one['summary']}"
         )
     if not alerts:
         say("No alert has fired yet.")

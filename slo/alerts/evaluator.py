@@ -64,7 +64,8 @@ def evaluate(services: Services) -> list[Turn]:
     """Evaluate every objective at the last whole minute, and return what has begun or ended.
 
     Alerts and the messages about them are written in one transaction, so that a crash neither
-    forgets to tell nor tells twice. Doing it again for the same minute changes nothing.
+    forgets to tell nor tells twice. Doing it again for the same minute begins and ends nothing.
+    Silences hold by the instant, not by the minute: what one that is over kept back is told now.
 
     Cost: a few queries for all objectives that count events and are no composite, whatever their
     number; one more for each part of any other.
@@ -81,19 +82,20 @@ def evaluate(services: Services) -> list[Turn]:
     readings = _readings(services, objectives, gaps, at)
     with session_of(services.engine) as session:
         turns = _turns(session, readings, at)
-        silences = store.silences(session, ends_after=at)
+        now = services.clock()
+        silences = store.silences(session, ends_after=now)
         policies = {
             (one.name, policy.name): policy for one in objectives for policy in one.policies
         }
         for alert, transition in turns:
             policy = policies.get((alert.objective, alert.policy))
             targets = told(transition, policy, target_names(services.settings))
-            silenced = set(targets) if _covers(silences, alert, at) else set()
+            silenced = set(targets) if _covers(silences, alert, now) else set()
             if transition == "resolved":  # who did not hear of it need not hear that it is over
                 silenced |= store.kept_from(session, alert.id)
             _tell(services, session, (alert, transition), targets, at, silenced=silenced)
         for delivery, alert in store.kept_back(session):
-            if not _covers(silences, alert, at):
+            if not _covers(silences, alert, now):
                 store.tell_now(session, delivery, at)
         opened = [one for one in store.open_alerts(session) if one.is_open]
     _show(services.metrics.objectives, readings, opened)

@@ -21,7 +21,10 @@ EVENT_TYPES: Mapping[Transition, str] = {
 
 
 def facts_of(alert: Alert, transition: Transition, public_url: str | None) -> dict[str, str]:
-    """Return what templates may name: objective, service, severity, tier, summary and so on."""
+    """Return what templates may name: objective, service, severity, tier, summary and so on.
+
+    The summary of an alert that is over says so first: what follows is what it last said.
+    """
     since = alert.fired_at or alert.pending_since
     return {
         "id": alert.id,
@@ -32,7 +35,7 @@ def facts_of(alert: Alert, transition: Transition, public_url: str | None) -> di
         "tier": alert.tier,
         "policy": alert.policy,
         "transition": transition,
-        "summary": alert.summary,
+        "summary": f"Resolved: {alert.summary}" if transition == "resolved" else alert.summary,
         "since": since.isoformat(),
         "until": alert.resolved_at.isoformat() if alert.resolved_at else "",
         "link": link_to(alert, public_url),
@@ -44,7 +47,7 @@ def words(template: str, facts: Mapping[str, str]) -> str:
     return Template(template).safe_substitute(facts).strip()
 
 
-def cloud_event(delivery_id: str, facts: Mapping[str, str], at: datetime) -> dict[str, Any]:
+def cloud_event(delivery_id: str, facts: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     """Return an alert's turn as a CloudEvent in structured mode.
 
     Source: CloudEvents 1.0.2, section "Required attributes".

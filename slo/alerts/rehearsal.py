@@ -19,6 +19,7 @@ _SENDING_SECONDS = 10.0
 def rehearse(settings: Settings, at: datetime) -> list[dict[str, Any]]:
     """Return for each target whether it took a test message, and how that ended.
 
+    A webhook knows it from an alarm by ``"test": true`` in the data, which no alarm has.
     To an Alertmanager the test alert is over as soon as it is sent.
     """
     alert = Alert(
@@ -36,7 +37,7 @@ def rehearse(settings: Settings, at: datetime) -> list[dict[str, Any]]:
         fired_at=at,
         resolved_at=at,
     )
-    facts = facts_of(alert, "fired", settings.public_url)
+    facts = {**facts_of(alert, "fired", settings.public_url), "test": True}
     faults = address_faults(settings)
     outcomes = []
     with httpx.Client(timeout=_SENDING_SECONDS) as client:

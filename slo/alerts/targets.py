@@ -76,7 +76,7 @@ def send(
     kind, _, number = delivery.target.partition(":")
     facts = {name: str(value) for name, value in delivery.payload.items()}
     if kind == "webhook" and int(number) < len(settings.webhooks):
-        return _post(settings.webhooks[int(number)], delivery, facts, client, at)
+        return _post(settings.webhooks[int(number)], delivery, client, at)
     if kind == "notify" and int(number) < len(settings.notify.urls):
         address = addressed(settings.notify.urls[int(number)].get_secret_value(), facts["id"])
         title, body = words(settings.notify.title, facts), words(settings.notify.body, facts)
@@ -142,9 +142,8 @@ def _gravity_of(facts: Mapping[str, str]) -> Gravity:
 def _post(
     webhook: WebhookSettings,
     delivery: Delivery,
-    facts: Mapping[str, str],
     client: httpx.Client,
     at: datetime,
 ) -> Outcome:
-    event = cloud_event(delivery.id, facts, delivery.created_at)
+    event = cloud_event(delivery.id, delivery.payload, delivery.created_at)
     return post_signed(client, webhook.url, webhook.secret.get_secret_value(), event, at)

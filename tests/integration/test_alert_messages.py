@@ -73,6 +73,25 @@ def test_what_a_silence_kept_back_is_told_when_it_ends_and_the_alert_does_not(
             clock.pass_by(MINUTE)
 
 
+def test_silences_begin_and_end_within_a_minute(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    seconds = timedelta(seconds=1)
+    with (
+        told(tmp_path, sqlite, embedded_telemetry, clock) as (services, target),
+        application_on(services) as application,
+    ):
+        clock.now = NOON + 10 * seconds
+        until = (NOON + MINUTE + 13 * seconds).isoformat()
+        body = {"service": "shop", "until": until, "reason": "known"}
+        assert application.post("/api/v1/silences", json=body).status_code == 201
+        for passed, expected in ((20, []), (72, []), (80, ["fired"]), (140, ["fired"])):
+            clock.now = NOON + passed * seconds
+            evaluate(services)
+            deliver(services)
+            assert heard(target) == expected
+
+
 def test_who_did_not_hear_of_an_alert_does_not_hear_that_it_is_over(
     tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
 ) -> None:

@@ -111,10 +111,30 @@ def test_a_webhook_is_a_signed_cloud_event(
         assert request.headers["content-type"] == "application/cloudevents+json"
         assert (document["specversion"], document["type"]) == ("1.0", "dev.candor.alert.fired")
         assert (document["subject"], document["data"]["tier"]) == ("checkout", "fast")
+        assert "test" not in document["data"]
         signed = ".".join((request.headers["webhook-id"], request.headers["webhook-timestamp"], ""))
         digest = hmac.digest(SECRET.encode(), signed.encode() + request.body, "sha256")
         expected = "v1," + base64.b64encode(digest).decode()
         assert request.headers["webhook-signature"] == expected
+
+
+def test_the_end_of_an_alert_says_in_words_that_it_is_over(
+    tmp_path: Path, sqlite: Engine, embedded_telemetry: TelemetryStore, clock: FixedClock
+) -> None:
+    with receiver() as chat:
+        notify = {"urls": [chat.url.replace("http://", "json://")]}
+        with told(tmp_path, sqlite, embedded_telemetry, clock, notify=notify) as (services, hook):
+            for days in (0, 4):
+                clock.pass_by(timedelta(days=days))
+                evaluate(services)
+                deliver(services)
+    facts = [one.json()["data"] for one in hook.requests]
+    page, over = (one["summary"] for one in facts if one["severity"] == "page")
+    assert page.startswith("The error budget burns")
+    assert over == f"Resolved: {page}"
+    bodies = {one.json()["title"]: one.json()["message"] for one in chat.requests}
+    assert bodies["[page] checkout fired"].startswith(page)
+    assert bodies["[page] checkout resolved"].startswith(over)
 
 
 def test_a_target_that_fails_is_tried_again_later_and_then_left_for_a_person(
@@ -291,6 +311,7 @@ def test_a_test_message_tries_every_target(tmp_path: Path) -> None:
         ("notify:0", address_faults(settings)["notify:0"]),
         ("alertmanager:0", "ok"),
     ]
+    assert [one.json()["data"]["test"] for one in target.requests[:2]] == [True, True]
 
 
 SLICES = {"target": 0.995, "timeSliceTarget": 0.9, "timeSliceWindow": "1m"}

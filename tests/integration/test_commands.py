@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
+from candor.commands.keys import open_state
+from candor.kernel.ids import new_id
+from candor.kernel.settings import load_settings
+from slo.alerting import Alert
+from slo.alerts.store import keep_alert
 from tests.support import preloaded
+from tests.support.stores import NOON
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -170,6 +176,29 @@ def test_objectives_are_validated_applied_and_shown() -> None:
     assert "--at" in shown.stderr
     assert document("slo", "status", "web-access-availability")[0]["budget"]["sli"] is None
     candor("slo", "status", "nothing", expect=1)
+
+
+def test_an_alert_is_listed_with_the_id_that_acknowledging_takes() -> None:
+    firing = Alert(
+        id=new_id(NOON),
+        objective="checkout",
+        service="shop",
+        kind="burn",
+        severity="page",
+        tier="fast",
+        state="firing",
+        summary="It burns.",
+        pending_since=NOON,
+        last_active_at=NOON,
+        evaluated_at=NOON,
+        fired_at=NOON,
+    )
+    with open_state(load_settings()) as (session, _):
+        keep_alert(session, firing)
+    (alert,) = document("alerts", "list")
+    (line,) = candor("alerts", "list").stdout.splitlines()
+    assert line.split()[:4] == [alert["id"], "firing", "page", "checkout"]
+    assert line.endswith("It burns.")
 
 
 def test_a_faulty_objective_is_named_by_file_and_line(tmp_path: Path) -> None:
