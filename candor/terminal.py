@@ -22,7 +22,6 @@ def print_objectives(rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         budget, tiers = row["budget"], row["burn"]["tiers"]
-        firing = [tier["tier"] for tier in tiers if tier["firing"]]
         table.add_row(
             budget["name"],
             percent(budget["target"], places=2),
@@ -32,7 +31,7 @@ def print_objectives(rows: Sequence[Mapping[str, Any]]) -> None:
             percent(budget["remaining"], places=1),
             _burn(tiers[0]["long_burn"]),
             _burn(tiers[-1]["long_burn"]),
-            firing[0] if firing else "-",
+            _alert(row),
         )
         for value in budget.get("values", ()):
             table.add_row(
@@ -99,6 +98,13 @@ def _print_steps(steps: Sequence[Mapping[str, Any]], title: str) -> None:
             "-" if seconds is None else f"{seconds:,.1f}",
         )
     _console().print(table)
+
+
+def _alert(row: Mapping[str, Any]) -> str:
+    """Return the first tier that fires; ``policy`` where policies alert, and so no tier can."""
+    if row["alert_policies"]:
+        return "policy"
+    return next((tier["tier"] for tier in row["burn"]["tiers"] if tier["firing"]), "-")
 
 
 def _console() -> Console:

@@ -44,6 +44,7 @@ def objective_document(registered: Registered) -> dict[str, Any]:
         "no_data": objective.no_data,
         "minimum_events": objective.minimum_events,
         "minimum_bad_events": objective.minimum_bad_events,
+        "alert_policies": [policy.name for policy in objective.policies],
         "revision": registered.revision,
         "applied_at": registered.applied_at.isoformat(),
     }

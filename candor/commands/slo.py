@@ -163,13 +163,14 @@ def status(
     def remote(client: Client) -> list[dict[str, Any]]:
         documents = client.get("/api/v1/objectives")
         asked = f"?at={quote(at)}" if at is not None else ""
-        names = [one["name"] for one in documents if name in {None, one["name"]}]
         return [
             {
-                "budget": client.get(f"/api/v1/objectives/{quote(one)}/budget{asked}"),
-                "burn": client.get(f"/api/v1/objectives/{quote(one)}/burn{asked}"),
+                "budget": client.get(f"/api/v1/objectives/{quote(one['name'])}/budget{asked}"),
+                "burn": client.get(f"/api/v1/objectives/{quote(one['name'])}/burn{asked}"),
+                "alert_policies": one.get("alert_policies", []),  # a server may be older
             }
-            for one in names
+            for one in documents
+            if name in {None, one["name"]}
         ]
 
     with told_errors():
@@ -185,6 +186,8 @@ def status(
     from candor.terminal import print_objectives  # noqa: PLC0415 - keeps --help quick
 
     print_objectives(rows)
+    if any(row["alert_policies"] for row in rows):
+        say("policy: alerted by its alert policies. `candor alerts list` shows what fires.")
     if not any(row["budget"]["valid"] for row in rows):
         say("No valid event lies in any of these windows. --at INSTANT shows earlier ones.")
 
@@ -330,7 +333,11 @@ def _status_here(services: "Services", name: str | None, at: str | None) -> list
 
     burns = read_burn(telemetry, objectives, until, gaps, services.settings.alerts)
     return [
-        {"budget": budget(one), "burn": burn_document(one, burn)}
+        {
+            "budget": budget(one),
+            "burn": burn_document(one, burn),
+            "alert_policies": [policy.name for policy in one.policies],
+        }
         for one, burn in zip(objectives, burns, strict=True)
     ]
 

@@ -4,18 +4,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from sqlalchemy import Engine
 
 from candor.kernel.database import session_of
 from candor.kernel.services import Services
 from candor.kernel.telemetry_store import TelemetryStore
+from candor.terminal import print_objectives
 from slo.alerts.evaluator import evaluate
 from slo.alerts.store import deliveries_of, open_alerts
 from slo.openslo import read_set
 from slo.register import apply_set
 from slo.window import MINUTE
 from tests.integration.test_alerts import incident
+from tests.support.asgi import application_on
 from tests.support.stores import NOON, FixedClock, services_on
 from tests.unit.slo.test_alert_policies import guarded, policy
 
@@ -76,3 +79,23 @@ def test_a_policy_without_a_target_of_ours_tells_everybody_and_one_may_keep_its_
     assert {(one.transition, one.target) for one in messages} == {
         ("fired", f"webhook:{number}") for number in range(3)
     }
+
+
+def test_the_status_names_no_tier_of_an_objective_that_policies_alert(
+    tmp_path: Path,
+    sqlite: Engine,
+    embedded_telemetry: TelemetryStore,
+    clock: FixedClock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    services = alarmed(tmp_path, sqlite, embedded_telemetry, clock, policy())
+    with application_on(services) as application:
+        document = application.get("/api/v1/objectives/checkout").json()
+        budget = application.get("/api/v1/objectives/checkout/budget").json()
+        burn = application.get("/api/v1/objectives/checkout/burn").json()
+    assert [one["tier"] for one in burn["tiers"] if one["firing"]][:1] == ["fast"]
+    own = {"budget": budget, "burn": burn, "alert_policies": document["alert_policies"]}
+    assert own["alert_policies"] == ["burns"]
+    print_objectives([own, own | {"alert_policies": []}])
+    ends = [line.split()[-1] for line in capsys.readouterr().out.splitlines() if "checkout" in line]
+    assert ends == ["policy", "fast"]
