@@ -85,14 +85,15 @@ def print_summary(client: httpx.Client) -> None:
         )
     )
     documents = _checked(client.get("/api/v1/objectives"))
-    names = [one["name"] for one in documents if one["service"] != "candor"]
     print_objectives(
         [
             {
-                "budget": _checked(client.get(f"/api/v1/objectives/{name}/budget")),
-                "burn": _checked(client.get(f"/api/v1/objectives/{name}/burn")),
+                "budget": _checked(client.get(f"/api/v1/objectives/{one['name']}/budget")),
+                "burn": _checked(client.get(f"/api/v1/objectives/{one['name']}/burn")),
+                "alert_policies": one["alert_policies"],
             }
-            for name in names
+            for one in documents
+            if one["service"] != "candor"
         ]
     )
     query = yaml.safe_load(example("checkout-funnel.yaml"))
