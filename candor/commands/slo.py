@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from candor.kernel.services import Services
-    from slo.objective import Objective
     from slo.openslo import StoredDocument
 
 app = typer.Typer(help="Objectives, error budgets and burn rates.", no_args_is_help=True)
@@ -322,24 +321,19 @@ def _status_here(services: "Services", name: str | None, at: str | None) -> list
             for one in objectives
         }
     telemetry = services.telemetry
-
-    def budget(one: "Objective") -> dict[str, Any]:
-        own = gaps[one.name]
-        document = budget_document(one, read_budget(telemetry, one, until, gaps=own))
-        if one.by is None:
-            return document
-        values, more = read_values(telemetry, one, one.by, Asking(until, gaps=own))
-        return document | values_document(one, one.by, values, more)
-
     burns = read_burn(telemetry, objectives, until, gaps, services.settings.alerts)
-    return [
-        {
-            "budget": budget(one),
-            "burn": burn_document(one, burn),
-            "alert_policies": [policy.name for policy in one.policies],
-        }
-        for one, burn in zip(objectives, burns, strict=True)
-    ]
+    rows = []
+    for one, burn in zip(objectives, burns, strict=True):
+        own = gaps[one.name]
+        budget = budget_document(one, read_budget(telemetry, one, until, gaps=own))
+        if one.by is not None:
+            values, more = read_values(telemetry, one, one.by, Asking(until, gaps=own))
+            budget |= values_document(one, one.by, values, more)
+        policies = [policy.name for policy in one.policies]
+        rows.append(
+            {"budget": budget, "burn": burn_document(one, burn), "alert_policies": policies}
+        )
+    return rows
 
 
 def _contribution_here(

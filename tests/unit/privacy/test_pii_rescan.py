@@ -31,13 +31,13 @@ def test_every_row_is_in_one_page_and_no_page_without_need_too_large(
     minutes: list[tuple[str, int, int]],
 ) -> None:
     counted: list[Mapping[str, Any]] = [
-        {"partition": partition, "minute": minute, "rows": rows}
+        {"partition": partition, "whole_minute": minute, "rows": rows}
         for partition, minute, rows in sorted(minutes)
     ]
     stretches = list(_stretches(counted))
     for one in counted:
         (held,) = (
-            s for s in stretches if s[0] == one["partition"] and s[1] <= one["minute"] <= s[2]
+            s for s in stretches if s[0] == one["partition"] and s[1] <= one["whole_minute"] <= s[2]
         )
         assert held[3] <= PAGE_ROWS or held[1] == held[2]
     assert sum(s[3] for s in stretches) == sum(one["rows"] for one in counted)
