@@ -2,12 +2,13 @@
 
 They start at zero with the process, as counters do, and follow reception: an event that comes late
 by up to a day counts when it comes. Every replica counts the same events, which a ratio of sums
-does not mind. An erasure makes counts fall; a counter stands still until they are
-passed again, because a fall would read as a new start. An objective that counts something else from
-now on goes on from where it was.
+does not mind. An erasure makes counts fall; a counter stands still until they are passed again,
+because a fall would read as a new start. An objective that counts something else from now on goes
+on from where it was.
 """
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from prometheus_client.core import CounterMetricFamily
@@ -30,7 +31,7 @@ _LATE = timedelta(days=1)
 class ObjectiveCounters(Collector):
     """Counts the events since the process started whenever it is scraped.
 
-    A scrape reads what happened within the last day, however old the process. Composites are left
+    A scrape reads the last day and up to an hour more, however old the process. Composites are left
     out, whose parts have no common count, and freshness, which counts minutes.
     """
 
@@ -41,12 +42,12 @@ class ObjectiveCounters(Collector):
         self._indicators: dict[str, Indicator] = {}
         self._ahead: dict[tuple[str, str], int] = {}
         self._highest: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
 
     def begin(self) -> None:
-        """Leave out what is stored by now, whatever its time.
+        """Leave out what is stored by now; of objectives to come, what lies before the start.
 
-        Without it, and for an objective that comes later, that is what happened before the process
-        started.
+        Cost: what a scrape costs.
 
         Raises:
             UnavailableError: a store does not answer.
@@ -55,26 +56,31 @@ class ObjectiveCounters(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Return both counters; none while a store does not answer, so that a scrape goes on."""
+        try:
+            with self._lock:  # scrapes may come at once, and each moves what the next goes on from
+                families = self._families()
+        except UnavailableError:
+            return
+        yield from families
+
+    def _families(self) -> Collection[CounterMetricFamily]:
         families = {
             "bad": CounterMetricFamily(
                 BAD_EVENTS, "Valid events that are not good.", labels=["objective"]
             ),
             "valid": CounterMetricFamily(VALID_EVENTS, "Valid events.", labels=["objective"]),
         }
-        try:
-            self._settle()
-            current = self._current()
-            new = {name: one for name, one in current.items() if name not in self._indicators}
-            self._leave_out(new, self._since)
-            for name, counted in self._counts(current, self._now()).items():
-                is_changed = self._indicators[name] != current[name]
-                self._indicators[name] = current[name]
-                for counter, number in _numbers(name, counted):
-                    shown = self._shown(counter, number, is_changed=is_changed)
-                    families[counter[0]].add_metric([name], shown)
-        except UnavailableError:
-            return
-        yield from families.values()
+        self._settle()
+        current = self._current()
+        new = {name: one for name, one in current.items() if name not in self._indicators}
+        self._leave_out(new, self._since)
+        for name, counted in self._counts(current, self._now()).items():
+            is_changed = self._indicators[name] != current[name]
+            self._indicators[name] = current[name]
+            for counter, number in _numbers(name, counted):
+                shown = self._shown(counter, number, is_changed=is_changed)
+                families[counter[0]].add_metric([name], shown)
+        return families.values()
 
     def _shown(self, counter: tuple[str, str], number: int, *, is_changed: bool) -> int:
         """Return what a counter shows for a count: never less than before."""

@@ -102,9 +102,9 @@ def parse_duration(text: str) -> timedelta:
     Source: OpenSLO v1, duration-shorthand; its Go SDK for the nominal lengths.
     """
     match = _DURATION.fullmatch(text)
-    if _ZERO.fullmatch(text):
-        raise InvalidInputError("A duration is longer than zero, such as 5m.")
     if match is None:
+        if _ZERO.fullmatch(text):
+            raise InvalidInputError("A duration is longer than zero, such as 5m.")
         raise InvalidInputError("A duration is a number and one of m h d w M Q Y, such as 28d.")
     length = int(match[1]) * _NOMINAL[match[2]]
     if length > _LONGEST:

@@ -20,13 +20,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from candor.kernel.database import session_of
 from candor.kernel.errors import (
-    InvalidInputError,
     MalformedError,
     TooLargeError,
     UnauthenticatedError,
     UnsupportedTypeError,
 )
-from candor.kernel.input_faults import told_name
+from candor.kernel.input_faults import unknown_parameter
 from candor.kernel.services import Services
 from candor.kernel.tracing import start_span
 
@@ -283,8 +282,7 @@ def refuse_unknown_parameters(request: Request) -> None:
     known = sorted(_query_parameters(request.scope["route"].dependant))
     for name in request.query_params:
         if name not in known:
-            listed = f"it is one of {', '.join(known)}" if known else "none is taken here"
-            raise InvalidInputError(f"There is no such parameter: {listed}.", path=told_name(name))
+            raise unknown_parameter(name, known)
 
 
 ONLY_KNOWN_PARAMETERS = Depends(refuse_unknown_parameters)

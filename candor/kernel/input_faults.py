@@ -5,7 +5,7 @@ was sent. A place holds names of fields, and never a key that looks like a value
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -132,6 +132,12 @@ def _fault(error: Mapping[str, object]) -> InputFault:
 
 def _part(part: object) -> str:
     return str(part) if isinstance(part, int) else told_name(str(part))
+
+
+def unknown_parameter(name: str, known: Collection[str]) -> InvalidInputError:
+    """Return what to raise of a query parameter that an operation does not know."""
+    listed = f"it is one of {', '.join(known)}" if known else "none is taken here"
+    return InvalidInputError(f"There is no such parameter: {listed}.", path=told_name(name))
 
 
 def told_name(name: str) -> str:

@@ -14,7 +14,7 @@ from candor.kernel.errors import (
     UnsupportedTypeError,
 )
 from candor.kernel.http import ANY, Answer, Door, DoorRequest, Doors
-from candor.kernel.input_faults import told_name
+from candor.kernel.input_faults import unknown_parameter
 from candor.kernel.logging import log
 from candor.kernel.problems import PROBLEM_TYPE, problem_body, problem_headers
 from candor.kernel.services import Services
@@ -180,10 +180,7 @@ def _audience_question(parameters: Iterable[tuple[str, str]]) -> dict[str, Any]:
     told: dict[str, Any] = {"subject": None}
     for name, value in parameters:
         if name not in _OF_AUDIENCES:
-            raise InvalidInputError(
-                f"There is no such parameter: it is one of {', '.join(_OF_AUDIENCES)}.",
-                path=told_name(name),
-            )
+            raise unknown_parameter(name, _OF_AUDIENCES)
         if not value:
             continue
         if name == "jurisdiction":

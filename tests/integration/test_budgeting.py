@@ -1,5 +1,6 @@
 """Budgets over real events: the three methods, calendars, composites, and what is not known."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -331,6 +332,21 @@ def test_a_counter_keeps_what_it_counted_of_days_ago(
     text = application.get("/metrics").text
     assert 'candor_objective_valid_events_total{objective="checkout"} 28.0' in text
     assert 'candor_objective_valid_events_total{objective="new"} 8.0' in text
+
+
+def test_scrapes_that_come_at_once_count_nothing_twice(
+    application: Application, clock: FixedClock
+) -> None:
+    from slo.exposition import ObjectiveCounters  # noqa: PLC0415 - as above
+
+    counters = ObjectiveCounters(application.services, NOON)
+    apply(application, promised())
+    store(application, events(NOON, 9, 1))
+    list(counters.collect())
+    clock.pass_by(timedelta(hours=30))
+    with ThreadPoolExecutor(4) as pool:
+        scraped = list(pool.map(lambda _: list(counters.collect()), range(8)))
+    assert {valid.samples[0].value for _, valid in scraped} == {10.0}
 
 
 def test_a_counter_goes_on_when_its_objective_counts_something_else(
